@@ -1,0 +1,50 @@
+# The commands of the README. Each sets up what it needs: nothing but Python 3.11 or newer is assumed.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+HOST ?= 127.0.0.1
+PORT ?= 8000
+
+.PHONY: run test lint format types check admin clean
+
+run: $(VENV)/run.stamp  ## the service, with its database set up, on http://127.0.0.1:8000
+	$(BIN)/python manage.py migrate --verbosity 0
+	$(BIN)/python manage.py runserver $(HOST):$(PORT)
+
+test: $(VENV)/dev.stamp  ## all tests; ARGS="tests/chat -x" chooses some
+	$(BIN)/python -m pytest $(ARGS)
+
+check: lint types test  ## what CI runs
+
+lint: $(VENV)/dev.stamp  ## style and import order
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/python manage.py makemigrations --check --dry-run
+
+format: $(VENV)/dev.stamp  ## rewrite the code in the house style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(VENV)/dev.stamp  ## mypy
+	$(BIN)/mypy .
+
+admin: $(VENV)/run.stamp  ## make a user for /admin
+	$(BIN)/python manage.py migrate --verbosity 0
+	$(BIN)/python manage.py createsuperuser
+
+clean:  ## remove the virtual environment and all caches; the database and the logs stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; $(PYTHON) is `$(PYTHON) --version`. Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run.stamp: requirements.txt $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/dev.stamp: requirements.txt requirements-dev.txt $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@ $(VENV)/run.stamp

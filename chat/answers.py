@@ -1,0 +1,90 @@
+"""What the native doors answer: one JSON object for a whole answer, events for a stream."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from decimal import Decimal
+from typing import Any
+
+from django.utils.timezone import localtime
+
+from chat import sse
+from chat.exceptions import failure_envelope
+from chat.orders import Order
+from llm import AttemptRecord, CallOutcome, CallStatus, Usage
+from llm.assembly import first_text
+from llm.types import Json
+
+Ending = Callable[[], Awaitable[CallOutcome]]
+
+
+def answer(order: Order, outcome: CallOutcome) -> dict[str, Any]:
+    """The body of a chat door's 200. Empty texts are null; money is a JSON number in US dollars."""
+    return {
+        "request_id": order.request_id,
+        "content": outcome.content,
+        "model_used": outcome.model_used or None,
+        "provider_used": outcome.provider_used or None,
+        "model": outcome.model_used or None,
+        "finish_reason": outcome.finish_reason or None,
+        "fallback_triggered": outcome.fallback_triggered,
+        "is_default_message": outcome.status is CallStatus.DEFAULTED,
+        "usage": _usage(outcome.usage),
+        "cost_usd": _money(outcome.cost_usd),
+        "latency_ms": outcome.latency_ms,
+        "created_at": localtime(order.created_at).isoformat().replace("+00:00", "Z"),
+        "attempts": [_attempt(attempt) for attempt in outcome.attempts],
+    }
+
+
+async def text_events(order: Order, chunks: AsyncIterator[Json], ending: Ending) -> AsyncGenerator[bytes]:
+    """The text itself as default events, then `[DONE]`. A failure is an error event, and no `[DONE]`."""
+    async for chunk in chunks:
+        if text := first_text(chunk):
+            yield sse.text_event(text)
+    outcome = await ending()
+    yield sse.DONE if _answered(outcome) else sse.event("error", failure_envelope(outcome, order.request_id)["error"])
+
+
+async def json_events(order: Order, chunks: AsyncIterator[Json], ending: Ending) -> AsyncGenerator[bytes]:
+    """Typed events: start, delta, usage, then done with the whole answer, or error."""
+    yield sse.event("start", {"request_id": order.request_id, "route": order.request.route.written})
+    async for chunk in chunks:
+        if text := first_text(chunk):
+            yield sse.event("delta", {"content": text})
+    outcome = await ending()
+    if not _answered(outcome):
+        yield sse.event("error", failure_envelope(outcome, order.request_id)["error"])
+        return
+    yield sse.event("usage", {**_usage(outcome.usage), "cost_usd": _money(outcome.cost_usd)})
+    yield sse.event("done", answer(order, outcome))
+
+
+def _answered(outcome: CallOutcome) -> bool:
+    return outcome.status in (CallStatus.SUCCEEDED, CallStatus.DEFAULTED)
+
+
+def _attempt(attempt: AttemptRecord) -> dict[str, Any]:
+    return {
+        "model": attempt.model,
+        "provider": attempt.provider,
+        "status": attempt.status,
+        "error_code": attempt.error.code if attempt.error else None,
+        "latency_ms": attempt.latency_ms,
+        "cost_usd": _money(attempt.cost_usd),
+    }
+
+
+def _usage(usage: Usage | None) -> dict[str, Any]:
+    return {
+        "prompt_tokens": usage.prompt_tokens if usage else None,
+        "completion_tokens": usage.completion_tokens if usage else None,
+        "total_tokens": usage.total_tokens if usage else None,
+        "cached_tokens": usage.cached_tokens if usage else None,
+        "reasoning_tokens": usage.reasoning_tokens if usage else None,
+        "estimated": usage.estimated if usage else False,
+    }
+
+
+def _money(amount: Decimal | None) -> float | None:
+    return None if amount is None else float(amount)

@@ -1,0 +1,140 @@
+"""What is kept of every call: its figures, its content, and the upstream attempts it took.
+
+Three tables, because they are read by different people at different times. Lists and statistics read `CallRecord` and
+`Attempt` and never touch a body; bodies live in `CallContent` and can be dropped earlier than the figures.
+"""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils import timezone
+
+ID_LENGTH = 64
+NAME_LENGTH = 200
+
+
+class Tokens(models.Model):
+    """Token figures and their cost, alike for a call and for an attempt.
+
+    `cached_tokens` are the part of `prompt_tokens` that came from the provider's cache, `reasoning_tokens` the part of
+    `completion_tokens` that was thought and not said: as OpenAI counts them. Each token is priced once. All are null
+    where nothing is known, which is not the same as 0.
+    """
+
+    prompt_tokens = models.PositiveIntegerField(null=True)
+    completion_tokens = models.PositiveIntegerField(null=True)
+    cached_tokens = models.PositiveIntegerField(null=True)
+    reasoning_tokens = models.PositiveIntegerField(null=True)
+    usage_estimated = models.BooleanField(default=False, help_text="The provider never said; we counted.")
+    cost_usd = models.DecimalField(
+        "cost (USD)", max_digits=20, decimal_places=10, null=True, help_text="Null where no price is known."
+    )
+
+    class Meta:
+        abstract = True
+
+
+class CallRecord(Tokens):
+    """One call: what a caller asked a door for, how it ended, and what it cost."""
+
+    class Door(models.TextChoices):
+        CHAT = "chat"
+        PARALLEL = "parallel"
+        FALLBACK = "fallback"
+        STREAM = "stream"
+        OPENAI = "openai"
+
+    class Status(models.TextChoices):
+        SUCCEEDED = "succeeded"
+        """A model answered."""
+        DEFAULTED = "defaulted"
+        """No model answered; the caller got the default message."""
+        FAILED = "failed"
+        """The caller got an error."""
+        CANCELLED = "cancelled"
+        """The caller went away first."""
+
+    request_id = models.CharField(max_length=ID_LENGTH, unique=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    door = models.CharField(max_length=16, choices=Door)
+    streamed = models.BooleanField(default=False)
+    route = models.CharField(max_length=1000, help_text="As it was written.")
+    model_requested = models.CharField(max_length=NAME_LENGTH, help_text="The first model of the route.")
+    model_used = models.CharField(max_length=NAME_LENGTH, blank=True, default="")
+    provider_used = models.CharField(max_length=NAME_LENGTH, blank=True, default="")
+    status = models.CharField(max_length=16, choices=Status)
+    fallback_triggered = models.BooleanField(default=False)
+    is_default_message = models.BooleanField(default=False)
+    error_code = models.CharField(max_length=64, blank=True, default="")
+    error_message = models.TextField(blank=True, default="")
+    http_status = models.PositiveSmallIntegerField(null=True, help_text="What the caller was answered.")
+    latency_ms = models.PositiveIntegerField(null=True)
+    time_to_first_token_ms = models.PositiveIntegerField(null=True)
+    finish_reason = models.CharField(max_length=64, blank=True, default="")
+    metadata = models.JSONField(default=dict, blank=True)
+    api_key = models.CharField(max_length=NAME_LENGTH, blank=True, default="")
+    client_ip = models.GenericIPAddressField(null=True)
+    user_agent = models.CharField(max_length=400, blank=True, default="")
+
+    class Meta:
+        verbose_name = "call"
+        indexes = (
+            # Pages run backwards over (created_at, id): the bare list, and the list under each filter.
+            models.Index(fields=("created_at", "id"), name="call_created"),
+            models.Index(fields=("status", "created_at", "id"), name="call_status"),
+            models.Index(fields=("model_used", "created_at", "id"), name="call_model"),
+            models.Index(fields=("door", "created_at", "id"), name="call_door"),
+            models.Index(fields=("api_key", "created_at", "id"), name="call_api_key"),
+        )
+
+    def __str__(self) -> str:
+        return self.request_id
+
+
+class CallContent(models.Model):
+    """What was said in a call. Absent where STORE_CONTENT is off, or where it was pruned."""
+
+    call = models.OneToOneField(CallRecord, on_delete=models.CASCADE, primary_key=True, related_name="body")
+    messages = models.JSONField(default=list)
+    parameters = models.JSONField(default=dict)
+    content = models.TextField(blank=True, default="")
+
+    def __str__(self) -> str:
+        return f"content of {self.call_id}"
+
+
+class Attempt(Tokens):
+    """One HTTP request to an upstream, or one that was skipped because its circuit breaker was open."""
+
+    class Status(models.TextChoices):
+        SUCCEEDED = "succeeded"
+        """It is the answer that the caller got."""
+        FAILED = "failed"
+        """It ended in an error."""
+        CANCELLED = "cancelled"
+        """It was cut off: another one had won, or the caller had gone."""
+        LOST = "lost"
+        """It succeeded in the same instant as the winner, and was not needed."""
+        SKIPPED = "skipped"
+        """It was never sent: the model's circuit breaker was open."""
+
+    call = models.ForeignKey(CallRecord, on_delete=models.CASCADE, related_name="attempts")
+    ordinal = models.PositiveSmallIntegerField()
+    model = models.CharField(max_length=NAME_LENGTH)
+    provider = models.CharField(max_length=NAME_LENGTH)
+    status = models.CharField(max_length=16, choices=Status)
+    error_code = models.CharField(max_length=64, blank=True, default="")
+    error_message = models.TextField(blank=True, default="")
+    http_status = models.PositiveSmallIntegerField(null=True, help_text="What the upstream answered.")
+    raced = models.BooleanField(default=False, help_text="It ran beside others of its stage.")
+    started_after_ms = models.PositiveIntegerField(help_text="Since the call came in.")
+    latency_ms = models.PositiveIntegerField(null=True)
+    time_to_first_token_ms = models.PositiveIntegerField(null=True)
+    upstream_request_id = models.CharField(max_length=NAME_LENGTH, blank=True, default="")
+
+    class Meta:
+        ordering = ("call_id", "ordinal")
+        constraints = (models.UniqueConstraint(fields=("call", "ordinal"), name="attempt_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.model} {self.status}"

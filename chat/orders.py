@@ -1,0 +1,84 @@
+"""From what a caller sent to a native door, checked, to what the engine is asked to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from rest_framework.exceptions import ValidationError
+
+from llm import CallRequest, Engine, RouteError
+
+PASSED_ON = (
+    "temperature",
+    "top_p",
+    "max_tokens",
+    "presence_penalty",
+    "frequency_penalty",
+    "seed",
+    "stop",
+    "reasoning_effort",
+    "response_format",
+    "user",
+)
+"""Fields that go into the upstream's body under the same name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One call as it was ordered: what to do, who asked, and how the answer is to look.
+
+    `body_bytes` is the size of the caller's request; `typed_events` asks for a stream of JSON events.
+    """
+
+    request: CallRequest
+    request_id: str
+    door: str
+    created_at: datetime
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    api_key: str = ""
+    client_ip: str | None = None
+    user_agent: str = ""
+    body_bytes: int = 0
+    typed_events: bool = False
+
+
+def call_request(engine: Engine, written_route: str, data: Mapping[str, Any], *, stream: bool = False) -> CallRequest:
+    """The engine's request for the checked fields of a native door. Raises ValidationError on an unreadable route."""
+    try:
+        route = engine.route(written_route)
+    except RouteError as error:
+        raise ValidationError({"model": [error.message]}) from error
+    messages = data["messages"] if "messages" in data else [{"role": "user", "content": data["prompt"]}]
+    body = {"messages": messages, "temperature": settings.DEFAULT_TEMPERATURE}
+    body |= {name: data[name] for name in PASSED_ON if name in data}
+    return CallRequest(
+        route=route,
+        body=body,
+        stream=stream,
+        timeout=data.get("timeout"),
+        hedge_after=data.get("hedge_after", settings.HEDGE_AFTER),
+        default_message=data.get("default_message"),
+    )
+
+
+def parallel_route(data: Mapping[str, Any]) -> str:
+    """A race between the models that were named, or else between the default model and the first fallback."""
+    if "model" in data:
+        return str(data["model"])
+    models = data.get("models") or [settings.DEFAULT_MODEL, *settings.FALLBACK_MODELS[:1]]
+    return "|".join(models)
+
+
+def fallback_route(data: Mapping[str, Any]) -> str:
+    """The primary model, then the fallbacks, each model once."""
+    if "model" in data:
+        return str(data["model"])
+    primary = data.get("primary_model", settings.DEFAULT_MODEL)
+    if provider := data.get("primary_provider"):
+        primary = f"{provider}/{primary}"
+    fallbacks = data.get("fallback_models", settings.FALLBACK_MODELS)
+    return ">".join([primary, *(model for model in fallbacks if model != data.get("primary_model"))])

@@ -1,0 +1,223 @@
+"""The native doors. Each validates, calls one service, and answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from adrf.views import APIView
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.http import Http404
+from django.http.response import HttpResponseBase
+from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, inline_serializer
+from rest_framework import serializers
+from rest_framework.exceptions import ParseError
+from rest_framework.pagination import CursorPagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from chat.answers import answer, json_events, text_events
+from chat.exceptions import CallFailed
+from chat.models import CallRecord
+from chat.orders import Order, call_request, fallback_route, parallel_route
+from chat.selectors import HistoryQuery, call_with_attempts, calls, read_query
+from chat.serializers import (
+    AnswerSerializer,
+    CallDetailSerializer,
+    CallSerializer,
+    ChatSerializer,
+    ChatStreamSerializer,
+    ErrorSerializer,
+    FallbackSerializer,
+    ParallelSerializer,
+    PromptSerializer,
+)
+from chat.services import Service, answer_call, start_call
+from chat.sse import EventStreamResponse, with_heartbeat
+from llm import CallStatus
+
+ERRORS = {
+    400: OpenApiResponse(ErrorSerializer, "Bad input: which field, and why."),
+    404: OpenApiResponse(ErrorSerializer, "No such model."),
+    413: OpenApiResponse(ErrorSerializer, "The body is too large."),
+    429: OpenApiResponse(ErrorSerializer, "The upstream's rate limit or quota; see Retry-After."),
+    502: OpenApiResponse(ErrorSerializer, "The upstream failed; `details.attempts` has every cause."),
+    503: OpenApiResponse(ErrorSerializer, "No upstream key, or no capacity."),
+    504: OpenApiResponse(ErrorSerializer, "No answer in time."),
+}
+
+
+def page_of(serializer: type[serializers.BaseSerializer[Any]]) -> serializers.Serializer[Any]:
+    """The schema of a cursor page."""
+    return inline_serializer(
+        "CallPage",
+        {
+            "next": serializers.URLField(allow_null=True),
+            "previous": serializers.URLField(allow_null=True),
+            "results": serializer(many=True),
+        },
+    )
+
+
+def service_of(request: Request) -> Service:
+    """What the lifespan opened for this process."""
+    scope: Mapping[str, Any] = request._request.scope  # type: ignore[attr-defined]
+    service: Service = scope["state"]["service"]
+    return service
+
+
+class DoorView(APIView):
+    """A native chat door: it takes a JSON order, and answers with one JSON object or with events."""
+
+    door: ClassVar[CallRecord.Door]
+    input_serializer: ClassVar[type[PromptSerializer]]
+    always_answers: ClassVar[bool] = False
+
+    def route(self, data: Mapping[str, Any]) -> str:
+        """The route that the checked fields ask for."""
+        return str(data.get("model", settings.DEFAULT_MODEL))
+
+    def order(self, request: Request, *, stream: bool = False) -> Order:
+        """The order of a checked request. Raises ValidationError."""
+        if not isinstance(request.data, dict):
+            raise ParseError("The body must be a JSON object.")
+        serializer = self.input_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        data = serializer.validated_data
+        if self.always_answers:
+            data.setdefault("default_message", settings.DEFAULT_MESSAGE)
+        return Order(
+            request=call_request(service_of(request).engine, self.route(data), data, stream=stream),
+            request_id=request._request.request_id,  # type: ignore[attr-defined]
+            door=self.door,
+            created_at=timezone.now(),
+            metadata=data.get("metadata", {}),
+            typed_events=data.get("events") == "json",
+            client_ip=request.META.get("REMOTE_ADDR") or None,
+            user_agent=request.META.get("HTTP_USER_AGENT", ""),
+            body_bytes=int(request.META.get("CONTENT_LENGTH") or 0),
+        )
+
+    async def whole_answer(self, request: Request) -> Response:
+        order = self.order(request)
+        outcome = await answer_call(service_of(request), order)
+        if outcome.status is CallStatus.FAILED:
+            raise CallFailed(outcome)
+        return Response(answer(order, outcome))
+
+
+class ChatView(DoorView):
+    """One answer by one route."""
+
+    door = CallRecord.Door.CHAT
+    input_serializer = ChatSerializer
+
+    @extend_schema(summary="One answer", request=ChatSerializer, responses={200: AnswerSerializer, **ERRORS})
+    async def post(self, request: Request) -> Response:
+        return await self.whole_answer(request)
+
+
+class ParallelView(DoorView):
+    """Several models race, and the fastest success wins."""
+
+    door = CallRecord.Door.PARALLEL
+    input_serializer = ParallelSerializer
+
+    def route(self, data: Mapping[str, Any]) -> str:
+        return parallel_route(data)
+
+    @extend_schema(
+        summary="A race: the fastest success wins",
+        request=ParallelSerializer,
+        responses={200: AnswerSerializer, **ERRORS},
+    )
+    async def post(self, request: Request) -> Response:
+        return await self.whole_answer(request)
+
+
+class FallbackView(DoorView):
+    """Models are asked in turn, and if none of them answers, the default message does."""
+
+    door = CallRecord.Door.FALLBACK
+    input_serializer = FallbackSerializer
+    always_answers = True
+
+    def route(self, data: Mapping[str, Any]) -> str:
+        return fallback_route(data)
+
+    @extend_schema(
+        summary="A fallback chain that always answers",
+        request=FallbackSerializer,
+        responses={200: AnswerSerializer, 400: ERRORS[400], 413: ERRORS[413]},
+    )
+    async def post(self, request: Request) -> Response:
+        return await self.whole_answer(request)
+
+
+class StreamView(DoorView):
+    """The answer as server-sent events, as it comes."""
+
+    door = CallRecord.Door.STREAM
+    input_serializer = ChatStreamSerializer
+
+    @extend_schema(
+        summary="The answer as it comes (server-sent events)",
+        description=(
+            "Each event's `data` is a piece of the text; the last one is `[DONE]`. With `events` set to `json`, the "
+            "events are `start`, `delta`, `usage` and `done`. If the stream breaks, the last event is `error` and "
+            "there is no `[DONE]`. Before the first piece, errors are ordinary HTTP errors."
+        ),
+        request=ChatStreamSerializer,
+        responses={(200, "text/event-stream"): OpenApiTypes.STR, **ERRORS},
+    )
+    async def post(self, request: Request) -> HttpResponseBase:
+        order = self.order(request, stream=True)
+        call = start_call(service_of(request), order)
+        try:
+            await call.opened()
+            if call.failed_unopened is not None:
+                raise CallFailed(call.failed_unopened)
+        except BaseException:
+            call.cancel()
+            raise
+        events = json_events if order.typed_events else text_events
+        return EventStreamResponse(with_heartbeat(events(order, call.chunks(), call.settled)), on_close=call.cancel)
+
+
+class HistoryPages(CursorPagination):
+    ordering = ("-created_at", "-id")
+    page_size = 50
+    page_size_query_param = "page_size"
+    max_page_size = 500
+
+
+class CallsView(APIView):
+    """The history, newest first."""
+
+    @extend_schema(
+        summary="The history",
+        parameters=[HistoryQuery, OpenApiParameter("cursor", str), OpenApiParameter("page_size", int)],
+        responses={200: page_of(CallSerializer), 400: ERRORS[400]},
+    )
+    async def get(self, request: Request) -> Response:
+        filters = read_query(request.query_params.dict())
+        return await sync_to_async(self._page)(request, filters)
+
+    def _page(self, request: Request, filters: Mapping[str, Any]) -> Response:
+        pages = HistoryPages()
+        page = pages.paginate_queryset(calls(filters), request, view=self)
+        return pages.get_paginated_response(CallSerializer(page, many=True).data)
+
+
+class CallView(APIView):
+    """One call with its content and attempts."""
+
+    @extend_schema(summary="One call", responses={200: CallDetailSerializer, 404: ERRORS[404]})
+    async def get(self, request: Request, request_id: str) -> Response:
+        call = await sync_to_async(call_with_attempts)(request_id)
+        if call is None:
+            raise Http404(f"There is no call '{request_id}'.")
+        return Response(CallDetailSerializer(call).data)

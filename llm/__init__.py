@@ -1,0 +1,74 @@
+"""The engine: race OpenAI models, fall back across them, stream, and say of every attempt how it went and what it cost.
+
+It knows no framework, no settings and no database. Start at `Engine`; the algorithm is in `walk`.
+"""
+
+from llm.call import Call
+from llm.circuit_breaker import BreakerState
+from llm.config import EngineConfig, ModelPrice, Provider
+from llm.engine import Engine
+from llm.errors import (
+    ContextWindowExceeded,
+    InvalidRequest,
+    InvalidUpstreamResponse,
+    LLMError,
+    ModelNotFound,
+    ModelSkipped,
+    RouteError,
+    StreamInterrupted,
+    UnsupportedParameter,
+    UpstreamAuthFailed,
+    UpstreamError,
+    UpstreamFailed,
+    UpstreamNotConfigured,
+    UpstreamQuotaExceeded,
+    UpstreamRateLimited,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
+from llm.types import (
+    AttemptRecord,
+    AttemptStatus,
+    CallOutcome,
+    CallRequest,
+    CallStatus,
+    ModelRef,
+    Route,
+    Stage,
+    Usage,
+)
+
+__all__ = [
+    "AttemptRecord",
+    "AttemptStatus",
+    "BreakerState",
+    "Call",
+    "CallOutcome",
+    "CallRequest",
+    "CallStatus",
+    "ContextWindowExceeded",
+    "Engine",
+    "EngineConfig",
+    "InvalidRequest",
+    "InvalidUpstreamResponse",
+    "LLMError",
+    "ModelNotFound",
+    "ModelPrice",
+    "ModelRef",
+    "ModelSkipped",
+    "Provider",
+    "Route",
+    "RouteError",
+    "Stage",
+    "StreamInterrupted",
+    "UnsupportedParameter",
+    "UpstreamAuthFailed",
+    "UpstreamError",
+    "UpstreamFailed",
+    "UpstreamNotConfigured",
+    "UpstreamQuotaExceeded",
+    "UpstreamRateLimited",
+    "UpstreamTimeout",
+    "UpstreamUnavailable",
+    "Usage",
+]

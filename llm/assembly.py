@@ -1,0 +1,139 @@
+"""Reading the chat-completions protocol: what is in a chunk, what is in a completion, and one from the other."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from llm.errors import InvalidUpstreamResponse
+from llm.types import Json, Usage
+
+OUTPUT_FIELDS = ("content", "refusal", "tool_calls", "function_call", "audio", "reasoning_content", "reasoning")
+"""What a model says, in a delta or in a message. A delta with none of them is a preamble and wins no race."""
+
+ENDS_EMPTY = frozenset({"length", "content_filter"})
+"""Finish reasons that explain an empty answer: the caller's own limit, or the provider's filter. The model is well."""
+
+MAX_TOKENS = 2**31 - 1
+"""More than any model takes; an upstream that claims more is not believed."""
+
+Accumulate = Callable[[dict[object, object], dict[object, object]], dict[object, object]]
+
+
+def choices_of(answer: Mapping[str, Any]) -> list[Json]:
+    """The choices of a completion or chunk; an empty list where there are none."""
+    choices = answer.get("choices")
+    return [choice for choice in choices if isinstance(choice, dict)] if isinstance(choices, list) else []
+
+
+def says_something(part: object) -> bool:
+    """Does a delta or message hold any output of the model?"""
+    return isinstance(part, dict) and any(part.get(name) for name in OUTPUT_FIELDS)
+
+
+def finish_reasons(answer: Mapping[str, Any]) -> list[str]:
+    return [str(choice["finish_reason"]) for choice in choices_of(answer) if choice.get("finish_reason")]
+
+
+def first_text(answer: Mapping[str, Any]) -> str:
+    """The text of the first choice of a completion or chunk: its content, or else its refusal."""
+    for choice in choices_of(answer):
+        part = choice.get("delta") or choice.get("message")
+        if choice.get("index", 0) == 0 and isinstance(part, dict):
+            content = part.get("content")
+            if isinstance(content, list):
+                return "".join(str(piece.get("text", "")) for piece in content if isinstance(piece, dict))
+            return str(content or part.get("refusal") or "")
+    return ""
+
+
+def output_texts(value: object) -> Iterator[str]:
+    """Every piece of text that a model produced in a delta or message, tool arguments and all."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            if name not in ("role", "id", "type", "data"):
+                yield from output_texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from output_texts(inner)
+
+
+def usage_of(answer: Mapping[str, Any]) -> Usage | None:
+    """The provider's own count, or None where it gave none that can be read."""
+    usage = answer.get("usage")
+    if not isinstance(usage, dict):
+        return None
+
+    def number(holder: object, name: str) -> int:
+        value = holder.get(name) if isinstance(holder, dict) else None
+        return min(value, MAX_TOKENS) if isinstance(value, int) and value >= 0 else 0
+
+    if "prompt_tokens" not in usage and "completion_tokens" not in usage:
+        return None
+    return Usage(
+        prompt_tokens=number(usage, "prompt_tokens"),
+        completion_tokens=number(usage, "completion_tokens"),
+        cached_tokens=number(usage.get("prompt_tokens_details"), "cached_tokens"),
+        reasoning_tokens=number(usage.get("completion_tokens_details"), "reasoning_tokens"),
+    )
+
+
+def check_completion(answer: Json) -> None:
+    """Raise InvalidUpstreamResponse unless a whole answer holds an answer."""
+    choices = choices_of(answer)
+    if not choices:
+        raise InvalidUpstreamResponse("The upstream's answer has no choices.", http_status=200)
+    if any(says_something(choice.get("message")) or choice.get("finish_reason") in ENDS_EMPTY for choice in choices):
+        return
+    raise InvalidUpstreamResponse("The upstream's answer is empty.", http_status=200)
+
+
+def assemble(chunks: Iterable[Json], accumulate: Accumulate) -> Json:
+    """The whole answer that a stream's chunks amount to. `accumulate` merges a delta into what is there already."""
+    completion: Json = {}
+    choices: dict[int, Json] = {}
+    for chunk in chunks:
+        completion.update({k: v for k, v in chunk.items() if k not in ("choices", "obfuscation") and v is not None})
+        for piece in choices_of(chunk):
+            choice = choices.setdefault(piece.get("index", 0), {"message": {}})
+            for name, value in piece.items():
+                if name == "delta":
+                    accumulate(choice["message"], value or {})
+                elif name == "logprobs" and isinstance(value, dict):
+                    logprobs = choice.setdefault("logprobs", {}) or {}
+                    for kind, entries in value.items():
+                        logprobs[kind] = [*(logprobs.get(kind) or ()), *entries] if entries else logprobs.get(kind)
+                    choice["logprobs"] = logprobs
+                elif value is not None or name not in choice:
+                    choice[name] = value
+    for choice in choices.values():
+        for tool_call in choice["message"].get("tool_calls") or ():
+            tool_call.pop("index", None)
+        choice["message"].setdefault("content", None)
+    completion["object"] = "chat.completion"
+    completion["choices"] = [choices[index] for index in sorted(choices)]
+    return completion
+
+
+def completion_of_text(text: str, model: str) -> Json:
+    """A completion that says `text`: how a default message looks to an OpenAI client."""
+    return {
+        "id": f"chatcmpl-{uuid.uuid4().hex}",
+        "object": "chat.completion",
+        "created": int(time.time()),
+        "model": model,
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
+    }
+
+
+def chunks_of_completion(completion: Json) -> list[Json]:
+    """The chunks of a stream that amounts to `completion`."""
+    frame = {**completion, "object": "chat.completion.chunk"}
+    choices = completion["choices"]
+    said = [{"index": c["index"], "delta": c["message"], "finish_reason": None} for c in choices]
+    ended = [{"index": c["index"], "delta": {}, "finish_reason": c["finish_reason"]} for c in choices]
+    return [{**frame, "choices": said}, {**frame, "choices": ended}]

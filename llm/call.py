@@ -1,0 +1,313 @@
+"""One running call: a task that walks, relays a stream, settles the outcome, and sees it recorded."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from decimal import Decimal
+
+from llm.adaptation import RefusedParameters
+from llm.assembly import chunks_of_completion, completion_of_text, finish_reasons, first_text
+from llm.attempt import Attempt
+from llm.circuit_breaker import CircuitBreakers, Permit
+from llm.config import EngineConfig
+from llm.errors import (
+    ContextWindowExceeded,
+    InvalidRequest,
+    ModelSkipped,
+    UnsupportedParameter,
+    UpstreamError,
+    UpstreamTimeout,
+)
+from llm.hedging import HedgeBudget
+from llm.pricing import PriceList
+from llm.retry import RetryPolicy
+from llm.types import AttemptRecord, AttemptStatus, CallOutcome, CallRequest, CallStatus, Json, ModelRef, Usage
+from llm.upstream import OpenStream, Upstream
+from llm.walk import Heat, Walk
+
+QUEUE_CHUNKS = 64
+"""How far a stream may run ahead of its reader."""
+
+OnEnd = Callable[[CallOutcome], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What all calls of an engine share."""
+
+    config: EngineConfig
+    upstream: Upstream
+    prices: PriceList
+    breakers: CircuitBreakers
+    hedges: HedgeBudget
+    refused: RefusedParameters
+
+
+@dataclass(frozen=True, slots=True)
+class Success:
+    """What an attempt brings back: a whole answer, or a stream that has begun."""
+
+    attempt: Attempt
+    answer: Json | None = None
+    stream: OpenStream | None = None
+
+
+class Call:
+    """A call under way. It runs in a task of its own, which owns every upstream request of the call.
+
+    `on_end` is awaited with the outcome before anyone sees the end of the answer: the place to make it durable. Whoever
+    starts a call awaits `settled()`, or drains `chunks()`, or calls `cancel()`; `task` ends after `on_end` has.
+    """
+
+    def __init__(self, parts: Parts, request: CallRequest, on_end: OnEnd) -> None:
+        loop = asyncio.get_running_loop()
+        self.request = request
+        self._parts = parts
+        self._on_end = on_end
+        self._now = loop.time
+        self._started = loop.time()
+        self._deadline = self._started + (parts.config.request_timeout if request.timeout is None else request.timeout)
+        self._attempts: list[Attempt] = []
+        self._stage_reached = 0
+        self._text: list[str] = []
+        self._finish_reason = ""
+        self._queue: asyncio.Queue[Json | None] = asyncio.Queue(QUEUE_CHUNKS)
+        self._opened: asyncio.Future[None] = loop.create_future()
+        self._settled: asyncio.Future[CallOutcome] = loop.create_future()
+        self._begun = False
+        self._walking = True
+        self._abandoned = False
+        self.task = asyncio.create_task(self._run(), name="llm call")
+
+    async def settled(self) -> CallOutcome:
+        """The outcome, once `on_end` has taken it. A caller that is cancelled here must call `cancel()`."""
+        return await asyncio.shield(self._settled)
+
+    async def opened(self) -> None:
+        """Wait until a stream has its first content, or the call has settled without one."""
+        await asyncio.shield(self._opened)
+
+    @property
+    def failed_unopened(self) -> CallOutcome | None:
+        """The outcome of a stream that failed before it had any content; otherwise None."""
+        if self._begun or not self._settled.done():
+            return None
+        outcome = self._settled.result()
+        return outcome if outcome.status is CallStatus.FAILED else None
+
+    async def chunks(self) -> AsyncGenerator[Json, None]:
+        """The chunks of a stream, as they come. It ends when the outcome is settled, whatever the outcome is."""
+        while (chunk := await self._queue.get()) is not None:
+            yield chunk
+
+    def cancel(self) -> None:
+        """The caller has gone: stop the upstream at once. The outcome is still recorded."""
+        self._abandoned = True
+        if self._walking:
+            self.task.cancel()
+        while not self._queue.empty():
+            self._queue.get_nowait()
+
+    async def _run(self) -> None:
+        try:
+            try:
+                outcome = await self._conduct()
+            except asyncio.CancelledError:
+                # The cancellation is ours, from cancel(), and it ends here as an outcome like any other.
+                if not self._abandoned:
+                    raise
+                self.task.uncancel()
+                outcome = self._outcome(CallStatus.CANCELLED)
+            finally:
+                self._walking = False
+            await self._on_end(outcome)
+            self._settled.set_result(outcome)
+            self._settle_open()
+            if self.request.stream and not self._abandoned:
+                await self._queue.put(None)
+        except BaseException as error:
+            # A defect of ours, or the loop is closing: whoever waits for this call must not wait for ever.
+            if not self._settled.done():
+                self._settled.set_exception(error)
+                self._settled.exception()
+            self._settle_open()
+            self._queue = asyncio.Queue() if self._queue.full() else self._queue
+            self._queue.put_nowait(None)
+            raise
+
+    def _settle_open(self) -> None:
+        if not self._opened.done():
+            self._opened.set_result(None)
+
+    async def _conduct(self) -> CallOutcome:
+        """Walk, relay, and say how it went."""
+        config = self._parts.config
+        walk: Walk[Success] = Walk(
+            attempt=self._attempt,
+            lost=self._lost,
+            deadline=self._deadline,
+            hedge_after=self.request.hedge_after,
+            may_hedge=self._parts.hedges.allow,
+            may_ask=self._parts.breakers.would_admit,
+            retries=RetryPolicy(max_retries=config.max_retries, base=config.retry_base, cap=config.retry_cap),
+        )
+        if self.request.hedge_after > 0:
+            self._parts.hedges.call_started()
+        try:
+            winner = await walk.run(self.request.route)
+            if winner.stream is not None:
+                await self._relay(winner.attempt, winner.stream)
+                return self._outcome(CallStatus.SUCCEEDED, winner=winner.attempt)
+            winner.attempt.end(AttemptStatus.SUCCEEDED)
+            return self._outcome(CallStatus.SUCCEEDED, winner=winner.attempt, completion=winner.answer)
+        except UpstreamError as error:
+            refused = isinstance(error, InvalidRequest | ContextWindowExceeded)
+            if self.request.default_message is None or refused or self._begun:
+                return self._outcome(CallStatus.FAILED, error=error)
+            return await self._default(self.request.default_message, error)
+
+    async def _default(self, message: str, error: UpstreamError) -> CallOutcome:
+        completion = completion_of_text(message, self.request.route.written)
+        if self.request.stream:
+            self._settle_open()
+            for chunk in chunks_of_completion(completion):
+                await self._queue.put(chunk)
+        return self._outcome(CallStatus.DEFAULTED, error=error, completion=completion)
+
+    async def _relay(self, attempt: Attempt, stream: OpenStream) -> None:
+        """Pass a stream's chunks on. After its first content only the caller's own timeout bounds the whole."""
+        self._begun = True
+        self._settle_open()
+        deadline = None if self.request.timeout is None else self._deadline
+        try:
+            async with asyncio.timeout_at(deadline), aclosing(stream.chunks()) as chunks:
+                async for chunk in chunks:
+                    self._text.append(first_text(chunk))
+                    for reason in finish_reasons(chunk)[:1]:
+                        self._finish_reason = reason
+                    await self._queue.put(chunk)
+        except TimeoutError as exception:
+            error = UpstreamTimeout(f"The stream did not end within {self.request.timeout:g} s.")
+            attempt.end(AttemptStatus.FAILED, error)
+            raise error from exception
+        except UpstreamError as error:
+            attempt.end(AttemptStatus.FAILED, error)
+            if error.trips_breaker:
+                self._parts.breakers.failed(Permit(attempt.model), retry_after=error.retry_after)
+            raise
+        except asyncio.CancelledError:
+            attempt.end(AttemptStatus.CANCELLED)
+            raise
+        attempt.end(AttemptStatus.SUCCEEDED)
+
+    async def _attempt(self, model: ModelRef, heat: Heat) -> Success:
+        """Ask one model once, or again without a parameter that it refused. Every request is an attempt on record."""
+        while True:
+            body = self._parts.refused.adapt(model, self.request.body)
+            try:
+                return await self._ask(model, heat, body)
+            except UnsupportedParameter as error:
+                if not self._parts.refused.learn(model, error.parameter, body):
+                    raise
+
+    async def _ask(self, model: ModelRef, heat: Heat, body: Json) -> Success:
+        parts = self._parts
+        attempt = Attempt(
+            ordinal=len(self._attempts),
+            model=model,
+            provider=parts.config.providers[model.provider],
+            heat=heat,
+            call_started=self._started,
+            clock=self._now,
+        )
+        self._attempts.append(attempt)
+        self._stage_reached = max(self._stage_reached, heat.stage)
+        permit = Permit(model) if heat.forced else parts.breakers.admit(model)
+        if permit is None:
+            skipped = ModelSkipped(f"The circuit breaker of '{model.name}' is open.")
+            attempt.end(AttemptStatus.SKIPPED, skipped)
+            raise skipped
+        try:
+            success = await self._send(attempt, {**body, "model": model.name}, heat)
+        except UpstreamError as error:
+            attempt.end(AttemptStatus.FAILED, error)
+            if error.trips_breaker:
+                parts.breakers.failed(permit, retry_after=error.retry_after)
+            else:
+                parts.breakers.abandoned(permit)
+            raise
+        except BaseException:
+            attempt.end(AttemptStatus.CANCELLED)
+            parts.breakers.abandoned(permit)
+            raise
+        parts.breakers.succeeded(permit)
+        return success
+
+    async def _send(self, attempt: Attempt, body: Json, heat: Heat) -> Success:
+        """One request, bounded by the attempt's clock and by the call's deadline. Raises UpstreamError."""
+        allowed = self._parts.config.attempt_timeout
+        deadline = self._deadline if allowed is None else min(self._deadline, self._now() + allowed)
+        upstream = self._parts.upstream
+        try:
+            async with asyncio.timeout_at(deadline):
+                if self.request.stream:
+                    return Success(attempt, stream=await upstream.open_stream(attempt, body))
+                if heat.size > 1:
+                    return Success(attempt, answer=await upstream.complete_by_stream(attempt, body))
+                return Success(attempt, answer=await upstream.complete(attempt, body))
+        except TimeoutError as exception:
+            waited = self._now() - self._started
+            raise UpstreamTimeout(f"No answer {waited:.3g} s after the call came in.") from exception
+
+    async def _lost(self, success: Success) -> None:
+        """A second success in the same instant: not needed, but on record."""
+        if success.stream is not None:
+            await success.stream.aclose()
+        success.attempt.end(AttemptStatus.LOST)
+
+    def _outcome(
+        self,
+        status: CallStatus,
+        *,
+        winner: Attempt | None = None,
+        completion: Json | None = None,
+        error: UpstreamError | None = None,
+    ) -> CallOutcome:
+        attempts = self._records()
+        said = winner or next((a for a in reversed(self._attempts) if self._text and a.ran), None)
+        model = said if status is not CallStatus.DEFAULTED else None
+        reasons = finish_reasons(completion) if completion else [self._finish_reason]
+        return CallOutcome(
+            status=status,
+            attempts=attempts,
+            latency_ms=round((self._now() - self._started) * 1000),
+            content=first_text(completion) if completion else "".join(self._text),
+            completion=completion,
+            model_used=model.model.name if model else "",
+            provider_used=model.provider.name if model else "",
+            finish_reason=reasons[0] if reasons else "",
+            time_to_first_token_ms=said.first_token_after(self._started) if said else None,
+            usage=attempts[said.ordinal].usage if said else _sum_usage(attempts),
+            cost_usd=_sum_cost(attempts),
+            fallback_triggered=self._stage_reached > 0 or status is CallStatus.DEFAULTED,
+            error=error,
+        )
+
+    def _records(self) -> tuple[AttemptRecord, ...]:
+        racers = Counter(attempt.heat.number for attempt in self._attempts if attempt.ran)
+        return tuple(a.record(self._parts.prices, raced=a.ran and racers[a.heat.number] > 1) for a in self._attempts)
+
+
+def _sum_usage(attempts: tuple[AttemptRecord, ...]) -> Usage | None:
+    usages = [attempt.usage for attempt in attempts if attempt.usage is not None]
+    return sum(usages[1:], usages[0]) if usages else None
+
+
+def _sum_cost(attempts: tuple[AttemptRecord, ...]) -> Decimal | None:
+    """The cost of all attempts that cost anything; null if the price of one of them is not known."""
+    costs = [attempt.cost_usd for attempt in attempts if attempt.usage is not None]
+    return None if None in costs else sum((cost for cost in costs if cost is not None), Decimal(0))

@@ -1,0 +1,86 @@
+"""The engine: what all calls share, and the one way to start a call."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import Self
+
+from llm.adaptation import RefusedParameters
+from llm.call import Call, OnEnd, Parts
+from llm.circuit_breaker import BreakerState, CircuitBreakers
+from llm.config import EngineConfig
+from llm.hedging import HedgeBudget
+from llm.pricing import PriceList
+from llm.route import parse_route
+from llm.types import CallRequest, ModelRef, Route
+from llm.upstream import Upstream
+
+
+class Engine:
+    """One for the life of an event loop: `async with Engine(config) as engine`. The loop's clock is the engine's.
+
+    On leaving, calls that are still open are cancelled and awaited, so that each of them ends on record.
+    """
+
+    def __init__(self, config: EngineConfig) -> None:
+        self.config = config
+        self._upstream = Upstream(config)
+        self._calls: set[Call] = set()
+
+    async def __aenter__(self) -> Self:
+        clock = asyncio.get_running_loop().time
+        await self._upstream.__aenter__()
+        self._parts = Parts(
+            config=self.config,
+            upstream=self._upstream,
+            prices=PriceList(self.config.prices),
+            breakers=CircuitBreakers(
+                failures=self.config.breaker_failures, cooldown=self.config.breaker_cooldown, clock=clock
+            ),
+            hedges=HedgeBudget(share=self.config.hedge_budget, clock=clock),
+            refused=RefusedParameters(),
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.cancel_open_calls()
+        await self._upstream.__aexit__(kind, error, trace)
+
+    def route(self, written: str) -> Route:
+        """Read a route by this engine's providers and named routes. Raises RouteError."""
+        return parse_route(
+            written,
+            providers=self.config.providers,
+            default_provider=self.config.default_provider,
+            routes=self.config.routes,
+        )
+
+    def start(self, request: CallRequest, on_end: OnEnd) -> Call:
+        """Start a call. `on_end` gets its outcome, exactly once, before its caller sees the end of the answer."""
+        call = Call(self._parts, request, on_end)
+        self._calls.add(call)
+        call.task.add_done_callback(lambda _: self._calls.discard(call))
+        return call
+
+    @property
+    def open_calls(self) -> int:
+        return len(self._calls)
+
+    async def wait_for_open_calls(self, timeout: float) -> None:
+        """Let open calls end by themselves for up to `timeout` seconds."""
+        if self._calls:
+            await asyncio.wait([call.task for call in self._calls], timeout=timeout)
+
+    async def cancel_open_calls(self) -> None:
+        calls = list(self._calls)
+        for call in calls:
+            call.cancel()
+        if calls:
+            await asyncio.wait([call.task for call in calls])
+
+    def breaker_states(self) -> dict[ModelRef, BreakerState]:
+        """The models whose circuit breaker is not closed."""
+        return self._parts.breakers.states()

@@ -1,0 +1,65 @@
+"""The route notation: `a|b` is a race, `a>b` is a fallback, and a name from the settings stands for a route.
+
+gpt-4o|gpt-4o-mini>gpt-6-luna      race the first two; if both fail, ask the third
+anthropic/claude-sonnet-4-5>fast   a model of another provider, then the route that is named `fast`
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from llm.errors import RouteError
+from llm.types import ModelRef, Route, Stage
+
+MAX_ATTEMPTS_WRITTEN = 16
+MAX_NAME_LENGTH = 200
+
+
+def parse_route(
+    written: str, *, providers: Collection[str], default_provider: str, routes: Mapping[str, str] | None = None
+) -> Route:
+    """Read a route.
+
+    A prefix up to the first slash is a provider only if a provider of that name is configured; otherwise the slash is
+    part of the model's name. Raises RouteError with the reason.
+    """
+    stages = _parse_stages(written, providers, default_provider, routes or {}, inside=())
+    if sum(len(stage.models) for stage in stages) > MAX_ATTEMPTS_WRITTEN:
+        raise RouteError(f"A route may name at most {MAX_ATTEMPTS_WRITTEN} models.")
+    return Route(written=written, stages=tuple(stages))
+
+
+def _parse_stages(
+    written: str, providers: Collection[str], default_provider: str, routes: Mapping[str, str], inside: tuple[str, ...]
+) -> list[Stage]:
+    stages: list[Stage] = []
+    for text in written.split(">"):
+        models: list[ModelRef] = []
+        names = [name.strip() for name in text.split("|")]
+        for name in names:
+            if name not in routes:
+                models.append(_parse_model(name, written, providers, default_provider))
+                continue
+            if name in inside:
+                raise RouteError(f"The route '{name}' contains itself.")
+            named = _parse_stages(routes[name], providers, default_provider, routes, (*inside, name))
+            if len(names) == 1:
+                stages.extend(named)
+            elif len(named) == 1:
+                models.extend(named[0].models)
+            else:
+                raise RouteError(f"The route '{name}' has fallbacks, so it can't be one side of a race.")
+        if models:
+            stages.append(Stage(tuple(models)))
+    return stages
+
+
+def _parse_model(name: str, written: str, providers: Collection[str], default_provider: str) -> ModelRef:
+    if not name:
+        raise RouteError(f"A model is missing in the route '{written}'." if written.strip() else "The route is empty.")
+    if len(name) > MAX_NAME_LENGTH or not name.isprintable() or any(c.isspace() for c in name):
+        raise RouteError(f"A model's name has 1 to {MAX_NAME_LENGTH} printable characters and no spaces.")
+    prefix, slash, rest = name.partition("/")
+    if slash and rest and prefix in providers:
+        return ModelRef(provider=prefix, name=rest)
+    return ModelRef(provider=default_provider, name=name)

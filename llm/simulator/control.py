@@ -1,0 +1,59 @@
+"""The doors by which a test or a curious person scripts the simulator and sees what it saw. They need no key."""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+from llm.simulator.behaviour import Behaviour
+from llm.simulator.exchange import Exchange
+from llm.simulator.openai_errors import Refusal
+from llm.simulator.state import SimulatorState
+
+_SCRIPT: Final = "/_script"
+_REQUESTS: Final = "/_requests"
+
+
+def is_control(path: str) -> bool:
+    """Whether the path belongs to these doors."""
+    return path in (_SCRIPT, _REQUESTS) or path.startswith(_SCRIPT + "/")
+
+
+async def answer_control(exchange: Exchange, state: SimulatorState, body: bytes) -> None:
+    """Answer a request for which `is_control` holds. Raises Refusal (400, 405)."""
+    if exchange.path == _REQUESTS:
+        await _requests(exchange, state)
+    else:
+        await _script(exchange, state, body)
+
+
+async def _requests(exchange: Exchange, state: SimulatorState) -> None:
+    if exchange.method == "GET":
+        await exchange.send_json(200, {"requests": state.requests(), "open": state.open_requests})
+    elif exchange.method == "DELETE":
+        state.clear_requests()
+        await exchange.send(204, b"", ())
+    else:
+        raise Refusal(405, "Use GET or DELETE.", allow="GET, DELETE")
+
+
+async def _script(exchange: Exchange, state: SimulatorState, body: bytes) -> None:
+    model = exchange.path.removeprefix(_SCRIPT).removeprefix("/") or None
+    if exchange.method == "DELETE":
+        state.clear_scripts(model)
+        await exchange.send(204, b"", ())
+    elif exchange.method == "PUT" and model is not None:
+        behaviours = _parse(body)
+        state.script(model, *behaviours)
+        await exchange.send_json(200, {"model": model, "behaviours": [each.to_dict() for each in behaviours]})
+    else:
+        allowed = "PUT, DELETE" if model else "DELETE"
+        raise Refusal(405, f"Use {allowed}.", allow=allowed)
+
+
+def _parse(body: bytes) -> list[Behaviour]:
+    try:
+        payload = json.loads(body)
+        return [Behaviour.from_dict(each) for each in (payload if isinstance(payload, list) else [payload])]
+    except (ValueError, RecursionError) as error:
+        raise Refusal(400, f"Not a behaviour, nor a list of them: {error}") from None

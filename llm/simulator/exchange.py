@@ -1,0 +1,134 @@
+"""One HTTP exchange over raw ASGI: read, answer, stall, cut, and notice at once when the client goes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping
+from email.utils import formatdate
+from typing import Any, Final
+
+from llm.simulator.openai_errors import Refusal
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = Iterable[tuple[str, str]]
+
+ABORT_EXTENSION: Final = "llm.simulator.abort"
+"""The ASGI extension by which the simulator's own server lets the app reset the connection."""
+
+BODILESS: Final = (204, 304)
+"""Statuses whose answer has no body, by RFC 9110."""
+
+MAX_BODY_BYTES: Final = 64 * 1024 * 1024
+
+
+class ClientGone(Exception):
+    """The client left before it had sent its whole request."""
+
+
+class Exchange:
+    """A request and its answer."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._started = time.perf_counter()
+
+    @property
+    def has_bearer(self) -> bool:
+        """Whether there is an Authorization of the kind that OpenAI takes. Its value is not looked at."""
+        for name, value in self._scope["headers"]:
+            if name.lower() == b"authorization":
+                return bool(value[:7].lower() == b"bearer ")
+        return False
+
+    async def read_body(self) -> bytes:
+        """The whole body. Raises ClientGone, or Refusal (413) above `MAX_BODY_BYTES`."""
+        parts: list[bytes] = []
+        size_bytes = 0
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            part: bytes = message.get("body", b"")
+            size_bytes += len(part)
+            if size_bytes > MAX_BODY_BYTES:
+                raise Refusal(413, f"The body is larger than {MAX_BODY_BYTES} bytes.")
+            parts.append(part)
+            if not message.get("more_body", False):
+                return b"".join(parts)
+
+    async def run(self, answer: Coroutine[Any, Any, None]) -> None:
+        """Run `answer`, and cancel it as soon as the client goes. Both tasks have ended when this returns."""
+        working = asyncio.create_task(answer)
+        leaving = asyncio.create_task(self._client_leaves())
+        try:
+            await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            working.cancel()
+            leaving.cancel()
+            await asyncio.wait((working, leaving))
+        for task in (working, leaving):
+            if not task.cancelled():
+                task.result()
+
+    async def start(self, status: int, headers: Headers) -> None:
+        """Send the status and the headers; those that every answer has are added."""
+        everywhere = (
+            ("date", formatdate(usegmt=True)),
+            ("x-request-id", f"req_{uuid.uuid4().hex}"),
+            ("openai-processing-ms", str(round((time.perf_counter() - self._started) * 1000))),
+        )
+        await self._send(
+            {
+                "type": "http.response.start",
+                "status": status,
+                "headers": [(name.encode(), value.encode()) for name, value in (*headers, *everywhere)],
+            }
+        )
+
+    async def write(self, body: bytes, *, more: bool) -> None:
+        """Send a part of the body, the last one if there is no `more`."""
+        await self._send({"type": "http.response.body", "body": body, "more_body": more})
+
+    async def send(self, status: int, body: bytes, headers: Headers) -> None:
+        """Answer in one piece."""
+        length = () if status in BODILESS else (("content-length", str(len(body))),)
+        await self.start(status, (*headers, *length))
+        await self.write(body, more=False)
+
+    async def send_json(self, status: int, payload: object, headers: Headers = ()) -> None:
+        """Answer with JSON in one piece."""
+        await self.send(status, to_json(payload), (*headers, ("content-type", "application/json")))
+
+    async def stall(self) -> None:
+        """Do nothing until the client goes."""
+        await asyncio.get_running_loop().create_future()
+
+    async def abort(self) -> None:
+        """Reset the connection once what was written is out, and wait to be cancelled by that.
+
+        Raises RuntimeError if the server is not the simulator's own: ASGI itself has no such message.
+        """
+        extension = self._scope.get("extensions", {}).get(ABORT_EXTENSION)
+        if extension is None:
+            raise RuntimeError("this ASGI server cannot reset a connection; use llm.simulator.serve")
+        await extension["abort"]()
+        await self.stall()
+
+    async def _client_leaves(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+
+def to_json(payload: object) -> bytes:
+    """Compact UTF-8, as OpenAI sends it; a lone surrogate, which UTF-8 has no bytes for, becomes a question mark."""
+    return json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")

@@ -1,0 +1,233 @@
+"""The only place that knows the openai SDK: one whole answer, or one stream up to its first content.
+
+Bodies go out and answers come back as plain JSON, so that fields which no SDK knows yet pass through unchanged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, aclosing
+from types import TracebackType
+from typing import Self
+
+import httpx2
+import openai
+from openai import AsyncOpenAI, AsyncStream
+from openai.lib.streaming._deltas import accumulate_delta
+
+from llm.assembly import ENDS_EMPTY, assemble, check_completion, choices_of, says_something
+from llm.attempt import Attempt
+from llm.config import EngineConfig, Provider
+from llm.errors import (
+    InvalidUpstreamResponse,
+    StreamInterrupted,
+    UpstreamError,
+    UpstreamNotConfigured,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
+from llm.types import Json
+from llm.upstream_errors import never_connected, read_error, read_exception
+
+PATH = "/chat/completions"
+MAX_CONNECTIONS = 4_000
+KEPT_CONNECTIONS = 200
+AFTER_FINISH_SECONDS = 5.0
+"""A stream that has given its finish reason owes only its usage: it is not waited for as long as for content."""
+
+EXCEPTIONS = (openai.OpenAIError, httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, ValueError)
+"""What the SDK raises (JSONDecodeError and UnicodeDecodeError are ValueErrors)."""
+
+
+class Upstream:
+    """The providers' clients. One for the life of an event loop: `async with Upstream(config) as upstream`."""
+
+    def __init__(self, config: EngineConfig) -> None:
+        self._config = config
+        self._clients: dict[str, AsyncOpenAI] = {}
+        self._exit = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        for key, provider in self._config.providers.items():
+            self._clients[key] = await self._exit.enter_async_context(self._client(provider))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._exit.aclose()
+
+    def _client(self, provider: Provider) -> AsyncOpenAI:
+        # All clocks but the connection's are ours: the SDK's timeout bounds no whole call, its retries leave no row.
+        timeout = httpx2.Timeout(None, connect=self._config.connect_timeout)
+        limits = httpx2.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=KEPT_CONNECTIONS)
+        return AsyncOpenAI(
+            api_key=provider.api_key or "none",
+            base_url=provider.base_url,
+            max_retries=0,
+            timeout=timeout,
+            http_client=openai.DefaultAsyncHttpxClient(timeout=timeout, limits=limits, trust_env=False),
+        )
+
+    async def complete(self, attempt: Attempt, body: Json) -> Json:
+        """A whole answer, checked, as it came. Raises UpstreamError."""
+        client = self._client_for(attempt)
+        attempt.sent_body = body
+        try:
+            response = await client.post(PATH, cast_to=httpx2.Response, body=body)
+            attempt.saw_headers(
+                http_status=response.status_code, upstream_request_id=response.headers.get("x-request-id", "")
+            )
+            answer = _read_json(response)
+        except EXCEPTIONS as exception:
+            attempt.reached_upstream = not never_connected(exception)
+            raise read_exception(exception) from exception
+        check_completion(answer)
+        attempt.saw_completion(answer)
+        return answer
+
+    async def complete_by_stream(self, attempt: Attempt, body: Json) -> Json:
+        """A whole answer that is fetched as a stream, so that cutting it off stops the bill. Raises UpstreamError."""
+        stream = await self.open_stream(attempt, body)
+        async with aclosing(stream.chunks()) as chunks:
+            received = [chunk async for chunk in chunks]
+        try:
+            answer = assemble(received, accumulate_delta)
+        except (TypeError, RuntimeError, AttributeError, ValueError) as exception:
+            raise InvalidUpstreamResponse("The upstream's chunks do not add up to an answer.") from exception
+        check_completion(answer)
+        return answer
+
+    async def open_stream(self, attempt: Attempt, body: Json) -> OpenStream:
+        """A stream that has begun to say something. Raises UpstreamError. Whoever gets it must drain or close it."""
+        client = self._client_for(attempt)
+        attempt.sent_body = body
+        seconds = self._config.first_token_timeout
+        stream: AsyncStream[object] | None = None
+        try:
+            async with asyncio.timeout(seconds):
+                asked = {
+                    **body,
+                    "stream": True,
+                    "stream_options": {**(body.get("stream_options") or {}), "include_usage": True},
+                }
+                stream = await client.post(
+                    PATH, cast_to=object, body=asked, stream=True, stream_cls=AsyncStream[object]
+                )
+                opened = OpenStream(stream, attempt, self._config.stream_idle_timeout)
+                await opened.read_head()
+                return opened
+        except BaseException as exception:
+            if stream is not None:
+                await stream.close()
+            if isinstance(exception, TimeoutError):
+                raise UpstreamTimeout(f"The upstream sent no first token within {seconds:g} s.") from exception
+            if isinstance(exception, EXCEPTIONS) and not isinstance(exception, UpstreamError):
+                attempt.reached_upstream = not never_connected(exception)
+                raise (read_exception if stream is None else _broken)(exception) from exception
+            raise
+
+    def _client_for(self, attempt: Attempt) -> AsyncOpenAI:
+        provider = attempt.provider
+        if provider.needs_key and not provider.api_key:
+            raise UpstreamNotConfigured(f"The provider '{provider.name}' has no API key.")
+        return self._clients[attempt.model.provider]
+
+
+class OpenStream:
+    """A stream whose first content has arrived: `chunks()` gives all of it, from its beginning."""
+
+    def __init__(self, stream: AsyncStream[object], attempt: Attempt, idle_timeout: float) -> None:
+        self._stream = stream
+        self._attempt = attempt
+        self._idle_timeout = idle_timeout
+        self._head: list[Json] = []
+        self._open_choices: set[int] = set()
+        self._finished = False
+        attempt.saw_headers(
+            http_status=stream.response.status_code,
+            upstream_request_id=stream.response.headers.get("x-request-id", ""),
+        )
+
+    async def read_head(self) -> None:
+        """Read up to the first content. Raises UpstreamError if there is none."""
+        media_type = self._stream.response.headers.get("content-type", "").partition(";")[0]
+        if media_type in ("application/json", "text/html"):
+            await self._stream.response.aread()
+            check_completion(_read_json(self._stream.response))
+            raise InvalidUpstreamResponse("The upstream sent a whole answer instead of a stream.", http_status=200)
+        while True:
+            chunk = await self._next()
+            if chunk is None:
+                raise InvalidUpstreamResponse("The upstream's stream is empty.", http_status=200)
+            self._head.append(chunk)
+            choices = choices_of(chunk)
+            if any(says_something(c.get("delta")) or c.get("finish_reason") in ENDS_EMPTY for c in choices):
+                return
+
+    async def chunks(self) -> AsyncGenerator[Json, None]:
+        """Every chunk as it came. Raises StreamInterrupted or the error that the upstream named. Closes the stream."""
+        try:
+            for chunk in self._head:
+                yield chunk
+            while True:
+                patience = AFTER_FINISH_SECONDS if self._finished else self._idle_timeout
+                try:
+                    async with asyncio.timeout(patience):
+                        following = await self._next()
+                except TimeoutError as exception:
+                    if self._finished:
+                        return
+                    raise StreamInterrupted(f"The upstream's stream stalled for {patience:g} s.") from exception
+                except EXCEPTIONS as exception:
+                    raise _broken(exception) from exception
+                if following is None:
+                    return
+                yield following
+        finally:
+            await self.aclose()
+
+    async def aclose(self) -> None:
+        """Drop the connection, which tells the upstream to stop."""
+        await self._stream.close()
+
+    async def _next(self) -> Json | None:
+        """The next chunk, or None at a proper end."""
+        chunk = await anext(self._stream, None)
+        if chunk is None:
+            if not self._finished:
+                raise StreamInterrupted("The upstream's stream ended without a finish reason.", http_status=200)
+            return None
+        if not isinstance(chunk, dict):
+            raise StreamInterrupted("The upstream sent a chunk that is not an object.", http_status=200)
+        self._attempt.saw_chunk(chunk)
+        for choice in choices_of(chunk):
+            index = choice.get("index", 0)
+            if choice.get("finish_reason"):
+                self._open_choices.discard(index)
+                self._finished = not self._open_choices
+            else:
+                self._open_choices.add(index)
+        return chunk
+
+
+def _read_json(response: httpx2.Response) -> Json:
+    """The body as an object. Raises InvalidUpstreamResponse, or the error that stands in the body of a 200."""
+    try:
+        answer = response.json()
+    except ValueError as exception:
+        raise InvalidUpstreamResponse("The upstream's answer is not JSON.", http_status=200) from exception
+    if not isinstance(answer, dict):
+        raise InvalidUpstreamResponse("The upstream's answer is not a JSON object.", http_status=200)
+    if answer.get("error"):
+        raise read_error(answer["error"], http_status=response.status_code, headers=response.headers)
+    return answer
+
+
+def _broken(exception: Exception) -> UpstreamError:
+    """What went wrong in a stream that had begun: a lost connection is an interrupted stream by then."""
+    error = read_exception(exception)
+    if isinstance(error, UpstreamUnavailable | UpstreamTimeout):
+        return StreamInterrupted(error.message)
+    return error

@@ -1,0 +1,148 @@
+"""From what the openai SDK raises, or an upstream says, to our own error tree. Every SDK exception has a place here."""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import re
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import httpx2
+import openai
+
+from llm.errors import (
+    ContextWindowExceeded,
+    InvalidRequest,
+    InvalidUpstreamResponse,
+    ModelNotFound,
+    StreamInterrupted,
+    UnsupportedParameter,
+    UpstreamAuthFailed,
+    UpstreamError,
+    UpstreamFailed,
+    UpstreamQuotaExceeded,
+    UpstreamRateLimited,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
+
+MAX_MESSAGE = 1_000
+
+NAMED: dict[str, type[UpstreamError]] = {
+    "insufficient_quota": UpstreamQuotaExceeded,
+    "billing_hard_limit_reached": UpstreamQuotaExceeded,
+    "rate_limit_exceeded": UpstreamRateLimited,
+    "rate_limit_error": UpstreamRateLimited,
+    "ratelimiterror": UpstreamRateLimited,
+    "context_length_exceeded": ContextWindowExceeded,
+    "model_not_found": ModelNotFound,
+    "not_found_error": ModelNotFound,
+    "notfounderror": ModelNotFound,
+    "invalid_api_key": UpstreamAuthFailed,
+    "authentication_error": UpstreamAuthFailed,
+    "permission_error": UpstreamAuthFailed,
+    "invalid_request_error": InvalidRequest,
+    "badrequesterror": InvalidRequest,
+    "invalid_prompt": InvalidRequest,
+    "content_policy_violation": InvalidRequest,
+    "timeout": UpstreamTimeout,
+}
+"""Codes and types by which providers name an error. The exact name (`code`) counts before the wide one (`type`)."""
+
+UNSUPPORTED = frozenset({"unsupported_parameter", "unsupported_value"})
+
+
+def read_error(error: object, *, http_status: int | None, headers: Mapping[str, str] | None = None) -> UpstreamError:
+    """The error that an upstream named. `error` is its error object, wherever it stood: a body, a 200, a stream."""
+    headers = headers or {}
+    body = error if isinstance(error, dict) else {}
+    code, kind = body.get("code"), body.get("type")
+    status = http_status
+    if (status is None or status == 200) and str(code).isdigit() and 400 <= int(str(code)) <= 599:
+        status = int(str(code))  # vLLM and others put the status into the error object
+    message = _clean(body.get("message") if body else error) or f"The upstream answered with status {http_status}."
+    details: dict[str, Any] = {
+        "http_status": http_status,
+        "retry_after": _retry_after(headers),
+        "body": body or None,
+        "upstream_request_id": headers.get("x-request-id", ""),
+    }
+    if code in UNSUPPORTED and isinstance(body.get("param"), str):
+        return UnsupportedParameter(message, parameter=body["param"], **details)
+    named = NAMED.get(str(code).lower()) or (None if status not in (None, 200) else NAMED.get(str(kind).lower()))
+    error_class = named or _by_status(status)
+    if error_class is UpstreamAuthFailed:
+        # The upstream's own words may quote a part of the key.
+        return UpstreamAuthFailed("The upstream refused our key.", **{**details, "body": None})
+    return error_class(message, **details)
+
+
+def read_exception(exception: Exception) -> UpstreamError:
+    """What an exception of the SDK, or of the HTTP client below it, means."""
+    match exception:
+        case openai.APIStatusError():
+            body: object = exception.body
+            if isinstance(body, dict) and isinstance(body.get("error"), dict | str):
+                body = body["error"]
+            return read_error(body, http_status=exception.status_code, headers=exception.response.headers)
+        case openai.APIResponseValidationError():
+            return InvalidUpstreamResponse("The upstream's answer has not the expected form.", http_status=200)
+        case openai.APITimeoutError() | httpx2.TimeoutException():
+            return UpstreamTimeout("The upstream took no connection or no data in time.")
+        case openai.APIConnectionError() | httpx2.HTTPError() | httpx2.StreamError():
+            cause = exception.__cause__ or exception
+            return UpstreamUnavailable(f"The connection to the upstream failed: {type(cause).__name__}.")
+        case openai.APIError():
+            return read_error(exception.body or exception.message, http_status=200)
+        case json.JSONDecodeError() | UnicodeDecodeError():
+            return StreamInterrupted("The upstream sent a chunk that is not JSON.", http_status=200)
+        case openai.OpenAIError():
+            return UpstreamFailed(f"The upstream could not be asked: {type(exception).__name__}.")
+    raise exception
+
+
+def never_connected(exception: Exception) -> bool:
+    """Did the request fail before anything could be sent?"""
+    cause = exception.__cause__ or exception
+    return isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout)
+
+
+def _by_status(status: int | None) -> type[UpstreamError]:
+    match status:
+        case 401 | 403:
+            return UpstreamAuthFailed
+        case 404:
+            return ModelNotFound
+        case 408 | 409 | None | 200:
+            return UpstreamFailed
+        case 429:
+            return UpstreamRateLimited
+        case _ if status >= 500:
+            return UpstreamFailed
+        case _ if status >= 400:
+            return InvalidRequest
+    return InvalidUpstreamResponse
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds, from Retry-After (seconds or an HTTP date) or OpenAI's retry-after-ms; null where it can't be read."""
+    try:
+        return max(0.0, float(headers["retry-after-ms"]) / 1000)
+    except (KeyError, ValueError):
+        pass
+    written = headers.get("retry-after", "")
+    try:
+        return max(0.0, float(written))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(written).timestamp() - time.time())
+    except (ValueError, TypeError):
+        return None
+
+
+def _clean(message: object) -> str:
+    text = message if isinstance(message, str) else "" if message is None else json.dumps(message, default=str)
+    return re.sub(r"\b(sk|rk|pk)-[\w*.-]{4,}", "[redacted]", text)[:MAX_MESSAGE]

@@ -1,0 +1,22 @@
+"""The ASGI application: Django, with a lifespan that opens and closes what lives as long as the process."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestration_site.settings")
+django_application = get_asgi_application()
+
+# Below, because these need Django to be set up.
+from django.conf import settings  # noqa: E402
+from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler  # noqa: E402
+
+from orchestration_site.body_limit import BodyLimit  # noqa: E402
+from orchestration_site.lifespan import Lifespan  # noqa: E402
+from orchestration_site.service import open_service  # noqa: E402
+
+with_static_files: Any = ASGIStaticFilesHandler(django_application)
+application = Lifespan(BodyLimit(with_static_files, max_bytes=settings.MAX_BODY_BYTES), open_service)

@@ -1,0 +1,57 @@
+"""System checks: a bad setting fails at start, with an id and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, register
+
+from llm import EngineConfig, RouteError
+from llm.route import parse_route
+
+ENVIRONMENTS = ("development", "production", "test")
+
+
+@register
+def check_environment(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Iterable[CheckMessage]:
+    if settings.ENVIRONMENT not in ENVIRONMENTS:
+        yield Error(
+            f"ENVIRONMENT is '{settings.ENVIRONMENT}'.", hint=f"Use one of {', '.join(ENVIRONMENTS)}.", id="site.E001"
+        )
+
+
+@register
+def check_routes(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Iterable[CheckMessage]:
+    """Every route that the settings write must be readable."""
+    config = EngineConfig(providers=settings.PROVIDERS, routes=settings.ROUTES)
+    written = {f"ROUTES, '{name}'": name for name in settings.ROUTES}
+    written["DEFAULT_MODEL"] = settings.DEFAULT_MODEL
+    written["FALLBACK_MODELS"] = ">".join(settings.FALLBACK_MODELS)
+    for where, route in written.items():
+        try:
+            parse_route(
+                route,
+                providers=config.providers,
+                default_provider=config.default_provider,
+                routes=config.routes,
+            )
+        except RouteError as error:
+            yield Error(f"{where}: {error.message}", hint="Write a|b for a race, a>b for a fallback.", id="site.E002")
+
+
+@register
+def check_production(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Iterable[CheckMessage]:
+    """What production must not start with."""
+    if not settings.PRODUCTION:
+        return
+    if not settings.OPENAI_API_KEY:
+        yield Error("There is no upstream key.", hint="Set OPENAI_API_KEY.", id="site.E010")
+    if len(settings.SECRET_KEY) < 50 or settings.SECRET_KEY.startswith("insecure"):
+        yield Error("SECRET_KEY is missing or weak.", hint="Set 50 random characters or more.", id="site.E011")
+    if settings.DEBUG:
+        yield Error("DEBUG is on.", hint="Leave DEBUG out, or set it to false.", id="site.E012")
+    if not settings.ALLOWED_HOSTS or "*" in settings.ALLOWED_HOSTS:
+        yield Error("ALLOWED_HOSTS does not say which.", hint="Set ALLOWED_HOSTS to your host names.", id="site.E013")

@@ -1,0 +1,58 @@
+"""Is the process alive, and is it ready: what load balancers and people ask."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from adrf.views import APIView
+from asgiref.sync import sync_to_async
+from django.db import DatabaseError, connection
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from chat.views import service_of
+from orchestration_site import __version__
+from orchestration_site.logging import log_file_error
+
+
+class HealthView(APIView):
+    @extend_schema(summary="The process lives", responses={200: OpenApiTypes.OBJECT})
+    async def get(self, request: Request) -> Response:
+        return Response({"status": "ok", "version": __version__})
+
+
+class ReadyView(APIView):
+    """200 if calls can be taken and kept, else 503; each dependency's state either way."""
+
+    @extend_schema(summary="The process can take calls", responses={200: OpenApiTypes.OBJECT, 503: OpenApiTypes.OBJECT})
+    async def get(self, request: Request) -> Response:
+        service = service_of(request)
+        database = await sync_to_async(database_state)()
+        providers = service.engine.config.providers.values()
+        keys = {p.name: "ok" if p.api_key or not p.needs_key else "no key" for p in providers}
+        log_error = log_file_error()
+        ready = database == "ok"
+        checks: dict[str, Any] = {
+            "database": database,
+            "recorder": {"waiting": service.recorder.depth},
+            "providers": keys,
+            "circuit_breakers": {
+                f"{model.provider}/{model.name}": state for model, state in service.engine.breaker_states().items()
+            },
+            "log_file": log_error or "ok",
+            "open_calls": service.engine.open_calls,
+        }
+        status = "ok" if ready else "unavailable"
+        return Response({"status": status, "version": __version__, "checks": checks}, 200 if ready else 503)
+
+
+def database_state() -> str:
+    """`ok`, or the kind of error; never its text, which may hold an address or a name."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError as error:
+        return type(error).__name__
+    return "ok"

@@ -1,0 +1,63 @@
+"""What one process holds open: the engine, the recorder, and in development the simulator."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from django.conf import settings
+
+from chat.recorder import Recorder
+from chat.services import Service
+from llm import Engine, EngineConfig
+from llm.simulator import serve
+
+logger = logging.getLogger("orchestration_site")
+
+
+def engine_config() -> EngineConfig:
+    """The engine's configuration, from Django's settings."""
+    return EngineConfig(
+        providers=settings.PROVIDERS,
+        routes=settings.ROUTES,
+        prices=settings.PRICES,
+        request_timeout=settings.REQUEST_TIMEOUT,
+        attempt_timeout=settings.ATTEMPT_TIMEOUT,
+        connect_timeout=settings.CONNECT_TIMEOUT,
+        first_token_timeout=settings.FIRST_TOKEN_TIMEOUT,
+        stream_idle_timeout=settings.STREAM_IDLE_TIMEOUT,
+        max_retries=settings.MAX_RETRIES,
+        hedge_budget=settings.HEDGE_BUDGET,
+        breaker_failures=settings.BREAKER_FAILURES,
+        breaker_cooldown=settings.BREAKER_COOLDOWN,
+    )
+
+
+@asynccontextmanager
+async def open_service() -> AsyncGenerator[dict[str, Any]]:
+    """Open in order, close in reverse: calls end before the recorder does, so that each of them is on record."""
+    config = engine_config()
+    async with AsyncExitStack() as stack:
+        if settings.SIMULATED:
+            simulator = await stack.enter_async_context(serve())
+            logger.warning(
+                "no_openai_key",
+                extra={"detail": "OPENAI_API_KEY is not set: the bundled simulator answers, not OpenAI."},
+            )
+            first = config.default_provider
+            simulated = dataclasses.replace(config.providers[first], base_url=simulator.base_url)
+            config = dataclasses.replace(config, providers={**config.providers, first: simulated})
+        recorder = Recorder()
+        recording = asyncio.create_task(recorder.run(), name="recorder")
+        stack.push_async_callback(_finish, recorder, recording)
+        engine = await stack.enter_async_context(Engine(config))
+        yield {"service": Service(engine=engine, recorder=recorder, store_content=settings.STORE_CONTENT)}
+
+
+async def _finish(recorder: Recorder, recording: asyncio.Task[None]) -> None:
+    await recorder.close()
+    await recording

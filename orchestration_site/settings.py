@@ -1,0 +1,159 @@
+"""Django's settings, read from the environment and from `.env`. What each variable means stands in `.env.example`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import environ
+
+from orchestration_site.logging import logging_config
+from orchestration_site.upstreams import read_prices, read_providers, read_routes
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = environ.Env()
+if env.str("ENVIRONMENT", "") != "test":  # a developer's keys have no place in tests
+    env.read_env(BASE_DIR / ".env")
+
+ENVIRONMENT = env.str("ENVIRONMENT", "development")
+PRODUCTION = ENVIRONMENT == "production"
+DEBUG = env.bool("DEBUG", ENVIRONMENT == "development")
+SECRET_KEY = env.str("SECRET_KEY", "" if PRODUCTION else "insecure-and-only-for-development-0123456789abcdefghij")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[] if PRODUCTION else ["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+# --- Django ---------------------------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "orchestration_site.apps.SiteConfig",  # before staticfiles: its runserver is the one that counts
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "adrf",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "chat.apps.ChatConfig",
+    "stats.apps.StatsConfig",
+]
+
+MIDDLEWARE = [
+    # First, so that every answer has an id. The rest is what the admin needs.
+    "orchestration_site.middleware.request_id_middleware",
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "orchestration_site.urls"
+ASGI_APPLICATION = "orchestration_site.asgi.application"
+APPEND_SLASH = True
+"""For the admin only; the API's addresses have no trailing slash and are matched exactly."""
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+DATABASES: dict[str, dict[str, Any]] = {"default": env.db_url("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}")}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    # Without IMMEDIATE, two writers that both began by reading end in "database is locked"; WAL lets readers go on.
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA mmap_size=134217728;",
+    }
+    DATABASES["default"].setdefault("TEST", {})["NAME"] = env.str("TEST_DATABASE", str(BASE_DIR / "test.sqlite3"))
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- The API ---------------------------------------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer", "chat.renderers.EventStreamRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["chat.parsers.StrictJSONParser"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "EXCEPTION_HANDLER": "chat.exceptions.handle",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "UNAUTHENTICATED_USER": None,
+    "COERCE_DECIMAL_TO_STRING": False,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "LLM orchestration",
+    "DESCRIPTION": "One door in front of OpenAI models: races, fallbacks, streams, and every call on record.",
+    "VERSION": "0.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "CallStatus": "chat.models.CallRecord.Status",
+        "AttemptStatus": "chat.models.Attempt.Status",
+        "Door": "chat.models.CallRecord.Door",
+    },
+}
+MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", 20 * 1024 * 1024)
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+
+# --- Upstreams and the engine (seconds) ------------------------------------------------------------------------------
+
+OPENAI_API_KEY = env.str("OPENAI_API_KEY", "")
+SIMULATED = not OPENAI_API_KEY and ENVIRONMENT == "development"
+PROVIDERS = read_providers(env, simulated=SIMULATED)
+ROUTES = read_routes(env.str("ROUTES", ""))
+PRICES = read_prices(env.str("PRICES", ""))
+
+DEFAULT_MODEL = env.str("DEFAULT_MODEL", "gpt-4o")
+DEFAULT_TEMPERATURE = env.float("DEFAULT_TEMPERATURE", 0.7)
+# The last one must be a model with no announced end: gpt-4o and gpt-4o-mini go on 2027-01-14.
+FALLBACK_MODELS = env.list("FALLBACK_MODELS", default=["gpt-4o-mini", "gpt-6-luna"])
+DEFAULT_MESSAGE = env.str("DEFAULT_MESSAGE", "Sorry, no model could answer right now. Please try again in a moment.")
+
+REQUEST_TIMEOUT = env.float("REQUEST_TIMEOUT", 300.0)
+ATTEMPT_TIMEOUT = env.float("ATTEMPT_TIMEOUT", 0.0) or None
+CONNECT_TIMEOUT = env.float("CONNECT_TIMEOUT", 5.0)
+FIRST_TOKEN_TIMEOUT = env.float("FIRST_TOKEN_TIMEOUT", 120.0)
+STREAM_IDLE_TIMEOUT = env.float("STREAM_IDLE_TIMEOUT", 60.0)
+MAX_RETRIES = env.int("MAX_RETRIES", 2)
+HEDGE_AFTER = env.float("HEDGE_AFTER", 0.0)
+HEDGE_BUDGET = env.float("HEDGE_BUDGET", 0.1)
+BREAKER_FAILURES = env.int("BREAKER_FAILURES", 5)
+BREAKER_COOLDOWN = env.float("BREAKER_COOLDOWN", 30.0)
+SHUTDOWN_GRACE = env.float("SHUTDOWN_GRACE", 25.0)
+
+# --- History and logs ------------------------------------------------------------------------------------------------
+
+STORE_CONTENT = env.bool("STORE_CONTENT", True)
+LOG_LEVEL = env.str("LOG_LEVEL", "INFO")
+LOG_DIR = Path(env.str("LOG_DIR", str(BASE_DIR / "logs")))
+LOG_RETENTION_DAYS = env.int("LOG_RETENTION_DAYS", 30)
+LOGGING = logging_config(level=LOG_LEVEL, log_dir=LOG_DIR, retention_days=LOG_RETENTION_DAYS)

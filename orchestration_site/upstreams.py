@@ -1,0 +1,62 @@
+"""Providers, named routes and prices, as the environment writes them."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+from llm import ModelPrice, Provider
+
+OPENAI_URL = "https://api.openai.com/v1"
+ANTHROPIC_URL = "https://api.anthropic.com/v1/"
+
+
+def read_providers(env: environ.Env, *, simulated: bool) -> dict[str, Provider]:
+    """OpenAI first, then Anthropic if it has a key, then whatever PROVIDERS names.
+
+    With `simulated` the place of OpenAI is taken by the bundled simulator, whose address is known only once it runs.
+    """
+    providers = {
+        "openai": Provider(name="simulator", base_url="", needs_key=False, price_list="openai")
+        if simulated
+        else Provider(
+            name="openai", base_url=env.str("OPENAI_BASE_URL", "") or OPENAI_URL, api_key=env.str("OPENAI_API_KEY", "")
+        )
+    }
+    if anthropic_key := env.str("ANTHROPIC_API_KEY", ""):
+        providers["anthropic"] = Provider(name="anthropic", base_url=ANTHROPIC_URL, api_key=anthropic_key)
+    for name, base_url in _pairs("PROVIDERS", env.str("PROVIDERS", ""), separator=","):
+        key = env.str(f"{name.upper().replace('-', '_')}_API_KEY", "")
+        providers[name] = Provider(name=name, base_url=base_url, api_key=key, needs_key=False)
+    return providers
+
+
+def read_routes(written: str) -> dict[str, str]:
+    """`fast=gpt-4o|gpt-4o-mini;safe=gpt-4o>gpt-6-luna` by name."""
+    return dict(_pairs("ROUTES", written, separator=";"))
+
+
+def read_prices(written: str) -> dict[str, ModelPrice]:
+    """`model=prompt/completion[/cached];…` in US dollars per million tokens."""
+    prices: dict[str, ModelPrice] = {}
+    for model, price in _pairs("PRICES", written, separator=";"):
+        try:
+            prompt, completion, *cached = [Decimal(number) for number in price.split("/")]
+            prices[model] = ModelPrice(prompt, completion, cached[0] if cached else None)
+        except (ValueError, InvalidOperation) as error:
+            raise ImproperlyConfigured(
+                f"PRICES: the price of '{model}' must be PROMPT/COMPLETION or PROMPT/COMPLETION/CACHED, not '{price}'."
+            ) from error
+    return prices
+
+
+def _pairs(variable: str, written: str, *, separator: str) -> list[tuple[str, str]]:
+    pairs = []
+    for part in filter(None, (part.strip() for part in written.split(separator))):
+        name, equals, value = part.partition("=")
+        if not equals or not name.strip() or not value.strip():
+            raise ImproperlyConfigured(f"{variable}: '{part}' must be NAME=VALUE.")
+        pairs.append((name.strip(), value.strip()))
+    return pairs

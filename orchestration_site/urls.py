@@ -1,0 +1,23 @@
+"""Every address of the service."""
+
+from django.contrib import admin
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerView
+
+from orchestration_site.health import HealthView, ReadyView
+
+urlpatterns = [
+    path("", include("chat.urls")),
+    path("", include("stats.urls")),
+    path("health", HealthView.as_view(), name="health"),
+    path("health/ready", ReadyView.as_view(), name="ready"),
+    path("schema", SpectacularAPIView.as_view(), name="schema"),
+    path("docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("redoc", SpectacularRedocView.as_view(url_name="schema"), name="redoc"),
+    path("admin/", admin.site.urls),
+]
+
+handler400 = "orchestration_site.errors.bad_request"
+handler403 = "orchestration_site.errors.permission_denied"
+handler404 = "orchestration_site.errors.not_found"
+handler500 = "orchestration_site.errors.server_error"

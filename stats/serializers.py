@@ -1,0 +1,149 @@
+"""The shape of `/stats`: what its query may hold, and what it answers."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from decimal import Decimal
+from typing import Any
+
+from django.http import QueryDict
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+from rest_framework.settings import api_settings
+
+from chat.models import NAME_LENGTH, CallRecord
+from stats.figures import GROUP_BY, Figures, Group, GroupBy, Percentiles, Stats
+
+PLUS_READ_AS_SPACE = re.compile(r"(?<=:\d\d|\.\d\d\d|\d\d\d\d\d\d) (?=\d\d:?\d\d$)")
+
+
+@extend_schema_field(OpenApiTypes.DATETIME)
+class MomentField(serializers.Field[dt.datetime, str, str, Any]):
+    """A date or a date-time in ISO 8601. Without an offset it is UTC; a date is its first moment."""
+
+    default_error_messages = {"invalid": "Must be a date or a date-time, like 2026-11-24T10:30:00Z."}
+
+    def to_internal_value(self, data: str) -> dt.datetime:
+        try:
+            moment = dt.datetime.fromisoformat(PLUS_READ_AS_SPACE.sub("+", data.strip()))
+            return moment.replace(tzinfo=moment.tzinfo or dt.UTC).astimezone(dt.UTC)
+        except (ValueError, OverflowError):
+            self.fail("invalid")
+
+
+class ChoiceField(serializers.ChoiceField):
+    """One of a few values; the error names them."""
+
+    def __init__(self, choices: Any, **options: Any) -> None:
+        super().__init__(choices, **options)
+        self.error_messages["invalid_choice"] = f"Must be one of {', '.join(self.choices)}."
+
+
+class StatsQuerySerializer(serializers.Serializer[Any]):
+    """The query of GET /stats. It takes a QueryDict, and refuses what is unknown or given twice."""
+
+    since = MomentField(required=False, help_text="From this moment on.")
+    until = MomentField(required=False, help_text="Up to, and without, this moment.")
+    model = serializers.CharField(
+        required=False,
+        max_length=NAME_LENGTH,
+        trim_whitespace=False,
+        help_text="The model that answered, or the one asked for where none did.",
+    )
+    door = ChoiceField(CallRecord.Door.choices, required=False)
+    status = ChoiceField(CallRecord.Status.choices, required=False)
+    api_key = serializers.CharField(
+        required=False,
+        max_length=NAME_LENGTH,
+        trim_whitespace=False,
+        allow_blank=True,
+        help_text="The name of a key. Empty: the calls without one.",
+    )
+    group_by = ChoiceField(GROUP_BY, required=False)
+
+    def to_internal_value(self, data: QueryDict) -> Any:
+        errors: dict[str, list[str]] = {}
+        for name, values in data.lists():
+            if name not in self.fields and name != api_settings.URL_FORMAT_OVERRIDE:
+                errors[name] = [f"Unknown parameter. Known are: {', '.join(self.fields)}."]
+            elif len(values) > 1:
+                errors[name] = ["Must be given once."]
+        if errors:
+            raise serializers.ValidationError(errors)
+        return super().to_internal_value(data.dict())
+
+    def validate(self, attrs: Mapping[str, Any]) -> Mapping[str, Any]:
+        if "since" in attrs and "until" in attrs and attrs["until"] < attrs["since"]:
+            raise serializers.ValidationError({"until": ["Must not be before `since`."]})
+        return attrs
+
+
+class PercentilesSerializer(serializers.Serializer[Any]):
+    p50 = serializers.IntegerField(allow_null=True)
+    p95 = serializers.IntegerField(allow_null=True)
+    p99 = serializers.IntegerField(allow_null=True)
+
+
+class FiguresSerializer(serializers.Serializer[Any]):
+    """`stats.figures.Figures`, for the schema. `figures_json` writes it, since a serializer is slow for many groups."""
+
+    total_requests = serializers.IntegerField()
+    cancelled_requests = serializers.IntegerField()
+    average_latency_ms = serializers.FloatField(allow_null=True)
+    latency_ms = PercentilesSerializer()
+    time_to_first_token_ms = PercentilesSerializer()
+    total_cost_usd = serializers.FloatField()
+    error_rate = serializers.FloatField(help_text="Failed and defaulted calls, of those that were not cancelled.")
+    attempt_error_rate = serializers.FloatField(help_text="Failed attempts, of those that were sent.")
+    fallback_rate = serializers.FloatField()
+    default_message_rate = serializers.FloatField()
+    race_win_rate = serializers.DictField(child=serializers.FloatField(), help_text="By model.")
+    race_cost_usd = serializers.FloatField(help_text="What was spent on raced attempts that were not the answer.")
+    estimated_cost_share = serializers.FloatField(help_text="The part of the cost whose tokens we counted ourselves.")
+    prompt_tokens = serializers.IntegerField()
+    completion_tokens = serializers.IntegerField()
+    cost_unknown_requests = serializers.IntegerField(help_text="Calls that are missing from the cost.")
+
+
+class GroupSerializer(FiguresSerializer):
+    """A group: its key, once more under the name that was grouped by, and its figures."""
+
+    key = serializers.CharField(allow_blank=True)
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        named = {name: serializers.CharField(required=False, allow_blank=True) for name in GROUP_BY}
+        return {**super().get_fields(), **named}
+
+
+class StatsSerializer(FiguresSerializer):
+    """The answer of GET /stats."""
+
+    groups = GroupSerializer(many=True)
+    groups_truncated = serializers.BooleanField(help_text="There are more groups than are given.")
+
+
+def stats_json(stats: Stats, group_by: GroupBy | None) -> dict[str, Any]:
+    """`stats` as JSON has it. Costs become floating point here, and not before."""
+    groups = [_group_json(group, group_by) for group in stats.groups if group_by]
+    return {**figures_json(stats.figures), "groups": groups, "groups_truncated": stats.truncated}
+
+
+def figures_json(figures: Figures) -> dict[str, Any]:
+    return {field.name: _plain(getattr(figures, field.name)) for field in fields(figures)}
+
+
+def _group_json(group: Group, group_by: GroupBy) -> dict[str, Any]:
+    return {"key": group.key, group_by: group.key, **figures_json(group.figures)}
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case Percentiles():
+            return asdict(value)
+        case Decimal():
+            return float(value)
+    return value

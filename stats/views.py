@@ -1,0 +1,75 @@
+"""GET /stats."""
+
+from __future__ import annotations
+
+from adrf.views import APIView
+from asgiref.sync import sync_to_async
+from django.db import close_old_connections
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from chat.serializers import ErrorSerializer
+from stats.figures import Stats, StatsFilter
+from stats.selectors import read_stats
+from stats.serializers import StatsQuerySerializer, StatsSerializer, stats_json
+
+FIGURES = {
+    "total_requests": 3,
+    "cancelled_requests": 1,
+    "average_latency_ms": 812.5,
+    "latency_ms": {"p50": 640, "p95": 1210, "p99": 1210},
+    "time_to_first_token_ms": {"p50": 180, "p95": 240, "p99": 240},
+    "total_cost_usd": 0.0123,
+    "error_rate": 0.5,
+    "attempt_error_rate": 0.25,
+    "fallback_rate": 0.3333333333333333,
+    "default_message_rate": 0.3333333333333333,
+    "race_win_rate": {"gpt-4o": 0.0, "gpt-4o-mini": 1.0},
+    "race_cost_usd": 0.0041,
+    "estimated_cost_share": 0.3333333333333333,
+    "prompt_tokens": 1234,
+    "completion_tokens": 567,
+    "cost_unknown_requests": 0,
+}
+EXAMPLE = OpenApiExample(
+    "By model",
+    description="GET /stats?since=2026-11-01&group_by=model",
+    value={
+        **FIGURES,
+        "groups": [{"key": "gpt-4o-mini", "model": "gpt-4o-mini", **FIGURES}],
+        "groups_truncated": False,
+    },
+    response_only=True,
+    status_codes=["200"],
+)
+
+
+def _read(filter_: StatsFilter) -> Stats:
+    """`read_stats` in a thread of its own, whose connection nobody else would close if the caller has gone."""
+    try:
+        return read_stats(filter_)
+    finally:
+        close_old_connections()
+
+
+class StatsView(APIView):
+    """What the calls came to: latency, cost, errors, fallbacks and races."""
+
+    @extend_schema(
+        summary="Statistics",
+        description=(
+            "Figures over all calls that the query picks, and for each group if `group_by` is given: the latest hours "
+            "or days in order, or else the largest groups first; 1,000 at most. Percentiles are exact, by nearest rank."
+        ),
+        parameters=[StatsQuerySerializer],
+        responses={200: StatsSerializer, 400: OpenApiResponse(ErrorSerializer, "Which parameter is wrong, and why.")},
+        examples=[EXAMPLE],
+    )
+    async def get(self, request: Request) -> Response:
+        query = StatsQuerySerializer(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        filter_ = StatsFilter(**query.validated_data)
+        # Thread-sensitive: under ASGI that is one thread for each request, and in tests the one that holds the database.
+        stats = await sync_to_async(_read)(filter_)
+        return Response(stats_json(stats, filter_.group_by))

@@ -1,0 +1,54 @@
+"""Shared fixtures: the simulator as upstream, and the whole service on a real socket with a real database file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import httpx2
+import pytest
+
+from llm import Provider
+from llm.simulator import SimulatorThread
+from tests.site_server import running_site
+
+TEST_KEY = "sk-test-0123456789abcdef"
+
+
+@pytest.fixture(scope="session")
+def _simulator() -> Iterator[SimulatorThread]:
+    with SimulatorThread() as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def simulator(_simulator: SimulatorThread) -> Iterator[SimulatorThread]:
+    """The upstream, with no script and no request seen."""
+    _simulator.reset()
+    yield _simulator
+    _simulator.reset()
+
+
+@pytest.fixture
+def start_site(
+    simulator: SimulatorThread, settings: Any, transactional_db: None
+) -> Iterator[Callable[..., httpx2.Client]]:
+    """Start the service with settings of your own: `start_site(STORE_CONTENT=False)` gives a client for it."""
+    with ExitStack() as stack:
+
+        def start(**overrides: object) -> httpx2.Client:
+            provider = Provider(name="openai", base_url=simulator.base_url, api_key=TEST_KEY)
+            settings.PROVIDERS = {"openai": provider}
+            for name, value in overrides.items():
+                setattr(settings, name, value)
+            base_url = stack.enter_context(running_site())
+            return stack.enter_context(httpx2.Client(base_url=base_url, timeout=30, trust_env=False))
+
+        yield start
+
+
+@pytest.fixture
+def client(start_site: Callable[..., httpx2.Client]) -> httpx2.Client:
+    """An HTTP client of the service with its default settings."""
+    return start_site()
