@@ -236,7 +236,7 @@ class ErrorSerializer(serializers.Serializer[Any]):
     error = ErrorBodySerializer()
 
 
-CALL_FIELDS = (
+CALL_FIELDS: tuple[str, ...] = (
     "request_id",
     "created_at",
     "door",

@@ -13,6 +13,7 @@ from llm.config import EngineConfig
 from llm.hedging import HedgeBudget
 from llm.pricing import PriceList
 from llm.route import parse_route
+from llm.tokens import load_tokenizer
 from llm.types import CallRequest, ModelRef, Route
 from llm.upstream import Upstream
 
@@ -29,6 +30,7 @@ class Engine:
         self._calls: set[Call] = set()
 
     async def __aenter__(self) -> Self:
+        load_tokenizer()
         clock = asyncio.get_running_loop().time
         await self._upstream.__aenter__()
         self._parts = Parts(

@@ -30,8 +30,8 @@ class ReadyView(APIView):
     async def get(self, request: Request) -> Response:
         service = service_of(request)
         database = await sync_to_async(database_state)()
-        providers = service.engine.config.providers.values()
-        keys = {p.name: "ok" if p.api_key or not p.needs_key else "no key" for p in providers}
+        providers = service.engine.config.providers
+        keys = {p.name: "ok" if p.api_key or not p.needs_key else "no key" for p in providers.values()}
         log_error = log_file_error()
         ready = database == "ok"
         checks: dict[str, Any] = {
@@ -39,7 +39,8 @@ class ReadyView(APIView):
             "recorder": {"waiting": service.recorder.depth},
             "providers": keys,
             "circuit_breakers": {
-                f"{model.provider}/{model.name}": state for model, state in service.engine.breaker_states().items()
+                f"{providers[model.provider].name}/{model.name}": state
+                for model, state in service.engine.breaker_states().items()
             },
             "log_file": log_error or "ok",
             "open_calls": service.engine.open_calls,

@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import environ
-
+from orchestration_site.environment import Environment
 from orchestration_site.logging import logging_config
 from orchestration_site.upstreams import read_prices, read_providers, read_routes
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-env = environ.Env()
+env = Environment()
 if env.str("ENVIRONMENT", "") != "test":  # a developer's keys have no place in tests
     env.read_env(BASE_DIR / ".env")
 

@@ -18,7 +18,7 @@ from rest_framework.settings import api_settings
 from chat.models import NAME_LENGTH, CallRecord
 from stats.figures import GROUP_BY, Figures, Group, GroupBy, Percentiles, Stats
 
-PLUS_READ_AS_SPACE = re.compile(r"(?<=:\d\d|\.\d\d\d|\d\d\d\d\d\d) (?=\d\d:?\d\d$)")
+PLUS_READ_AS_SPACE = re.compile(r"(?<=\d) (?=\d\d:?\d\d$)")
 
 
 @extend_schema_field(OpenApiTypes.DATETIME)

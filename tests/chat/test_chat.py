@@ -56,7 +56,7 @@ def test_bad_input_names_the_field_and_the_reason_and_reaches_no_model(
     ("content", "reason"),
     [
         (b"{", "not JSON"),
-        (b"", "not JSON"),
+        (b"", "Give either `prompt` or `messages`"),
         (b"\xff\xfe", "not UTF-8"),
         (b'{"prompt": "\\ud800"}', "surrogate"),
         (b'{"prompt": "a", "temperature": NaN}', "NaN"),
