@@ -6,7 +6,6 @@ whichever model they went to.
 
 from __future__ import annotations
 
-import datetime as dt
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -101,7 +100,8 @@ def _groups(
     keyed_calls = calls.annotate(group_key=_key(group_by))
     keyed_attempts = attempts.annotate(group_key=_key(group_by, "call__"))
     order = ("-group_key",) if by_time else ("-total", "group_key")
-    rows = list(keyed_calls.values("group_key").annotate(**CALL_FIGURES).order_by(*order)[: MAX_GROUPS + 1])
+    counted: QuerySet[CallRecord, Any] = keyed_calls.values("group_key").annotate(**CALL_FIGURES)
+    rows = list(counted.order_by(*order)[: MAX_GROUPS + 1])
     truncated = len(rows) > MAX_GROUPS
     if truncated:
         del rows[MAX_GROUPS:]
@@ -128,8 +128,8 @@ def _groups(
 def _key(group_by: GroupBy, call: str = "") -> Combinable:
     """What calls are grouped by, seen from a model that reaches them by the path `call`. Always a text.
 
-    A moment as text begins with its day and hour, in the connection's time zone, which Django keeps at UTC. Django's own
-    Trunc is a Python function on SQLite: it took 17 s for what this does in 3.
+    A moment as text begins with its day and hour, in the connection's time zone, which Django keeps at UTC. Trunc is a
+    Python function on SQLite: over 300,000 calls it took 17 s for what this does in 2.5 s.
     """
     match group_by:
         case "model":

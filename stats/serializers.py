@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 from django.http import QueryDict
 from drf_spectacular.types import OpenApiTypes
@@ -18,18 +18,22 @@ from rest_framework.settings import api_settings
 from chat.models import NAME_LENGTH, CallRecord
 from stats.figures import GROUP_BY, Figures, Group, GroupBy, Percentiles, Stats
 
-PLUS_READ_AS_SPACE = re.compile(r"(?<=\d) (?=\d\d:?\d\d$)")
+SPACED_OFFSET = re.compile(r"(.+[T ].+) (\d\d(:?\d\d)?)")
+"""A date, a time, and an offset whose `+` was decoded to a space, as a form has it."""
 
 
 @extend_schema_field(OpenApiTypes.DATETIME)
 class MomentField(serializers.Field[dt.datetime, str, str, Any]):
     """A date or a date-time in ISO 8601. Without an offset it is UTC; a date is its first moment."""
 
-    default_error_messages = {"invalid": "Must be a date or a date-time, like 2026-11-24T10:30:00Z."}
+    default_error_messages: ClassVar = {"invalid": "Must be a date or a date-time, like 2026-11-24T10:30:00Z."}
 
     def to_internal_value(self, data: str) -> dt.datetime:
+        text = data.strip()
+        if spaced := SPACED_OFFSET.fullmatch(text):
+            text = f"{spaced[1]}+{spaced[2]}"
         try:
-            moment = dt.datetime.fromisoformat(PLUS_READ_AS_SPACE.sub("+", data.strip()))
+            moment = dt.datetime.fromisoformat(text)
             return moment.replace(tzinfo=moment.tzinfo or dt.UTC).astimezone(dt.UTC)
         except (ValueError, OverflowError):
             self.fail("invalid")
@@ -115,7 +119,7 @@ class GroupSerializer(FiguresSerializer):
     key = serializers.CharField(allow_blank=True)
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
-        named = {name: serializers.CharField(required=False, allow_blank=True) for name in GROUP_BY}
+        named: dict[str, Any] = {name: serializers.CharField(required=False, allow_blank=True) for name in GROUP_BY}
         return {**super().get_fields(), **named}
 
 

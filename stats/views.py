@@ -70,6 +70,6 @@ class StatsView(APIView):
         query = StatsQuerySerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
         filter_ = StatsFilter(**query.validated_data)
-        # Thread-sensitive: under ASGI that is one thread for each request, and in tests the one that holds the database.
+        # Thread-sensitive: under ASGI each request has such a thread, and in tests it is the one with the database.
         stats = await sync_to_async(_read)(filter_)
         return Response(stats_json(stats, filter_.group_by))

@@ -1,0 +1,142 @@
+"""The pages of the call history: the list, the figures above it, and one call with its content and its attempts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters, ShowFacets
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+
+from chat.admin import formats
+from chat.admin.attempts import AttemptsInline, rows_with_bars
+from chat.admin.change_list import CallList
+from chat.admin.columns import CallColumns
+from chat.admin.figures import read_figures
+from chat.admin.filters import ApiKeyFilter, CostFilter, ModelFilter, ProviderFilter
+from chat.admin.search import MIN_PREFIX, PREFIX, SEARCH_ROWS
+from chat.models import CallRecord
+
+if TYPE_CHECKING:
+    CallModelAdmin = admin.ModelAdmin[CallRecord]
+else:
+    CallModelAdmin = admin.ModelAdmin
+
+SUMMARY = (
+    None,
+    {
+        "fields": (
+            ("request_id", "created"),
+            ("status_badge", "http_status"),
+            ("door", "streamed"),
+            ("model_used", "provider_used"),
+            ("model_requested", "route"),
+            ("fallback_triggered", "is_default_message"),
+            ("finish_reason", "error_code"),
+            "error_message",
+        )
+    },
+)
+FIGURES = (
+    "Time, tokens and cost",
+    {
+        "fields": (
+            ("latency", "first_token"),
+            ("prompt_tokens", "cached_tokens"),
+            ("completion_tokens", "reasoning_tokens"),
+            ("full_cost", "usage_estimated"),
+        )
+    },
+)
+CONTENT = ("Content", {"fields": ("conversation", "answer", "parameters")})
+CALLER = ("Caller", {"fields": (("api_key", "client_ip"), "user_agent", "caller_metadata")})
+CONTENT_PERMISSION = "chat.view_callcontent"
+
+
+class CallAdmin(CallColumns, CallModelAdmin):
+    """Read-only for everyone. Who may view calls but not `chat.view_callcontent` sees, and searches, no prompts."""
+
+    list_display = (
+        "request",
+        "created",
+        "door",
+        "status_badge",
+        "answered_by",
+        "latency",
+        "first_token",
+        "tokens",
+        "cost",
+    )
+    list_display_links = ("request",)
+    list_filter = (
+        *("status", "door", ModelFilter, ProviderFilter, CostFilter, ApiKeyFilter),
+        *("streamed", "fallback_triggered", "is_default_message"),
+    )
+    date_hierarchy = "created_at"
+    search_fields = ("request_id",)
+    search_help_text = (
+        f"A request id, or its first {MIN_PREFIX - len(PREFIX)} or more characters after “{PREFIX}”: found at once. "
+        f"Anything else is searched for in messages, answers and errors, in {SEARCH_ROWS:,} calls at a time, newest "
+        f"first. Choose a date or a filter to search there."
+    )
+    list_per_page = 100
+    sortable_by = ()
+    show_full_result_count = False
+    show_facets = ShowFacets.NEVER
+    actions = None
+    inlines = (AttemptsInline,)
+
+    class Media:
+        css = {"all": ("chat/admin.css",)}  # noqa: RUF012 (Django's own shape)
+        js = ("chat/figures.js",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[CallList]:
+        return CallList
+
+    def get_urls(self) -> list[URLPattern]:
+        figures = self.admin_site.admin_view(self.figures_view)
+        return [path("figures/", figures, name="chat_callrecord_figures"), *super().get_urls()]
+
+    def figures_view(self, request: HttpRequest) -> HttpResponse:
+        """The figures of what the query string picks, on a page of their own; the list fetches them from it."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        try:
+            calls = cast(CallList, self.get_changelist_instance(request))
+        except IncorrectLookupParameters:
+            return HttpResponseBadRequest("These filters cannot be understood.")
+        figures = read_figures(calls.counted())
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Figures of the calls",
+            "opts": self.opts,
+            "cl": calls,
+            "figures": figures,
+            "cost": formats.cost(figures.cost_usd),
+            "error_percent": None if figures.error_rate is None else f"{100 * figures.error_rate:.2f}",
+            "media": self.media,
+        }
+        return TemplateResponse(request, "admin/chat/callrecord/figures.html", context)
+
+    def get_fieldsets(self, request: HttpRequest, obj: CallRecord | None = None) -> Any:
+        content = (CONTENT,) if request.user.has_perm(CONTENT_PERMISSION) else ()
+        return (SUMMARY, FIGURES, *content, CALLER)
+
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
+        for inline in context["inline_admin_formsets"]:  # empty for whoever may not view attempts
+            attempts = list(inline.formset.get_queryset())
+            context["attempts"] = rows_with_bars(attempts, context["original"].latency_ms)
+        return super().render_change_form(request, context, *args, **kwargs)

@@ -1,0 +1,55 @@
+"""How figures are written: costs, durations, moments, states."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import ROUND_HALF_UP, Decimal
+
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+NOTHING = "–"
+SIGNIFICANT_DIGITS = 3
+MAX_PLACES = 10
+SECOND = 1000
+
+
+def cost(amount: Decimal | None, *, estimated: bool = False) -> str:
+    """`$0.000123`, `$12.35`; `~$0.000123` if estimated; `unknown` if null."""
+    if amount is None:
+        return "unknown"
+    places = 2
+    if amount and abs(amount) < 1:
+        places = min(MAX_PLACES, max(2, SIGNIFICANT_DIGITS - 1 - amount.adjusted()))
+    rounded = amount.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
+    whole, _, decimals = f"{rounded:,f}".partition(".")
+    decimals = decimals.rstrip("0").ljust(2, "0") if rounded else ""
+    return f"{'~' if estimated else ''}${whole}{'.' if decimals else ''}{decimals}"
+
+
+def exact_cost(amount: Decimal | None, *, estimated: bool = False) -> str:
+    """Every digit that is kept."""
+    if amount is None:
+        return "unknown (no price is known)"
+    return f"{'~' if estimated else ''}${amount.normalize():f}{' (estimated)' if estimated else ''}"
+
+
+def milliseconds(duration: int | None) -> str:
+    """`812 ms`, `12.3 s`."""
+    if duration is None:
+        return NOTHING
+    return f"{duration} ms" if duration < 10 * SECOND else f"{duration / SECOND:,.1f} s"
+
+
+def count(number: int | None) -> str:
+    return NOTHING if number is None else f"{number:,}"
+
+
+def moment(at: datetime) -> str:
+    return f"{timezone.localtime(at):%Y-%m-%d %H:%M:%S}"
+
+
+def badge(status: str) -> SafeString:
+    """The state in its colour; the colours are in chat/admin.css."""
+    return format_html('<span class="badge badge-{}">{}</span>', status, status)

@@ -1,0 +1,73 @@
+"""An event loop whose clock jumps: when nothing is ready, its time is at once that of the next timer.
+
+The engine takes its clock from the running loop, so a test of minutes runs in a millisecond, and always alike. Where
+nothing is ready and no timer is set either, nothing will ever happen again: that is `Stuck`, and not a test that hangs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import gc
+import selectors
+from collections.abc import Callable, Coroutine
+from typing import Any, ParamSpec, TypeVar
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+class Stuck(Exception):
+    """Every task waits for something that no one will do."""
+
+
+class _JumpingSelector(selectors.DefaultSelector):
+    now = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(0)
+        if not ready and timeout is None:
+            raise Stuck("Nothing is ready, and no timer is set.")
+        if not ready:
+            self.now += timeout or 0.0
+        return ready
+
+
+class VirtualTimeLoop(asyncio.SelectorEventLoop):
+    """Starts at 0 s. `complaints` is what asyncio would only have logged, such as an exception that no one retrieved."""
+
+    def __init__(self) -> None:
+        self._jumping = _JumpingSelector()
+        super().__init__(self._jumping)
+        self.complaints: list[str] = []
+        self.set_exception_handler(lambda _, context: self.complaints.append(repr(context)))
+
+    def time(self) -> float:
+        return self._jumping.now
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Run on a loop of its own. Fails if `main` leaves a task behind or if asyncio has something to complain of."""
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        return runner.run(_leaving_nothing(main))
+
+
+def virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """Make a test of a coroutine that is to run in virtual time."""
+
+    @functools.wraps(test)
+    def in_virtual_time(*args: P.args, **kwargs: P.kwargs) -> None:
+        run(test(*args, **kwargs))
+
+    return in_virtual_time
+
+
+async def _leaving_nothing(main: Coroutine[Any, Any, T]) -> T:
+    result = await main
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    assert not left, f"left running: {left}"
+    gc.collect(0)  # an exception that no one retrieved is reported when its task is collected
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    assert not loop.complaints, loop.complaints
+    return result
