@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
+from chat.call_rows import CallRows, Values
 from chat.exceptions import status_of
-from chat.models import NAME_LENGTH, Attempt, CallContent, CallRecord
+from chat.models import NAME_LENGTH, CallRecord
 from chat.orders import Order
-from chat.recorder import CallRows
 from llm import AttemptRecord, CallOutcome, CallStatus, Usage
 
 CLIENT_CLOSED_REQUEST = 499
@@ -15,69 +16,84 @@ CLIENT_CLOSED_REQUEST = 499
 
 
 def rows_of(order: Order, outcome: CallOutcome, *, store_content: bool) -> CallRows:
-    """The rows of one call. Texts are made fit for any database: no NUL, no lone surrogate."""
-    request = order.request
+    """The rows of a call that has ended. Texts are made fit for any database: no NUL, no lone surrogate."""
     error = outcome.error if outcome.status is not CallStatus.SUCCEEDED else None
-    call = CallRecord(
-        request_id=order.request_id,
-        created_at=order.created_at,
-        door=order.door,
-        streamed=request.stream,
-        route=request.route.written,
-        model_requested=request.route.first.name,
-        model_used=_name(outcome.model_used),
-        provider_used=outcome.provider_used,
-        status=outcome.status,
-        fallback_triggered=outcome.fallback_triggered,
-        is_default_message=outcome.status is CallStatus.DEFAULTED,
-        error_code=error.code if error else "",
-        error_message=_text(error.message) if error else "",
-        http_status=_http_status(outcome),
-        latency_ms=outcome.latency_ms,
-        time_to_first_token_ms=outcome.time_to_first_token_ms,
-        finish_reason=_text(outcome.finish_reason)[:64],
-        metadata=_json(order.metadata),
-        api_key=order.api_key,
-        client_ip=order.client_ip,
-        user_agent=_text(order.user_agent)[:400],
-        cost_usd=outcome.cost_usd,
+    call = _ordered(order) | {
+        "model_used": _name(outcome.model_used),
+        "provider_used": outcome.provider_used,
+        "status": str(outcome.status),
+        "fallback_triggered": outcome.fallback_triggered,
+        "is_default_message": outcome.status is CallStatus.DEFAULTED,
+        "error_code": error.code if error else "",
+        "error_message": _text(error.message) if error else "",
+        "http_status": _http_status(outcome),
+        "latency_ms": outcome.latency_ms,
+        "time_to_first_token_ms": outcome.time_to_first_token_ms,
+        "finish_reason": _text(outcome.finish_reason)[:64],
+        "cost_usd": outcome.cost_usd,
         **_tokens(outcome.usage),
-    )
-    content = None
-    if store_content:
-        messages, parameters = dict(request.body), {}
-        parameters = {name: value for name, value in messages.items() if name != "messages"}
-        content = CallContent(
-            messages=_json(request.body["messages"]), parameters=_json(parameters), content=_text(outcome.content)
-        )
+    }
     return CallRows(
         call=call,
         attempts=[_attempt(attempt) for attempt in outcome.attempts],
-        content=content,
+        content=_content(order, outcome.content) if store_content else None,
         size=order.body_bytes + len(outcome.content),
     )
 
 
-def _attempt(attempt: AttemptRecord) -> Attempt:
-    return Attempt(
-        ordinal=attempt.ordinal,
-        model=_name(attempt.model),
-        provider=attempt.provider,
-        status=attempt.status,
-        error_code=attempt.error.code if attempt.error else "",
-        error_message=_text(attempt.error.message) if attempt.error else "",
-        http_status=attempt.http_status,
-        raced=attempt.raced,
-        started_after_ms=attempt.started_after_ms,
-        latency_ms=attempt.latency_ms,
-        time_to_first_token_ms=attempt.time_to_first_token_ms,
-        upstream_request_id=_name(attempt.upstream_request_id),
-        cost_usd=attempt.cost_usd,
-        **_tokens(attempt.usage),
+def start_rows_of(order: Order, *, lease_until: datetime, store_content: bool) -> CallRows:
+    """The rows of a call that is still running."""
+    return CallRows(
+        call=_ordered(order) | {"status": str(CallRecord.Status.IN_PROGRESS), "lease_until": lease_until},
+        attempts=[],
+        content=_content(order, "") if store_content else None,
+        size=order.body_bytes,
     )
 
 
-def _tokens(usage: Usage | None) -> dict[str, Any]:
+def _ordered(order: Order) -> Values:
+    """What is known of a call when it begins."""
+    request = order.request
+    return {
+        "request_id": order.request_id,
+        "created_at": order.created_at,
+        "door": str(order.door),
+        "streamed": request.stream,
+        "route": request.route.written,
+        "model_requested": request.route.first.name,
+        "metadata": _json(order.metadata),
+        "api_key": order.api_key,
+        "client_ip": order.client_ip,
+        "user_agent": _text(order.user_agent)[:400],
+    }
+
+
+def _content(order: Order, content: str) -> Values:
+    body = order.request.body
+    parameters = {name: value for name, value in body.items() if name != "messages"}
+    return {"messages": _json(body["messages"]), "parameters": _json(parameters), "content": _text(content)}
+
+
+def _attempt(attempt: AttemptRecord) -> Values:
+    return {
+        "ordinal": attempt.ordinal,
+        "model": _name(attempt.model),
+        "provider": attempt.provider,
+        "status": str(attempt.status),
+        "error_code": attempt.error.code if attempt.error else "",
+        "error_message": _text(attempt.error.message) if attempt.error else "",
+        "http_status": attempt.http_status,
+        "raced": attempt.raced,
+        "started_after_ms": attempt.started_after_ms,
+        "latency_ms": attempt.latency_ms,
+        "time_to_first_token_ms": attempt.time_to_first_token_ms,
+        "upstream_request_id": _name(attempt.upstream_request_id),
+        "cost_usd": attempt.cost_usd,
+        **_tokens(attempt.usage),
+    }
+
+
+def _tokens(usage: Usage | None) -> Values:
     if usage is None:
         return {}
     return {

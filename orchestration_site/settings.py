@@ -76,7 +76,7 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # Without IMMEDIATE, two writers that both began by reading end in "database is locked"; WAL lets readers go on.
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
-        "timeout": 20,
+        "timeout": 5,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA mmap_size=134217728;",
     }
     DATABASES["default"].setdefault("TEST", {})["NAME"] = env.str("TEST_DATABASE", str(BASE_DIR / "test.sqlite3"))
@@ -151,6 +151,7 @@ SHUTDOWN_GRACE = env.float("SHUTDOWN_GRACE", 25.0)
 
 # --- History and logs ------------------------------------------------------------------------------------------------
 
+SPOOL_DIR = Path(env.str("SPOOL_DIR", str(BASE_DIR / "spool")))
 STORE_CONTENT = env.bool("STORE_CONTENT", True)
 LOG_LEVEL = env.str("LOG_LEVEL", "INFO")
 LOG_DIR = Path(env.str("LOG_DIR", str(BASE_DIR / "logs")))
