@@ -8,13 +8,12 @@ takes it over.
 from __future__ import annotations
 
 import fcntl
-import itertools
 import logging
 import os
 import secrets
 import socket
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -36,7 +35,7 @@ class _Replay:
 
     path: Path
     file: BinaryIO
-    rows: Iterator[CallRows]
+    read_to: int = 0
     pending: list[CallRows] = field(default_factory=list)
 
 
@@ -72,7 +71,7 @@ class Spool:
         replay = self._replay = self._replay or self._next_replay()
         if replay is None:
             return False
-        replay.pending = replay.pending or list(itertools.islice(replay.rows, CHUNK_CALLS))
+        replay.pending = replay.pending or self._read(replay)
         if replay.pending:
             for rows, error in zip(replay.pending, write(replay.pending), strict=True):
                 if error is not None:
@@ -90,10 +89,10 @@ class Spool:
 
     def _next_replay(self) -> _Replay | None:
         if self._path is not None and self._file is not None:
-            return _Replay(self._path, self._file, self._read(self._path))
+            return _Replay(self._path, self._file)
         for path in self._directory.glob(PATTERN):
             if orphan := _lock(path):
-                return _Replay(path, orphan, self._read(path))
+                return _Replay(path, orphan)
         return None
 
     def reject(self, rows: CallRows, error: Exception) -> None:
@@ -123,19 +122,23 @@ class Spool:
         self._file, self._path = file, path
         return file
 
-    def _read(self, path: Path) -> Iterator[CallRows]:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
+    def _read(self, replay: _Replay) -> list[CallRows]:
+        """The next calls of a file, from where it was read to; an empty list at its end."""
+        calls: list[CallRows] = []
+        with replay.path.open("rb") as file:
+            file.seek(replay.read_to)
+            while len(calls) < CHUNK_CALLS and (line := file.readline()):
                 checksum, _, text = line.rstrip(b"\n").partition(b" ")
                 try:
                     if checksum != _checksum(text):
                         raise ValueError("the checksum does not fit")
-                    rows = CallRows.from_json(text.decode())
+                    calls.append(CallRows.from_json(text.decode()))
                 except (ValueError, KeyError, TypeError) as error:
-                    logger.error("spool_line_skipped", extra={"file": path.name, "line": number, "error": str(error)})
-                    self._keep_rejected(line if line.endswith(b"\n") else line + b"\n")
-                    continue
-                yield rows
+                    extra = {"file": replay.path.name, "position": replay.read_to, "error": str(error)}
+                    logger.error("spool_line_skipped", extra=extra)
+                    self._keep_rejected(line.rstrip(b"\n") + b"\n")
+                replay.read_to = file.tell()
+        return calls
 
     def _keep_rejected(self, line: bytes) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)
