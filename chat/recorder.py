@@ -136,7 +136,11 @@ class Recorder:
 
     async def _replay_for_ever(self) -> None:
         while True:
-            while await self.in_thread(self._replay_chunk):
+            # A database that is away makes whoever asks it wait. That must not be the recorder's thread, which has a
+            # spool to write.
+            if self.database_away and await asyncio.to_thread(storage.probe):
+                self._found_database()
+            while not self.database_away and await self.in_thread(self._replay_chunk):
                 pass
             await asyncio.sleep(REPLAY_SECONDS)
 

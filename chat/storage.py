@@ -111,3 +111,11 @@ def database_state() -> str:
     except DatabaseError as error:
         return type(error).__name__
     return "ok"
+
+
+def probe() -> bool:
+    """Is the database there? For a thread that has no other use for it."""
+    try:
+        return database_state() == "ok"
+    finally:
+        connection.close()

@@ -29,11 +29,11 @@ class ReadyView(APIView):
     @extend_schema(summary="The process can take calls", responses={200: OpenApiTypes.OBJECT, 503: OpenApiTypes.OBJECT})
     async def get(self, request: Request) -> Response:
         service = service_of(request)
-        database = await sync_to_async(database_state)()
+        recorder = service.recorder
+        database = "away" if recorder.database_away else await sync_to_async(database_state)()
         providers = service.engine.config.providers
         keys = {p.name: "ok" if p.api_key or not p.needs_key else "no key" for p in providers.values()}
         log_error = log_file_error()
-        recorder = service.recorder
         ready = database == "ok" and recorder.has_room and not recorder.disk_error
         checks: dict[str, Any] = {
             "database": database,

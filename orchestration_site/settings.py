@@ -80,6 +80,12 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA mmap_size=134217728;",
     }
     DATABASES["default"].setdefault("TEST", {})["NAME"] = env.str("TEST_DATABASE", str(BASE_DIR / "test.sqlite3"))
+elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
+    # Under ASGI a kept connection belongs to a thread that is gone after the request; the pool is psycopg's own.
+    DATABASES["default"]["OPTIONS"] = {
+        "connect_timeout": 3,
+        "pool": {"min_size": 1, "max_size": env.int("DATABASE_POOL", 10), "timeout": 5},
+    }
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
