@@ -34,6 +34,7 @@ BATCH_BYTES = 16 * 1024 * 1024
 REPLAY_SECONDS = 1.0
 RETRY_SECONDS = 1.0
 PATIENCE_SECONDS = 10.0
+PATIENCE_ON_FULL_DISK_SECONDS = 1.0
 """How long an answer waits for its rows. After that it goes out; its rows stay in the queue."""
 
 
@@ -73,8 +74,9 @@ class Recorder:
         """Returns when the rows are safe: committed, or on disk in the spool."""
         saving = _Saving(rows, asyncio.get_running_loop().create_future())
         await self._queue.put(saving)
+        patience = PATIENCE_ON_FULL_DISK_SECONDS if self.disk_error else PATIENCE_SECONDS
         try:
-            await asyncio.wait_for(asyncio.shield(saving.safe), PATIENCE_SECONDS)
+            await asyncio.wait_for(asyncio.shield(saving.safe), patience)
         except TimeoutError:
             logger.error("record_delayed", extra={"request_id": rows.request_id, "waiting": self.waiting})
 
