@@ -13,7 +13,7 @@ from chat.call_rows import CallRows
 from chat.open_calls import LEASE_SECONDS, OpenCalls
 from chat.orders import Order
 from chat.recorder import Recorder
-from chat.rows import rows_of, start_rows_of
+from chat.rows import RowMaker
 from llm import Call, CallOutcome, Engine
 
 logger = logging.getLogger("chat")
@@ -26,7 +26,7 @@ class Service:
     engine: Engine
     recorder: Recorder
     open_calls: OpenCalls
-    store_content: bool
+    row_maker: RowMaker
 
 
 class NoCapacity(APIException):
@@ -43,10 +43,10 @@ def start_call(service: Service, order: Order) -> Call:
 
     def start_rows() -> CallRows:
         lease_until = timezone.now() + timedelta(seconds=LEASE_SECONDS)
-        return start_rows_of(order, lease_until=lease_until, store_content=service.store_content)
+        return service.row_maker.start_rows(order, lease_until=lease_until)
 
     async def record(outcome: CallOutcome) -> None:
-        rows = rows_of(order, outcome, store_content=service.store_content)
+        rows = service.row_maker.rows(order, outcome)
         if announced := service.open_calls.ended(open_call):
             rows.announced = True
             rows.call["request_id"] = announced.request_id

@@ -13,6 +13,7 @@ from django.conf import settings
 
 from chat.open_calls import OpenCalls
 from chat.recorder import Recorder
+from chat.rows import RowMaker
 from chat.services import Service
 from llm import Engine, EngineConfig
 from llm.simulator import serve
@@ -61,7 +62,10 @@ async def open_service() -> AsyncGenerator[dict[str, Any]]:
         engine = await stack.enter_async_context(Engine(config))
         yield {
             "service": Service(
-                engine=engine, recorder=recorder, open_calls=open_calls, store_content=settings.STORE_CONTENT
+                engine=engine,
+                recorder=recorder,
+                open_calls=open_calls,
+                row_maker=RowMaker(store_content=settings.STORE_CONTENT, redact=settings.REDACT_PATTERNS),
             )
         }
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from orchestration_site.environment import Environment
 from orchestration_site.logging import logging_config
-from orchestration_site.upstreams import read_prices, read_providers, read_routes
+from orchestration_site.upstreams import read_patterns, read_prices, read_providers, read_routes
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -159,6 +159,7 @@ SHUTDOWN_GRACE = env.float("SHUTDOWN_GRACE", 25.0)
 
 SPOOL_DIR = Path(env.str("SPOOL_DIR", str(BASE_DIR / "spool")))
 STORE_CONTENT = env.bool("STORE_CONTENT", True)
+REDACT_PATTERNS = read_patterns(env.str("REDACT_PATTERNS", ""))
 LOG_LEVEL = env.str("LOG_LEVEL", "INFO")
 LOG_DIR = Path(env.str("LOG_DIR", str(BASE_DIR / "logs")))
 LOG_RETENTION_DAYS = env.int("LOG_RETENTION_DAYS", 30)
