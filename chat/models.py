@@ -53,6 +53,10 @@ class CallRecord(Tokens):
         """The caller got an error."""
         CANCELLED = "cancelled"
         """The caller went away first."""
+        IN_PROGRESS = "in_progress"
+        """It has been running for a while, and still is, as far as its lease says."""
+        INTERRUPTED = "interrupted"
+        """The process that ran it died."""
 
     request_id = models.CharField(max_length=ID_LENGTH, unique=True)
     created_at = models.DateTimeField(default=timezone.now)
@@ -75,6 +79,9 @@ class CallRecord(Tokens):
     api_key = models.CharField(max_length=NAME_LENGTH, blank=True, default="")
     client_ip = models.GenericIPAddressField(null=True)
     user_agent = models.CharField(max_length=400, blank=True, default="")
+    lease_until = models.DateTimeField(
+        null=True, help_text="Until when a call in progress is believed to be alive; null once it has ended."
+    )
 
     class Meta:
         verbose_name = "call"
@@ -85,6 +92,7 @@ class CallRecord(Tokens):
             models.Index(fields=("model_used", "created_at", "id"), name="call_model"),
             models.Index(fields=("door", "created_at", "id"), name="call_door"),
             models.Index(fields=("api_key", "created_at", "id"), name="call_api_key"),
+            models.Index(fields=("lease_until",), name="call_lease", condition=models.Q(status="in_progress")),
         )
 
     def __str__(self) -> str:

@@ -1,118 +1,187 @@
-"""The recorder: the one task that writes calls into the database.
+"""The recorder: the one task of a process that writes calls.
 
-A request hands over its rows and waits until they are committed. Rows that arrive together share a transaction (group
-commit), which makes a durable row almost free under load. Nothing is fire-and-forget, and the queue is bounded: if the
-database is slow, callers wait instead of memory growing.
+A request hands over its rows and waits until they are safe. Rows that arrive together share a transaction (group
+commit), which makes a durable row almost free under load. If the database is away, they go to the spool, and from there
+into the database when it is back. Nothing is fire-and-forget, and the queue is bounded: when neither the database nor
+the disk takes anything, new calls are refused instead of memory growing.
 """
 
 from __future__ import annotations
 
 import asyncio
-import secrets
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
 
-from django.db import IntegrityError, connection, connections, transaction
+from django.db import connections
 
-from chat.models import ID_LENGTH, Attempt, CallContent, CallRecord
+from chat import storage
+from chat.call_rows import CallRows
+from chat.spool import Spool
+from chat.storage import DatabaseAway
 
-QUEUE_CALLS = 1_000
+logger = logging.getLogger("chat.recorder")
+
+T = TypeVar("T")
+
+QUEUE_CALLS = 2_000
 BATCH_CALLS = 200
 BATCH_BYTES = 16 * 1024 * 1024
+REPLAY_SECONDS = 1.0
+RETRY_SECONDS = 1.0
+PATIENCE_SECONDS = 10.0
+PATIENCE_ON_FULL_DISK_SECONDS = 1.0
+"""How long an answer waits for its rows. After that it goes out; its rows stay in the queue."""
 
 
 @dataclass(slots=True)
-class CallRows:
-    """The rows of one call, not yet saved. `size` is about their number of bytes."""
-
-    call: CallRecord
-    attempts: list[Attempt]
-    content: CallContent | None = None
-    size: int = 0
-    committed: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+class _Saving:
+    rows: CallRows
+    safe: asyncio.Future[None]
 
 
 class Recorder:
-    """`run()` is the task; `save()` is for everybody else. One for the life of an event loop."""
+    """One for the life of an event loop: `run()` is its task, `save()` is for everybody else."""
 
-    def __init__(self) -> None:
-        self._queue: asyncio.Queue[CallRows | None] = asyncio.Queue(QUEUE_CALLS)
-        # One thread and so one connection, which lives as long as the recorder.
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="recorder")
+    def __init__(self, spool_directory: Path) -> None:
+        self._queue: asyncio.Queue[_Saving | None] = asyncio.Queue(QUEUE_CALLS)
+        self._spool = Spool(spool_directory)
+        # One thread, and so one connection, and no two writers in this process.
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="recorder")
+        self.database_away = False
+        self.disk_error = ""
 
     @property
-    def depth(self) -> int:
-        """How many calls wait to be written."""
+    def waiting(self) -> int:
+        """Calls that are not safe yet."""
         return self._queue.qsize()
 
+    @property
+    def spool_depth(self) -> int:
+        """Calls that are safe on disk, and not yet in the database."""
+        return self._spool.depth
+
+    @property
+    def has_room(self) -> bool:
+        """False when nothing can be written any more, and no further call must be taken."""
+        return self._queue.qsize() < QUEUE_CALLS // 2
+
     async def save(self, rows: CallRows) -> None:
-        """Returns when the rows are committed. Raises what the database raised if they can't be."""
-        await self._queue.put(rows)
-        await rows.committed
+        """Returns when the rows are safe: committed, or on disk in the spool."""
+        saving = _Saving(rows, asyncio.get_running_loop().create_future())
+        await self._queue.put(saving)
+        patience = PATIENCE_ON_FULL_DISK_SECONDS if self.disk_error else PATIENCE_SECONDS
+        try:
+            await asyncio.wait_for(asyncio.shield(saving.safe), patience)
+        except TimeoutError:
+            logger.error("record_delayed", extra={"request_id": rows.request_id, "waiting": self.waiting})
 
     async def run(self) -> None:
         """Write what arrives, until `close()` was called and everything before it is written."""
-        loop = asyncio.get_running_loop()
+        replaying = asyncio.create_task(self._replay_for_ever(), name="replay")
         closing = False
         while not closing:
             batch = [await self._queue.get()]
             while batch[-1] is not None and not self._queue.empty() and not _is_full(batch):
                 batch.append(self._queue.get_nowait())
             closing = batch[-1] is None
-            calls = [rows for rows in batch if rows is not None]
-            errors = await loop.run_in_executor(self._executor, write, calls) if calls else []
-            for rows, error in zip(calls, errors, strict=True):
-                if error is None:
-                    rows.committed.set_result(None)
-                else:
-                    rows.committed.set_exception(error)
-        await loop.run_in_executor(self._executor, connections.close_all)
-        self._executor.shutdown()
+            savings = [saving for saving in batch if saving is not None]
+            if savings:
+                await self._make_safe([saving.rows for saving in savings])
+            for saving in savings:
+                if not saving.safe.done():
+                    saving.safe.set_result(None)
+        replaying.cancel()
+        with suppress(asyncio.CancelledError):
+            await replaying
+        await self.in_thread(self._end)
+        self._thread.shutdown()
 
     async def close(self) -> None:
         """Nothing is saved from here on; let `run()` write what it has and end."""
         await self._queue.put(None)
 
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        """Do something with the database in the recorder's own thread, between two batches."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
-def _is_full(batch: Sequence[CallRows | None]) -> bool:
-    return len(batch) >= BATCH_CALLS or sum(rows.size for rows in batch if rows is not None) >= BATCH_BYTES
+    async def _make_safe(self, batch: Sequence[CallRows]) -> None:
+        """Write a batch somewhere. If neither the database nor the disk takes it, wait and try both again."""
+        while not await self.in_thread(lambda: self._write(batch)):
+            await asyncio.sleep(RETRY_SECONDS)
 
-
-def write(batch: Sequence[CallRows]) -> list[Exception | None]:
-    """Write a batch in one transaction. If that fails, write each call by itself, so that one can't spoil the others.
-
-    Returns what went wrong with each, None where it is committed.
-    """
-    connection.close_if_unusable_or_obsolete()
-    try:
-        with transaction.atomic():
-            _insert(batch)
-    except Exception:  # noqa: BLE001 - whatever it is, it must not end the recorder; the rows say which one it was
-        return [_write_one(rows) for rows in batch]
-    return [None] * len(batch)
-
-
-def _write_one(rows: CallRows) -> Exception | None:
-    try:
+    def _write(self, batch: Sequence[CallRows]) -> bool:
         try:
-            with transaction.atomic():
-                _insert([rows])
-        except IntegrityError:
-            # The caller chose an X-Request-ID that is on record already. Its call must not be lost for that.
-            rows.call.request_id = f"{rows.call.request_id[: ID_LENGTH - 13]}-{secrets.token_hex(6)}"
-            with transaction.atomic():
-                _insert([rows])
-    except Exception as error:  # noqa: BLE001 - goes to the one who saves this call
-        return error
-    return None
+            if not self.database_away or self.disk_error:
+                for rows, error in zip(batch, storage.write(batch), strict=True):
+                    if error is not None:
+                        self._spool.reject(rows, error)
+                self._found_database()
+                self.disk_error = ""
+                return True
+        except DatabaseAway as error:
+            self._lost_database(error)
+        except OSError as error:
+            self._lost_disk(error)
+            return False
+        try:
+            self._spool.append(batch)
+            self.disk_error = ""
+        except OSError as error:
+            self._lost_disk(error)
+            return False
+        return True
+
+    async def _replay_for_ever(self) -> None:
+        while True:
+            # A database that is away makes whoever asks it wait. That must not be the recorder's thread, which has a
+            # spool to write.
+            if self.database_away and await asyncio.to_thread(storage.probe):
+                self._found_database()
+            while not self.database_away and await self.in_thread(self._replay_chunk):
+                pass
+            await asyncio.sleep(REPLAY_SECONDS)
+
+    def _replay_chunk(self) -> bool:
+        """A chunk at a time, so that calls which end meanwhile do not wait for the whole spool."""
+        try:
+            more = self._spool.replay_chunk(storage.write_again)
+        except DatabaseAway as error:
+            self._lost_database(error)
+            return False
+        except OSError as error:
+            self._lost_disk(error)
+            return False
+        if more:
+            self._found_database()
+        return more
+
+    def _end(self) -> None:
+        while self._replay_chunk():
+            pass
+        self._spool.close()
+        connections.close_all()
+
+    def _lost_database(self, error: DatabaseAway) -> None:
+        if not self.database_away:
+            logger.error("database_away", extra={"error": type(error.__cause__).__name__})
+        self.database_away = True
+
+    def _found_database(self) -> None:
+        if self.database_away:
+            logger.warning("database_back")
+        self.database_away = False
+
+    def _lost_disk(self, error: OSError) -> None:
+        if not self.disk_error:
+            logger.critical("disk_full" if error.errno == 28 else "disk_failed", extra={"error": str(error.strerror)})
+        self.disk_error = error.strerror or type(error).__name__
 
 
-def _insert(batch: Sequence[CallRows]) -> None:
-    CallRecord.objects.bulk_create([rows.call for rows in batch])
-    for rows in batch:
-        for part in (rows.content, *rows.attempts):
-            if part is not None:
-                part.call = rows.call
-    CallContent.objects.bulk_create([rows.content for rows in batch if rows.content is not None])
-    Attempt.objects.bulk_create([attempt for rows in batch for attempt in rows.attempts])
+def _is_full(batch: Sequence[_Saving | None]) -> bool:
+    size = sum(saving.rows.size for saving in batch if saving is not None)
+    return len(batch) >= BATCH_CALLS or size >= BATCH_BYTES

@@ -2,82 +2,122 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+from chat.call_rows import CallRows, Values
 from chat.exceptions import status_of
-from chat.models import NAME_LENGTH, Attempt, CallContent, CallRecord
+from chat.models import NAME_LENGTH, CallRecord
 from chat.orders import Order
-from chat.recorder import CallRows
 from llm import AttemptRecord, CallOutcome, CallStatus, Usage
 
+REDACTED = "[redacted]"
 CLIENT_CLOSED_REQUEST = 499
 """What a caller that went away is said to have got. Source: nginx."""
 
 
-def rows_of(order: Order, outcome: CallOutcome, *, store_content: bool) -> CallRows:
-    """The rows of one call. Texts are made fit for any database: no NUL, no lone surrogate."""
-    request = order.request
-    error = outcome.error if outcome.status is not CallStatus.SUCCEEDED else None
-    call = CallRecord(
-        request_id=order.request_id,
-        created_at=order.created_at,
-        door=order.door,
-        streamed=request.stream,
-        route=request.route.written,
-        model_requested=request.route.first.name,
-        model_used=_name(outcome.model_used),
-        provider_used=outcome.provider_used,
-        status=outcome.status,
-        fallback_triggered=outcome.fallback_triggered,
-        is_default_message=outcome.status is CallStatus.DEFAULTED,
-        error_code=error.code if error else "",
-        error_message=_text(error.message) if error else "",
-        http_status=_http_status(outcome),
-        latency_ms=outcome.latency_ms,
-        time_to_first_token_ms=outcome.time_to_first_token_ms,
-        finish_reason=_text(outcome.finish_reason)[:64],
-        metadata=_json(order.metadata),
-        api_key=order.api_key,
-        client_ip=order.client_ip,
-        user_agent=_text(order.user_agent)[:400],
-        cost_usd=outcome.cost_usd,
-        **_tokens(outcome.usage),
-    )
-    content = None
-    if store_content:
-        messages, parameters = dict(request.body), {}
-        parameters = {name: value for name, value in messages.items() if name != "messages"}
-        content = CallContent(
-            messages=_json(request.body["messages"]), parameters=_json(parameters), content=_text(outcome.content)
+@dataclass(frozen=True, slots=True)
+class RowMaker:
+    """Makes rows by the operator's rules: `store_content` keeps what was said, `redact` what must not be kept."""
+
+    store_content: bool = True
+    redact: tuple[re.Pattern[str], ...] = ()
+
+    def rows(self, order: Order, outcome: CallOutcome) -> CallRows:
+        """The rows of a call that has ended."""
+        error = outcome.error if outcome.status is not CallStatus.SUCCEEDED else None
+        call = self._ordered(order) | {
+            "model_used": _name(outcome.model_used),
+            "provider_used": outcome.provider_used,
+            "status": str(outcome.status),
+            "fallback_triggered": outcome.fallback_triggered,
+            "is_default_message": outcome.status is CallStatus.DEFAULTED,
+            "error_code": error.code if error else "",
+            "error_message": self._text(error.message) if error else "",
+            "http_status": _http_status(outcome),
+            "latency_ms": outcome.latency_ms,
+            "time_to_first_token_ms": outcome.time_to_first_token_ms,
+            "finish_reason": _storable(outcome.finish_reason)[:64],
+            "cost_usd": outcome.cost_usd,
+            **_tokens(outcome.usage),
+        }
+        return CallRows(
+            call=call,
+            attempts=[self._attempt(attempt) for attempt in outcome.attempts],
+            content=self._content(order, outcome.content),
+            size=order.body_bytes + len(outcome.content),
         )
-    return CallRows(
-        call=call,
-        attempts=[_attempt(attempt) for attempt in outcome.attempts],
-        content=content,
-        size=order.body_bytes + len(outcome.content),
-    )
+
+    def start_rows(self, order: Order, *, lease_until: datetime) -> CallRows:
+        """The rows of a call that is still running."""
+        return CallRows(
+            call=self._ordered(order) | {"status": str(CallRecord.Status.IN_PROGRESS), "lease_until": lease_until},
+            attempts=[],
+            content=self._content(order, ""),
+            size=order.body_bytes,
+        )
+
+    def _ordered(self, order: Order) -> Values:
+        """What is known of a call when it begins."""
+        request = order.request
+        return {
+            "request_id": order.request_id,
+            "created_at": order.created_at,
+            "door": str(order.door),
+            "streamed": request.stream,
+            "route": request.route.written,
+            "model_requested": request.route.first.name,
+            "metadata": self._json(order.metadata),
+            "api_key": order.api_key,
+            "client_ip": order.client_ip,
+            "user_agent": _storable(order.user_agent)[:400],
+        }
+
+    def _content(self, order: Order, content: str) -> Values | None:
+        if not self.store_content:
+            return None
+        body = dict(order.request.body)
+        messages = self._json(body.pop("messages"))
+        return {"messages": messages, "parameters": self._json(body), "content": self._text(content)}
+
+    def _attempt(self, attempt: AttemptRecord) -> Values:
+        return {
+            "ordinal": attempt.ordinal,
+            "model": _name(attempt.model),
+            "provider": attempt.provider,
+            "status": str(attempt.status),
+            "error_code": attempt.error.code if attempt.error else "",
+            "error_message": self._text(attempt.error.message) if attempt.error else "",
+            "http_status": attempt.http_status,
+            "raced": attempt.raced,
+            "started_after_ms": attempt.started_after_ms,
+            "latency_ms": attempt.latency_ms,
+            "time_to_first_token_ms": attempt.time_to_first_token_ms,
+            "upstream_request_id": _name(attempt.upstream_request_id),
+            "cost_usd": attempt.cost_usd,
+            **_tokens(attempt.usage),
+        }
+
+    def _text(self, text: str) -> str:
+        for pattern in self.redact:
+            text = pattern.sub(REDACTED, text)
+        return _storable(text)
+
+    def _json(self, value: Any) -> Any:
+        """The same in every text of a JSON value. Keys stay as they are: they are names, not words of a caller."""
+        if isinstance(value, str):
+            return self._text(value)
+        if isinstance(value, Mapping):
+            return {_storable(str(name)): self._json(inner) for name, inner in value.items()}
+        if isinstance(value, list):
+            return [self._json(inner) for inner in value]
+        return value
 
 
-def _attempt(attempt: AttemptRecord) -> Attempt:
-    return Attempt(
-        ordinal=attempt.ordinal,
-        model=_name(attempt.model),
-        provider=attempt.provider,
-        status=attempt.status,
-        error_code=attempt.error.code if attempt.error else "",
-        error_message=_text(attempt.error.message) if attempt.error else "",
-        http_status=attempt.http_status,
-        raced=attempt.raced,
-        started_after_ms=attempt.started_after_ms,
-        latency_ms=attempt.latency_ms,
-        time_to_first_token_ms=attempt.time_to_first_token_ms,
-        upstream_request_id=_name(attempt.upstream_request_id),
-        cost_usd=attempt.cost_usd,
-        **_tokens(attempt.usage),
-    )
-
-
-def _tokens(usage: Usage | None) -> dict[str, Any]:
+def _tokens(usage: Usage | None) -> Values:
     if usage is None:
         return {}
     return {
@@ -97,19 +137,10 @@ def _http_status(outcome: CallOutcome) -> int:
     return 200
 
 
-def _text(text: str) -> str:
+def _storable(text: str) -> str:
+    """Fit for any database: no lone surrogate, and no NUL, which PostgreSQL has no place for."""
     return text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
 
 
 def _name(text: str) -> str:
-    return _text(text)[:NAME_LENGTH]
-
-
-def _json(value: Any) -> Any:
-    if isinstance(value, str):
-        return _text(value)
-    if isinstance(value, dict):
-        return {_text(str(name)): _json(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_json(inner) for inner in value]
-    return value
+    return _storable(text)[:NAME_LENGTH]

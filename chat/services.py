@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from datetime import timedelta
 
+from django.utils import timezone
+from rest_framework.exceptions import APIException
+
+from chat.call_rows import CallRows
+from chat.open_calls import LEASE_SECONDS, OpenCalls
 from chat.orders import Order
 from chat.recorder import Recorder
-from chat.rows import rows_of
+from chat.rows import RowMaker
 from llm import Call, CallOutcome, Engine
 
 logger = logging.getLogger("chat")
@@ -19,22 +25,38 @@ class Service:
 
     engine: Engine
     recorder: Recorder
-    store_content: bool
+    open_calls: OpenCalls
+    row_maker: RowMaker
+
+
+class NoCapacity(APIException):
+    """Nothing can be recorded any more, so nothing is taken that would be lost."""
+
+    status_code = 503
+    default_detail = "The service can't record calls at the moment. Please try again later."
 
 
 def start_call(service: Service, order: Order) -> Call:
-    """Start a call. Its rows are committed before anyone sees the end of its answer."""
+    """Start a call. Its rows are safe before anyone sees the end of its answer. Raises NoCapacity."""
+    if not service.recorder.has_room:
+        raise NoCapacity
+
+    def start_rows() -> CallRows:
+        lease_until = timezone.now() + timedelta(seconds=LEASE_SECONDS)
+        return service.row_maker.start_rows(order, lease_until=lease_until)
 
     async def record(outcome: CallOutcome) -> None:
-        rows = rows_of(order, outcome, store_content=service.store_content)
-        try:
-            await service.recorder.save(rows)
-        except Exception:
-            # The answer is paid for, so it goes out. The figures are in the log line below.
-            logger.exception("record_lost", extra={"request_id": order.request_id})
+        rows = service.row_maker.rows(order, outcome)
+        if announced := service.open_calls.ended(open_call):
+            rows.announced = True
+            rows.call["request_id"] = announced.request_id
+        await service.recorder.save(rows)
         _log(order, outcome)
 
-    return service.engine.start(order.request, record)
+    open_call = service.open_calls.opened(start_rows)
+    call = service.engine.start(order.request, record)
+    call.task.add_done_callback(lambda _: service.open_calls.ended(open_call))
+    return call
 
 
 async def answer_call(service: Service, order: Order) -> CallOutcome:

@@ -6,12 +6,12 @@ from typing import Any
 
 from adrf.views import APIView
 from asgiref.sync import sync_to_async
-from django.db import DatabaseError, connection
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from chat.storage import database_state
 from chat.views import service_of
 from orchestration_site import __version__
 from orchestration_site.logging import log_file_error
@@ -29,14 +29,16 @@ class ReadyView(APIView):
     @extend_schema(summary="The process can take calls", responses={200: OpenApiTypes.OBJECT, 503: OpenApiTypes.OBJECT})
     async def get(self, request: Request) -> Response:
         service = service_of(request)
-        database = await sync_to_async(database_state)()
+        recorder = service.recorder
+        database = "away" if recorder.database_away else await sync_to_async(database_state)()
         providers = service.engine.config.providers
         keys = {p.name: "ok" if p.api_key or not p.needs_key else "no key" for p in providers.values()}
         log_error = log_file_error()
-        ready = database == "ok"
+        ready = database == "ok" and recorder.has_room and not recorder.disk_error
         checks: dict[str, Any] = {
             "database": database,
-            "recorder": {"waiting": service.recorder.depth},
+            "recorder": {"waiting": recorder.waiting, "spool_depth": recorder.spool_depth},
+            "spool_disk": recorder.disk_error or "ok",
             "providers": keys,
             "circuit_breakers": {
                 f"{providers[model.provider].name}/{model.name}": state
@@ -47,13 +49,3 @@ class ReadyView(APIView):
         }
         status = "ok" if ready else "unavailable"
         return Response({"status": status, "version": __version__, "checks": checks}, 200 if ready else 503)
-
-
-def database_state() -> str:
-    """`ok`, or the kind of error; never its text, which may hold an address or a name."""
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except DatabaseError as error:
-        return type(error).__name__
-    return "ok"

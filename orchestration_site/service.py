@@ -6,12 +6,14 @@ import asyncio
 import dataclasses
 import logging
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 from django.conf import settings
 
+from chat.open_calls import OpenCalls
 from chat.recorder import Recorder
+from chat.rows import RowMaker
 from chat.services import Service
 from llm import Engine, EngineConfig
 from llm.simulator import serve
@@ -51,11 +53,27 @@ async def open_service() -> AsyncGenerator[dict[str, Any]]:
             first = config.default_provider
             simulated = dataclasses.replace(config.providers[first], base_url=simulator.base_url)
             config = dataclasses.replace(config, providers={**config.providers, first: simulated})
-        recorder = Recorder()
+        recorder = Recorder(settings.SPOOL_DIR)
         recording = asyncio.create_task(recorder.run(), name="recorder")
         stack.push_async_callback(_finish, recorder, recording)
+        open_calls = OpenCalls(recorder)
+        watching = asyncio.create_task(open_calls.run(), name="open calls")
+        stack.push_async_callback(_stop, watching)
         engine = await stack.enter_async_context(Engine(config))
-        yield {"service": Service(engine=engine, recorder=recorder, store_content=settings.STORE_CONTENT)}
+        yield {
+            "service": Service(
+                engine=engine,
+                recorder=recorder,
+                open_calls=open_calls,
+                row_maker=RowMaker(store_content=settings.STORE_CONTENT, redact=settings.REDACT_PATTERNS),
+            )
+        }
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
 
 
 async def _finish(recorder: Recorder, recording: asyncio.Task[None]) -> None:

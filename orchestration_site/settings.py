@@ -7,7 +7,7 @@ from typing import Any
 
 from orchestration_site.environment import Environment
 from orchestration_site.logging import logging_config
-from orchestration_site.upstreams import read_prices, read_providers, read_routes
+from orchestration_site.upstreams import read_patterns, read_prices, read_providers, read_routes
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -76,10 +76,16 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # Without IMMEDIATE, two writers that both began by reading end in "database is locked"; WAL lets readers go on.
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
-        "timeout": 20,
+        "timeout": 5,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA mmap_size=134217728;",
     }
     DATABASES["default"].setdefault("TEST", {})["NAME"] = env.str("TEST_DATABASE", str(BASE_DIR / "test.sqlite3"))
+elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
+    # Under ASGI a kept connection belongs to a thread that is gone after the request; the pool is psycopg's own.
+    DATABASES["default"]["OPTIONS"] = {
+        "connect_timeout": 3,
+        "pool": {"min_size": 1, "max_size": env.int("DATABASE_POOL", 10), "timeout": 5},
+    }
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
@@ -151,7 +157,9 @@ SHUTDOWN_GRACE = env.float("SHUTDOWN_GRACE", 25.0)
 
 # --- History and logs ------------------------------------------------------------------------------------------------
 
+SPOOL_DIR = Path(env.str("SPOOL_DIR", str(BASE_DIR / "spool")))
 STORE_CONTENT = env.bool("STORE_CONTENT", True)
+REDACT_PATTERNS = read_patterns(env.str("REDACT_PATTERNS", ""))
 LOG_LEVEL = env.str("LOG_LEVEL", "INFO")
 LOG_DIR = Path(env.str("LOG_DIR", str(BASE_DIR / "logs")))
 LOG_RETENTION_DAYS = env.int("LOG_RETENTION_DAYS", 30)

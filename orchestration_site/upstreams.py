@@ -1,7 +1,9 @@
-"""Providers, named routes and prices, as the environment writes them."""
+"""Providers, named routes, prices and patterns, as the environment writes them."""
 
 from __future__ import annotations
 
+import json
+import re
 from decimal import Decimal, InvalidOperation
 
 import environ
@@ -50,6 +52,17 @@ def read_prices(written: str) -> dict[str, ModelPrice]:
                 f"PRICES: the price of '{model}' must be PROMPT/COMPLETION or PROMPT/COMPLETION/CACHED, not '{price}'."
             ) from error
     return prices
+
+
+def read_patterns(written: str) -> tuple[re.Pattern[str], ...]:
+    """Regular expressions, as a JSON list of strings."""
+    try:
+        patterns = json.loads(written or "[]")
+        return tuple(re.compile(pattern) for pattern in patterns)
+    except (ValueError, TypeError, re.error) as error:
+        raise ImproperlyConfigured(
+            f'REDACT_PATTERNS must be a JSON list of regular expressions, like ["\\\\d{{16}}"]: {error}'
+        ) from error
 
 
 def _pairs(variable: str, written: str, *, separator: str) -> list[tuple[str, str]]:

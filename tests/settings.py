@@ -7,6 +7,7 @@ os.environ.update(
     ENVIRONMENT="test",
     OPENAI_API_KEY="sk-test-0123456789abcdef",
     ALLOWED_HOSTS="localhost,127.0.0.1,testserver",
+    SPOOL_DIR=tempfile.mkdtemp(prefix="spool-"),
     LOG_DIR=tempfile.mkdtemp(prefix="logs-"),
     TEST_DATABASE=os.environ.get("TEST_DATABASE", f"{tempfile.mkdtemp(prefix='db-')}/test.sqlite3"),
 )

@@ -180,7 +180,7 @@ class _Protocol(HttpToolsProtocol):
 
     async def _abort(self) -> None:
         # Aborting drops what the transport still holds, and uvloop holds every write until the end of a loop's turn.
-        while self.transport.get_write_buffer_size() and not self.transport.is_closing():  # noqa: ASYNC110 - no event for it
+        while self.transport.get_write_buffer_size() and not self.transport.is_closing():
             await asyncio.sleep(0.001)
         if not self.transport.is_closing():
             sock = self.transport.get_extra_info("socket")

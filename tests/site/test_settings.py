@@ -44,6 +44,7 @@ def example() -> dict[str, str]:
 def test_env_example_shows_the_defaults() -> None:
     shown = {name: value for name, value in example().items() if name != "ENVIRONMENT"}
     shown["DATABASE_URL"] = f"sqlite:///{ROOT / 'db.sqlite3'}"
+    shown["SPOOL_DIR"] = str(ROOT / "spool")
     shown["LOG_DIR"] = str(ROOT / "logs")
     assert load_settings(**shown) == load_settings()
 

@@ -1,0 +1,124 @@
+"""`manage.py make_calls --count 1000000`: a made-up history, to see how lists and statistics bear it."""
+
+from __future__ import annotations
+
+import random
+import secrets
+from argparse import ArgumentParser
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from django.db import transaction
+from django.utils import timezone
+from tqdm import tqdm
+
+from chat.models import Attempt, CallContent, CallRecord
+
+MODELS = {"gpt-4o": Decimal("0.0000100"), "gpt-4o-mini": Decimal("0.0000006"), "gpt-6-luna": Decimal("0.0000005")}
+"""Each with about what a completion token costs, in US dollars."""
+STATUSES = (["succeeded"] * 94) + (["failed"] * 3) + (["cancelled"] * 2) + ["defaulted"]
+BATCH_CALLS = 5_000
+
+
+class Command(BaseCommand):
+    help = "Adds made-up calls to the history. They say provider=made-up, and metadata {'made_up': 'yes'}."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--count", type=int, default=10_000, help="default: %(default)s")
+        parser.add_argument("--days", type=int, default=30, help="spread over the last days; default: %(default)s")
+        parser.add_argument("--content", action="store_true", help="with messages and answers, about 1 kB a call")
+        parser.add_argument("--seed", type=int, default=None, help="the same figures again")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        count, days = options["count"], options["days"]
+        figures = random.Random(options["seed"])  # noqa: S311 - figures, not secrets
+        end = timezone.now()
+        step = timedelta(days=days) / max(count, 1)
+        with tqdm(total=count, unit=" calls", disable=options["verbosity"] == 0) as progress:
+            for first in range(0, count, BATCH_CALLS):
+                numbers = range(first, min(first + BATCH_CALLS, count))
+                calls = [made_up_call(figures, end - step * (count - number)) for number in numbers]
+                with transaction.atomic():
+                    saved = CallRecord.objects.bulk_create(calls)
+                    Attempt.objects.bulk_create([attempt for call in saved for attempt in attempts_of(figures, call)])
+                    if options["content"]:
+                        CallContent.objects.bulk_create([content_of(call) for call in saved])
+                progress.update(len(calls))
+        self.stdout.write(f"Added {count} made-up calls.")
+
+
+def made_up_call(figures: random.Random, created_at: Any) -> CallRecord:
+    model = figures.choice(list(MODELS))
+    status = figures.choice(STATUSES)
+    answered = status == "succeeded"
+    door = figures.choice(CallRecord.Door.values)
+    latency = int(figures.lognormvariate(6.5, 0.8))
+    completion = figures.randint(5, 800)
+    return CallRecord(
+        request_id=f"req_{secrets.token_hex(16)}",
+        created_at=created_at,
+        door=door,
+        streamed=door == "stream",
+        route=f"{model}|gpt-4o-mini" if door == "parallel" else model,
+        model_requested=model,
+        model_used=model if answered else "",
+        provider_used="made-up" if answered else "",
+        status=status,
+        fallback_triggered=figures.random() < 0.05,
+        is_default_message=status == "defaulted",
+        error_code="" if answered else "upstream_failed",
+        http_status={"succeeded": 200, "defaulted": 200, "failed": 502, "cancelled": 499}[status],
+        latency_ms=latency,
+        time_to_first_token_ms=latency // 3 if answered else None,
+        prompt_tokens=figures.randint(10, 4_000) if answered else None,
+        completion_tokens=completion if answered else None,
+        cached_tokens=0 if answered else None,
+        reasoning_tokens=0 if answered else None,
+        cost_usd=MODELS[model] * completion if answered else Decimal(0),
+        finish_reason="stop" if answered else "",
+        metadata={"made_up": "yes"},
+    )
+
+
+def attempts_of(figures: random.Random, call: CallRecord) -> list[Attempt]:
+    raced = call.door == "parallel"
+    first = Attempt(
+        call=call,
+        ordinal=0,
+        model=call.model_requested,
+        provider="made-up",
+        status="failed" if call.status == "defaulted" else call.status,
+        raced=raced,
+        started_after_ms=0,
+        latency_ms=call.latency_ms,
+        time_to_first_token_ms=call.time_to_first_token_ms,
+        prompt_tokens=call.prompt_tokens,
+        completion_tokens=call.completion_tokens,
+        cost_usd=call.cost_usd,
+    )
+    loser = Attempt(
+        call=call,
+        ordinal=1,
+        model="gpt-4o-mini",
+        provider="made-up",
+        status="cancelled",
+        raced=True,
+        started_after_ms=0,
+        latency_ms=call.latency_ms,
+        prompt_tokens=call.prompt_tokens,
+        completion_tokens=figures.randint(0, 50),
+        usage_estimated=True,
+        cost_usd=Decimal("0.0000300"),
+    )
+    return [first, loser] if raced else [first]
+
+
+def content_of(call: CallRecord) -> CallContent:
+    return CallContent(
+        call=call,
+        messages=[{"role": "user", "content": f"Question of {call.request_id}. " * 10}],
+        parameters={"temperature": 0.7},
+        content="An answer that was made up. " * 20,
+    )

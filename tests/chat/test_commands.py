@@ -1,0 +1,67 @@
+"""manage.py prune_calls and make_calls"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from chat.models import Attempt, CallContent, CallRecord
+
+
+def run(*arguments: str) -> str:
+    output = StringIO()
+    call_command(*arguments, stdout=output, verbosity=0)
+    return output.getvalue()
+
+
+@pytest.fixture
+def history(db: None) -> None:
+    run("make_calls", "--count", "60", "--days", "60", "--content", "--seed", "1")
+
+
+@pytest.mark.parametrize("age", ["30", "d", "30m", "-1d", "1.5d", ""])
+def test_an_age_that_is_none_is_refused_with_the_reason(db: None, age: str) -> None:
+    with pytest.raises(CommandError, match="is no age"):
+        run("prune_calls", f"--older-than={age}")
+
+
+def test_prune_deletes_old_calls_with_all_that_belongs_to_them(history: None) -> None:
+    limit = timezone.now() - timedelta(days=30)
+    young = set(CallRecord.objects.filter(created_at__gte=limit).values_list("id", flat=True))
+    assert 0 < len(young) < 60
+    printed = run("prune_calls", "--older-than", "30d", "--batch-size", "7")
+    assert set(CallRecord.objects.values_list("id", flat=True)) == young
+    assert set(CallContent.objects.values_list("call_id", flat=True)) == young
+    assert set(Attempt.objects.values_list("call_id", flat=True)) == young
+    assert printed.endswith(f": {60 - len(young)}\n")
+
+
+def test_prune_content_only_keeps_every_figure(history: None) -> None:
+    attempts = Attempt.objects.count()
+    run("prune_calls", "--older-than", "0d", "--content-only")
+    assert CallContent.objects.count() == 0
+    assert (CallRecord.objects.count(), Attempt.objects.count()) == (60, attempts)
+
+
+def test_a_dry_run_says_how_many_and_deletes_none(history: None) -> None:
+    old = CallRecord.objects.filter(created_at__lt=timezone.now() - timedelta(weeks=4)).count()
+    assert f": {old}" in run("prune_calls", "--older-than", "4w", "--dry-run")
+    assert CallRecord.objects.count() == 60
+
+
+def test_prune_leaves_calls_in_progress_alone(db: None) -> None:
+    CallRecord.objects.create(
+        request_id="req_running", door="chat", status="in_progress", created_at=timezone.now() - timedelta(days=90)
+    )
+    run("prune_calls", "--older-than", "1d")
+    assert CallRecord.objects.count() == 1
+
+
+def test_make_calls_makes_that_many_with_attempts_and_says_so(history: None) -> None:
+    assert CallRecord.objects.count() == CallContent.objects.count() == 60
+    assert not CallRecord.objects.filter(attempts__isnull=True).exists()
+    assert set(CallRecord.objects.values_list("metadata__made_up", flat=True)) == {"yes"}

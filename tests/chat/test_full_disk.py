@@ -1,0 +1,75 @@
+"""A full disk is an error that one can see, and not a dead service. On a file system of its own, which needs root."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from llm.simulator import SimulatorThread
+from tests.site_process import SiteProcess
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="disk-"))
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"can't mount a small file system here: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    folder.rmdir()
+
+
+@pytest.fixture
+def site(small_disk: Path, tmp_path: Path, simulator: SimulatorThread) -> Iterator[SiteProcess]:
+    site = SiteProcess(small_disk, upstream=simulator.base_url)
+    site.output = tmp_path / "output.log"
+    site.manage("migrate", "-v0")
+    site.start()
+    yield site
+    site.close()
+
+
+def fill(disk: Path) -> Path:
+    ballast = disk / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"x" * 4096)
+        except OSError:
+            return ballast
+
+
+def test_a_full_disk_is_reported_calls_are_answered_and_their_rows_come_in_when_there_is_room(
+    site: SiteProcess, small_disk: Path
+) -> None:
+    with httpx2.Client(base_url=site.base_url, timeout=30, trust_env=False) as client:
+        ids = [client.post("/chat", json={"prompt": "before"}).json()["request_id"]]
+        ballast = fill(small_disk)
+        for _ in range(3):
+            answer = client.post("/chat", json={"prompt": "x" * 20_000})
+            assert answer.status_code == 200
+            ids.append(answer.json()["request_id"])
+        ready = client.get("/health/ready")
+        assert ready.status_code == 503
+        assert "space" in ready.json()["checks"]["spool_disk"]
+        assert client.get("/health").status_code == 200
+        ballast.unlink()
+        give_up = time.monotonic() + 20
+        while client.get("/health/ready").status_code != 200:
+            assert time.monotonic() < give_up, client.get("/health/ready").text
+            time.sleep(0.2)
+        ids.append(client.post("/chat", json={"prompt": "after"}).json()["request_id"])
+        give_up = time.monotonic() + 20
+        while {call["request_id"] for call in client.get("/calls").json()["results"]} != set(ids):
+            assert time.monotonic() < give_up, "rows are missing"
+            time.sleep(0.2)
+    assert "disk_full" in site.output.read_text()
