@@ -55,6 +55,8 @@ FIGURES = (
 CONTENT = ("Content", {"fields": ("conversation", "answer", "parameters")})
 CALLER = ("Caller", {"fields": (("api_key", "client_ip"), "user_agent", "caller_metadata")})
 CONTENT_PERMISSION = "chat.view_callcontent"
+WHOLE_WIDTH = {"is_nav_sidebar_enabled": False}
+"""The tables need the room; the breadcrumbs lead back."""
 
 
 class CallAdmin(CallColumns, CallModelAdmin):
@@ -124,8 +126,11 @@ class CallAdmin(CallColumns, CallModelAdmin):
             "title": "Figures of the calls",
             "opts": self.opts,
             "cl": calls,
-            "figures": figures,
+            "counted": formats.count(figures.calls),
             "cost": formats.cost(figures.cost_usd),
+            "cost_unknown": formats.count(figures.cost_unknown) if figures.cost_unknown else "",
+            "unanswered": formats.count(figures.unanswered),
+            "cancelled": formats.count(figures.cancelled),
             "error_percent": None if figures.error_rate is None else f"{100 * figures.error_rate:.2f}",
             "media": self.media,
         }
@@ -135,8 +140,11 @@ class CallAdmin(CallColumns, CallModelAdmin):
         content = (CONTENT,) if request.user.has_perm(CONTENT_PERMISSION) else ()
         return (SUMMARY, FIGURES, *content, CALLER)
 
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        return super().changelist_view(request, {**(extra_context or {}), **WHOLE_WIDTH})
+
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
         for inline in context["inline_admin_formsets"]:  # empty for whoever may not view attempts
             attempts = list(inline.formset.get_queryset())
             context["attempts"] = rows_with_bars(attempts, context["original"].latency_ms)
-        return super().render_change_form(request, context, *args, **kwargs)
+        return super().render_change_form(request, {**context, **WHOLE_WIDTH}, *args, **kwargs)
