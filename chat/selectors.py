@@ -8,25 +8,10 @@ from typing import Any
 
 from django.db.models import Prefetch, Q, QuerySet
 from django.db.models.fields.json import KeyTextTransform
-from django.utils.dateparse import parse_date, parse_datetime
-from django.utils.timezone import get_default_timezone, is_naive, make_aware
 from rest_framework import serializers
 
 from chat.models import Attempt, CallRecord
-
-
-class MomentField(serializers.Field[Any, Any, Any, Any]):
-    """A date or a date-time in ISO 8601. Without an offset it is UTC."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        text = str(data).strip().replace(" ", "+") if "T" in str(data) else str(data).strip()
-        try:
-            moment = parse_datetime(text) or parse_datetime(f"{parse_date(text)}T00:00:00")
-        except (ValueError, TypeError):
-            moment = None
-        if moment is None:
-            raise serializers.ValidationError(["Must be a date or a date-time, like 2026-11-24T10:30:00Z."])
-        return make_aware(moment, get_default_timezone()) if is_naive(moment) else moment
+from chat.moments import MomentField
 
 
 class HistoryQuery(serializers.Serializer[Any]):

@@ -26,17 +26,20 @@ PERIODS = {"hour": (len("2026-11-24 10"), ":00:00Z"), "day": (len("2026-11-24"),
 """How much of a moment's text names the period, and what makes its first moment of it."""
 Row = Mapping[str, Any]
 
+UNANSWERED = (CallRecord.Status.FAILED, CallRecord.Status.DEFAULTED, CallRecord.Status.INTERRUPTED)
+IN_PROGRESS = Q(status=CallRecord.Status.IN_PROGRESS)
 CALL_FIGURES: dict[str, Any] = {
     "total": Count("*"),
     "cancelled": Count("id", filter=Q(status=CallRecord.Status.CANCELLED)),
-    "unanswered": Count("id", filter=Q(status__in=(CallRecord.Status.FAILED, CallRecord.Status.DEFAULTED))),
+    "in_progress": Count("id", filter=IN_PROGRESS),
+    "unanswered": Count("id", filter=Q(status__in=UNANSWERED)),
     "fallbacks": Count("id", filter=Q(fallback_triggered=True)),
     "defaults": Count("id", filter=Q(is_default_message=True)),
     "average_latency": Avg("latency_ms"),
     "latencies": Count("latency_ms"),
     "first_tokens": Count("time_to_first_token_ms"),
     "cost": Sum("cost_usd"),
-    "costs": Count("cost_usd"),
+    "costs_unknown": Count("id", filter=Q(cost_usd=None) & ~IN_PROGRESS),
     "prompt": Sum("prompt_tokens"),
     "completion": Sum("completion_tokens"),
 }
@@ -154,11 +157,12 @@ def _figures(row: Row, by_model: Sequence[Row], latency: Percentiles, first_toke
     return Figures(
         total_requests=row["total"],
         cancelled_requests=row["cancelled"],
+        in_progress_requests=row["in_progress"],
         average_latency_ms=row["average_latency"],
         latency_ms=latency,
         time_to_first_token_ms=first_token,
         total_cost_usd=_rounded(row["cost"] or Decimal()),
-        error_rate=_share(row["unanswered"], row["total"] - row["cancelled"]),
+        error_rate=_share(row["unanswered"], row["total"] - row["cancelled"] - row["in_progress"]),
         attempt_error_rate=_share(count("failed"), count("sent")),
         fallback_rate=_share(row["fallbacks"], row["total"]),
         default_message_rate=_share(row["defaults"], row["total"]),
@@ -171,7 +175,7 @@ def _figures(row: Row, by_model: Sequence[Row], latency: Percentiles, first_toke
         estimated_cost_share=_share(cost("estimated"), cost("spent")),
         prompt_tokens=row["prompt"] or 0,
         completion_tokens=row["completion"] or 0,
-        cost_unknown_requests=row["total"] - row["costs"],
+        cost_unknown_requests=row["costs_unknown"],
     )
 
 

@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import Any
 
 from django.http import QueryDict
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.settings import api_settings
 
 from chat.models import NAME_LENGTH, CallRecord
+from chat.moments import MomentField
 from stats.figures import GROUP_BY, Figures, Group, GroupBy, Percentiles, Stats
-
-SPACED_OFFSET = re.compile(r"(.+[T ].+) (\d\d(:?\d\d)?)")
-"""A date, a time, and an offset whose `+` was decoded to a space, as a form has it."""
-
-
-@extend_schema_field(OpenApiTypes.DATETIME)
-class MomentField(serializers.Field[dt.datetime, str, str, Any]):
-    """A date or a date-time in ISO 8601. Without an offset it is UTC; a date is its first moment."""
-
-    default_error_messages: ClassVar = {"invalid": "Must be a date or a date-time, like 2026-11-24T10:30:00Z."}
-
-    def to_internal_value(self, data: str) -> dt.datetime:
-        text = data.strip()
-        if spaced := SPACED_OFFSET.fullmatch(text):
-            text = f"{spaced[1]}+{spaced[2]}"
-        try:
-            moment = dt.datetime.fromisoformat(text)
-            return moment.replace(tzinfo=moment.tzinfo or dt.UTC).astimezone(dt.UTC)
-        except (ValueError, OverflowError):
-            self.fail("invalid")
 
 
 class ChoiceField(serializers.ChoiceField):
@@ -97,11 +74,14 @@ class FiguresSerializer(serializers.Serializer[Any]):
 
     total_requests = serializers.IntegerField()
     cancelled_requests = serializers.IntegerField()
+    in_progress_requests = serializers.IntegerField()
     average_latency_ms = serializers.FloatField(allow_null=True)
     latency_ms = PercentilesSerializer()
     time_to_first_token_ms = PercentilesSerializer()
     total_cost_usd = serializers.FloatField()
-    error_rate = serializers.FloatField(help_text="Failed and defaulted calls, of those that were not cancelled.")
+    error_rate = serializers.FloatField(
+        help_text="Failed, defaulted and interrupted calls, of those that ended and were not cancelled."
+    )
     attempt_error_rate = serializers.FloatField(help_text="Failed attempts, of those that were sent.")
     fallback_rate = serializers.FloatField()
     default_message_rate = serializers.FloatField()

@@ -17,6 +17,7 @@ from stats.serializers import StatsQuerySerializer, StatsSerializer, stats_json
 FIGURES = {
     "total_requests": 3,
     "cancelled_requests": 1,
+    "in_progress_requests": 0,
     "average_latency_ms": 812.5,
     "latency_ms": {"p50": 640, "p95": 1210, "p99": 1210},
     "time_to_first_token_ms": {"p50": 180, "p95": 240, "p99": 240},

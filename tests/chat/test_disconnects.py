@@ -10,7 +10,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -49,7 +49,9 @@ def eventually(holds: Callable[[], Any], within: float = 5.0) -> Any:
 
 
 @contextmanager
-def caller(client: httpx2.Client, path: str, *, receive_buffer: int | None = None, **fields: Any) -> Iterator[socket.socket]:
+def caller(
+    client: httpx2.Client, path: str, *, receive_buffer: int | None = None, **fields: Any
+) -> Iterator[socket.socket]:
     """A connection over which a request has been sent, and nothing read yet."""
     address = urlsplit(str(client.base_url))
     body = json.dumps({"prompt": "Hello", **fields}).encode()
@@ -348,8 +350,10 @@ def test_stopping_the_site_ends_what_does_not_end_by_itself_within_its_grace_and
     upstream: SimulatorThread,
 ) -> None:
     upstream.script("paced", PACED)
-    with running_site() as base_url, httpx2.Client(base_url=base_url) as client:
+    with ExitStack() as site:
+        client = httpx2.Client(base_url=site.enter_context(running_site()))
         with (
+            client,
             caller(client, "/chat/stream", model="paced") as streaming,
             caller(client, "/chat", model="sim-timeout"),
             caller(client, "/chat/stream", model="sim-timeout"),
@@ -360,9 +364,7 @@ def test_stopping_the_site_ends_what_does_not_end_by_itself_within_its_grace_and
             while b"three" not in received:
                 received += streaming.recv(4096)
             stopped_at = time.monotonic()
-            site = threading.Thread(target=lambda: None)
-            del site
-            stop_and_wait(base_url)
+            site.close()
             took = time.monotonic() - stopped_at
             while piece := streaming.recv(65536):
                 received += piece

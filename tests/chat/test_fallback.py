@@ -48,7 +48,9 @@ def test_an_unknown_provider_is_told_which_there_are(client: httpx2.Client) -> N
     assert "openai" in message
 
 
-@pytest.mark.parametrize(("model", "code"), [("sim-400", "invalid_request"), ("sim-context", "context_window_exceeded")])
+@pytest.mark.parametrize(
+    ("model", "code"), [("sim-400", "invalid_request"), ("sim-context", "context_window_exceeded")]
+)
 def test_what_the_caller_must_mend_is_a_400_and_never_the_default_message(
     client: httpx2.Client, model: str, code: str
 ) -> None:
@@ -92,7 +94,10 @@ def test_a_primary_that_fails_is_followed_by_the_fallback(client: httpx2.Client,
     ]
     call = CallRecord.objects.get()
     assert (call.door, call.status, call.fallback_triggered, call.error_code) == ("fallback", "succeeded", True, "")
-    assert [(a.ordinal, a.model, a.error_code) for a in call.attempts.all()] == [(0, primary, code), (1, "gpt-4o-mini", "")]
+    assert [(a.ordinal, a.model, a.error_code) for a in call.attempts.all()] == [
+        (0, primary, code),
+        (1, "gpt-4o-mini", ""),
+    ]
 
 
 def test_a_primary_that_answers_triggers_no_fallback(client: httpx2.Client, simulator: SimulatorThread) -> None:
@@ -111,7 +116,9 @@ def test_the_chain_of_the_settings_is_walked_in_order(start_site: StartSite, sim
     assert CallRecord.objects.get().route == "first>second>third"
 
 
-def test_the_default_chain_ends_on_a_model_with_no_announced_end(client: httpx2.Client, simulator: SimulatorThread) -> None:
+def test_the_default_chain_ends_on_a_model_with_no_announced_end(
+    client: httpx2.Client, simulator: SimulatorThread
+) -> None:
     for model in ("gpt-4o", "gpt-4o-mini"):
         simulator.script(model, Behaviour(status=404))
     answer = ask(client).json()

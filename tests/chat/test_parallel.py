@@ -95,7 +95,9 @@ def test_when_all_fail_every_cause_is_in_the_error_and_in_the_rows(start_site: S
     assert {a.model: a.error_code for a in call.attempts.all()} == {m: code for m, (_, code, _) in codes.items()}
 
 
-def test_when_all_fail_a_request_that_no_model_takes_is_a_400(start_site: StartSite, simulator: SimulatorThread) -> None:
+def test_when_all_fail_a_request_that_no_model_takes_is_a_400(
+    start_site: StartSite, simulator: SimulatorThread
+) -> None:
     client = start_site(MAX_RETRIES=0)
     simulator.script("down", Behaviour(status=500, latency_s=0.1))
     response = race(client, "sim-400", "down", default_message="no")

@@ -107,17 +107,19 @@ def expected_figures(calls: Iterable[CallRecord]) -> dict[str, Any]:
     latencies = [call.latency_ms for call in calls if call.latency_ms is not None]
     first_tokens = [call.time_to_first_token_ms for call in calls if call.time_to_first_token_ms is not None]
     cancelled = [call for call in calls if call.status == "cancelled"]
-    unanswered = [call for call in calls if call.status in {"failed", "defaulted"}]
+    in_progress = [call for call in calls if call.status == "in_progress"]
+    unanswered = [call for call in calls if call.status in {"failed", "defaulted", "interrupted"}]
     sent = [attempt for attempt in attempts if attempt.status != "skipped"]
     raced = [attempt for attempt in sent if attempt.raced]
     return {
         "total_requests": len(calls),
         "cancelled_requests": len(cancelled),
+        "in_progress_requests": len(in_progress),
         "average_latency_ms": sum(latencies) / len(latencies) if latencies else None,
         "latency_ms": _percentiles(latencies),
         "time_to_first_token_ms": _percentiles(first_tokens),
         "total_cost_usd": float(_cost(calls)),
-        "error_rate": _share(len(unanswered), len(calls) - len(cancelled)),
+        "error_rate": _share(len(unanswered), len(calls) - len(cancelled) - len(in_progress)),
         "attempt_error_rate": _share(sum(attempt.status == "failed" for attempt in sent), len(sent)),
         "fallback_rate": _share(sum(call.fallback_triggered for call in calls), len(calls)),
         "default_message_rate": _share(sum(call.is_default_message for call in calls), len(calls)),

@@ -39,6 +39,7 @@ def test_an_empty_history_has_no_rates_no_sums_and_no_percentiles() -> None:
     assert answer() == {
         "total_requests": 0,
         "cancelled_requests": 0,
+        "in_progress_requests": 0,
         "average_latency_ms": None,
         "latency_ms": nothing,
         "time_to_first_token_ms": nothing,
@@ -69,6 +70,15 @@ def test_cancelled_calls_stand_apart_from_the_error_rate() -> None:
     found = answer()
     assert (found["total_requests"], found["cancelled_requests"]) == (5, 2)
     assert found["error_rate"] == 2 / 3
+
+
+def test_calls_in_progress_stand_apart_and_an_interrupted_call_is_an_error() -> None:
+    for status in ("succeeded", "in_progress", "in_progress", "interrupted"):
+        make_call(status=status, cost_usd=None)
+    found = answer()
+    assert (found["total_requests"], found["in_progress_requests"]) == (4, 2)
+    assert found["error_rate"] == 1 / 2
+    assert found["cost_unknown_requests"] == 2
 
 
 def test_a_history_of_cancelled_calls_only_has_no_errors() -> None:

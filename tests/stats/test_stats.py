@@ -47,7 +47,7 @@ async def refusal(query: str) -> dict[str, list[str]]:
         ("modle=gpt-4o", "modle", "Unknown parameter. Known are: since, until, model,"),
         ("door=window", "door", "Must be one of chat, parallel, fallback, stream, openai."),
         ("door=", "door", "Must be one of chat"),
-        ("status=ok", "status", "Must be one of succeeded, defaulted, failed, cancelled."),
+        ("status=ok", "status", "Must be one of succeeded, defaulted, failed, cancelled, in_progress, interrupted."),
         ("group_by=week", "group_by", "Must be one of model, provider, door, status, api_key, hour, day."),
         ("group_by=", "group_by", "Must be one of model"),
         ("group_by=door,model", "group_by", "Must be one of model"),
