@@ -136,7 +136,7 @@ def expected_figures(calls: Iterable[CallRecord]) -> dict[str, Any]:
         ),
         "prompt_tokens": sum(call.prompt_tokens or 0 for call in calls),
         "completion_tokens": sum(call.completion_tokens or 0 for call in calls),
-        "cost_unknown_requests": sum(call.cost_usd is None for call in calls),
+        "cost_unknown_requests": sum(call.cost_usd is None and call.status != "in_progress" for call in calls),
     }
 
 
