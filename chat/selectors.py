@@ -41,7 +41,7 @@ class HistoryQuery(serializers.Serializer[Any]):
         return {key: wanted}
 
 
-PAGING = frozenset({"cursor", "page_size", "format"})
+PAGING = frozenset({"cursor", "page_size"})
 
 
 def read_query(parameters: Mapping[str, str]) -> dict[str, Any]:

@@ -43,8 +43,8 @@ class Percentiles:
 class Figures:
     """What is said of a set of calls. Rates are shares from 0 to 1, and 0 where there is nothing to divide by.
 
-    `error_rate` leaves cancelled calls and those in progress out on both sides, because nobody knows how they would have
-    ended; an interrupted call is an error.
+    `error_rate` leaves cancelled calls and those in progress out on both sides, because nobody knows how they would
+    have ended; an interrupted call is an error.
     `attempt_error_rate` is over the attempts that were sent: a skipped one never was. `race_cost_usd` is what raced
     attempts cost that were not the answer.
     """

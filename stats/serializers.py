@@ -9,7 +9,6 @@ from typing import Any
 
 from django.http import QueryDict
 from rest_framework import serializers
-from rest_framework.settings import api_settings
 
 from chat.models import NAME_LENGTH, CallRecord
 from chat.moments import MomentField
@@ -49,7 +48,7 @@ class StatsQuerySerializer(serializers.Serializer[Any]):
     def to_internal_value(self, data: QueryDict) -> Any:
         errors: dict[str, list[str]] = {}
         for name, values in data.lists():
-            if name not in self.fields and name != api_settings.URL_FORMAT_OVERRIDE:
+            if name not in self.fields:
                 errors[name] = [f"Unknown parameter. Known are: {', '.join(self.fields)}."]
             elif len(values) > 1:
                 errors[name] = ["Must be given once."]

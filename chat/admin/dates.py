@@ -88,7 +88,7 @@ def _with_calls(periods: list[tuple[date, date]]) -> list[date]:
         )
         for number, (start, end) in enumerate(periods)
     }
-    row = CallRecord.objects.order_by("pk").annotate(**looks).values(*looks).first() or {}
+    row = CallRecord.objects.order_by("created_at").annotate(**looks).values(*looks).first() or {}
     return [start for number, (start, _) in enumerate(periods) if row.get(f"period_{number}")]
 
 

@@ -52,4 +52,4 @@ def moment(at: datetime) -> str:
 
 def badge(status: str) -> SafeString:
     """The state in its colour; the colours are in chat/admin.css."""
-    return format_html('<span class="badge badge-{}">{}</span>', status, status)
+    return format_html('<span class="badge badge-{}">{}</span>', status, status.replace("_", " "))

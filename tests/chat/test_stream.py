@@ -362,7 +362,7 @@ def test_a_slow_reader_loses_nothing(start_site: StartSite, simulator: Simulator
         connection.connect((address.hostname, address.port))
         body = b'{"prompt": "a"}'
         head = (
-            f"POST /chat/stream HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n"
+            "POST /chat/stream HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n"
         )
         connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
         time.sleep(0.8)  # longer than the idle timeout, and not a byte is read

@@ -17,19 +17,28 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 
-class Stuck(Exception):
-    """Every task waits for something that no one will do."""
+MOST_TURNS = 50_000
+"""Turns of the loop within one instant, before it is taken for a loop without end."""
+
+
+class Stuck(BaseException):
+    """Every task waits for something that no one will do, or time does not go on."""
 
 
 class _JumpingSelector(selectors.DefaultSelector):
     now = 0.0
+    turns = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
         if not ready and timeout is None:
             raise Stuck("Nothing is ready, and no timer is set.")
-        if not ready:
-            self.now += timeout or 0.0
+        self.turns += 1
+        if self.turns > MOST_TURNS:
+            raise Stuck(f"At {self.now} s, tasks run in circles.")
+        if not ready and timeout:
+            self.now += timeout
+            self.turns = 0
         return ready
 
 

@@ -138,7 +138,6 @@ async def test_the_key_of_a_period_can_be_asked_for_again() -> None:
         ({"api_key": "team a"}, 1),
         ({"api_key": ""}, 2),
         ({"status": "succeeded", "door": "chat"}, 1),
-        ({"format": "json"}, 3),
     ],
 )
 async def test_a_filter_narrows(filters: dict[str, str], count: int) -> None:
