@@ -58,6 +58,11 @@ class CallRecord(Tokens):
         INTERRUPTED = "interrupted"
         """The process that ran it died."""
 
+    UNANSWERED = (Status.FAILED, Status.DEFAULTED, Status.INTERRUPTED)
+    """What an error rate counts as errors."""
+    UNDECIDED = (Status.CANCELLED, Status.IN_PROGRESS)
+    """What an error rate leaves out on both sides, because nobody knows how it would have ended."""
+
     request_id = models.CharField(max_length=ID_LENGTH, unique=True)
     created_at = models.DateTimeField(default=timezone.now)
     door = models.CharField(max_length=16, choices=Door)
@@ -90,6 +95,7 @@ class CallRecord(Tokens):
             models.Index(fields=("created_at", "id"), name="call_created"),
             models.Index(fields=("status", "created_at", "id"), name="call_status"),
             models.Index(fields=("model_used", "created_at", "id"), name="call_model"),
+            models.Index(fields=("provider_used", "created_at", "id"), name="call_provider"),
             models.Index(fields=("door", "created_at", "id"), name="call_door"),
             models.Index(fields=("api_key", "created_at", "id"), name="call_api_key"),
             models.Index(fields=("lease_until",), name="call_lease", condition=models.Q(status="in_progress")),

@@ -26,13 +26,12 @@ PERIODS = {"hour": (len("2026-11-24 10"), ":00:00Z"), "day": (len("2026-11-24"),
 """How much of a moment's text names the period, and what makes its first moment of it."""
 Row = Mapping[str, Any]
 
-UNANSWERED = (CallRecord.Status.FAILED, CallRecord.Status.DEFAULTED, CallRecord.Status.INTERRUPTED)
 IN_PROGRESS = Q(status=CallRecord.Status.IN_PROGRESS)
 CALL_FIGURES: dict[str, Any] = {
     "total": Count("*"),
     "cancelled": Count("id", filter=Q(status=CallRecord.Status.CANCELLED)),
     "in_progress": Count("id", filter=IN_PROGRESS),
-    "unanswered": Count("id", filter=Q(status__in=UNANSWERED)),
+    "unanswered": Count("id", filter=Q(status__in=CallRecord.UNANSWERED)),
     "fallbacks": Count("id", filter=Q(fallback_triggered=True)),
     "defaults": Count("id", filter=Q(is_default_message=True)),
     "average_latency": Avg("latency_ms"),

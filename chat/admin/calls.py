@@ -130,7 +130,7 @@ class CallAdmin(CallColumns, CallModelAdmin):
             "cost": formats.cost(figures.cost_usd),
             "cost_unknown": formats.count(figures.cost_unknown) if figures.cost_unknown else "",
             "unanswered": formats.count(figures.unanswered),
-            "cancelled": formats.count(figures.cancelled),
+            "undecided": formats.count(figures.undecided),
             "error_percent": None if figures.error_rate is None else f"{100 * figures.error_rate:.2f}",
             "media": self.media,
         }

@@ -10,8 +10,6 @@ from django.db.models import Count, Q, QuerySet, Sum
 from chat.models import CallRecord
 
 COST_PLACES = 10
-UNANSWERED = Q(status__in=(CallRecord.Status.FAILED, CallRecord.Status.DEFAULTED))
-CANCELLED = Q(status=CallRecord.Status.CANCELLED)
 
 
 @dataclass(frozen=True)
@@ -20,13 +18,13 @@ class Figures:
     cost_usd: Decimal
     cost_unknown: int
     unanswered: int
-    cancelled: int
+    undecided: int
 
     @property
     def error_rate(self) -> float | None:
-        """(failed + defaulted) / all that were not cancelled. Null where there are none."""
-        not_cancelled = self.calls - self.cancelled
-        return self.unanswered / not_cancelled if not_cancelled else None
+        """Unanswered calls, of all that are decided: neither cancelled nor in progress. Null where there are none."""
+        decided = self.calls - self.undecided
+        return self.unanswered / decided if decided else None
 
 
 def read_figures(calls: QuerySet[CallRecord]) -> Figures:
@@ -35,8 +33,8 @@ def read_figures(calls: QuerySet[CallRecord]) -> Figures:
         calls=Count("*"),
         cost=Sum("cost_usd"),
         costs=Count("cost_usd"),
-        unanswered=Count("pk", filter=UNANSWERED),
-        cancelled=Count("pk", filter=CANCELLED),
+        unanswered=Count("pk", filter=Q(status__in=CallRecord.UNANSWERED)),
+        undecided=Count("pk", filter=Q(status__in=CallRecord.UNDECIDED)),
     )
     return Figures(
         calls=row["calls"],
@@ -44,5 +42,5 @@ def read_figures(calls: QuerySet[CallRecord]) -> Figures:
         cost_usd=round(row["cost"] or Decimal(), COST_PLACES),
         cost_unknown=row["calls"] - row["costs"],
         unanswered=row["unanswered"],
-        cancelled=row["cancelled"],
+        undecided=row["undecided"],
     )

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import httpx2
 import openai
 import pytest
+from django.middleware.clickjacking import XFrameOptionsMiddleware
 
 import tests.site_server
 from chat.models import Attempt, CallRecord
@@ -232,6 +233,9 @@ def test_gone_with_a_full_unread_socket(client: httpx2.Client, simulator: Simula
     nothing_open(client)
 
 
+@pytest.mark.xfail(
+    strict=True, reason="Walk._end is cut off by the cancellation: no row, and the winner's stream goes on"
+)
 def test_gone_while_the_losers_of_a_race_are_still_being_closed(
     client: httpx2.Client, simulator: SimulatorThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -252,6 +256,31 @@ def test_gone_while_the_losers_of_a_race_are_still_being_closed(
         go(connection, "close")
     cancelled_row("stream")
     eventually(lambda: simulator.state.open_requests == 0, within=3)
+    nothing_open(client)
+
+
+@pytest.mark.xfail(
+    strict=True, reason="Django drops a response that middleware still holds, unclosed: nobody cancels the call"
+)
+def test_gone_while_middleware_still_holds_the_answer(
+    client: httpx2.Client, simulator: SimulatorThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stream has its first token and the view has returned, but not one byte has gone out yet."""
+    held = threading.Event()
+
+    def dawdling(self: object, request: Any, response: Any) -> Any:
+        if response.streaming:
+            held.set()
+            time.sleep(0.3)
+        return response
+
+    monkeypatch.setattr(XFrameOptionsMiddleware, "process_response", dawdling)
+    simulator.script("paced", PACED)
+    with caller(client, "/chat/stream", model="paced") as connection:
+        assert held.wait(5)
+        go(connection, "close")
+    eventually(lambda: simulator.requests()[0]["ended"] == "disconnected", within=3)
+    cancelled_row("stream")
     nothing_open(client)
 
 
@@ -289,6 +318,9 @@ def tasks_of(site_loop: dict[str, asyncio.AbstractEventLoop]) -> set[asyncio.Tas
     return asyncio.all_tasks(site_loop["loop"])
 
 
+@pytest.mark.xfail(
+    strict=False, reason="now and then one of the two defects above hits; take this mark off with theirs"
+)
 def test_a_hundred_quick_disconnects_leave_nothing_behind(
     site_loop: dict[str, asyncio.AbstractEventLoop], client: httpx2.Client, simulator: SimulatorThread
 ) -> None:
