@@ -1,8 +1,9 @@
-"""Callers that go away, at any moment: the upstream stops at once, the call is on record, and nothing is left behind."""
+"""Callers that go away, at any moment: the upstream stops, the call is on record, and nothing is left behind."""
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import socket
 import struct
@@ -10,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -38,7 +40,11 @@ def eventually(holds: Callable[[], Any], within: float = 5.0, *, why: Callable[[
     """The first true value of `holds`; if there is none in time, `why` says what is the matter."""
     deadline = time.monotonic() + within
     while not (value := holds()):
-        assert time.monotonic() < deadline, f"it did not come true {why()}"
+        if time.monotonic() > deadline:
+            # A task that failed unseen logs a traceback when it is collected. In the midst of pytest's own traceback
+            # that ends the whole run on Python 3.11 (a SystemError of its parser), so let it happen here.
+            gc.collect()
+            raise AssertionError(f"it did not come true {why()}")
         time.sleep(0.005)
     return value
 
@@ -50,13 +56,13 @@ def caller(
     """A connection over which a request has been sent, and nothing read yet."""
     address = urlsplit(str(client.base_url))
     body = json.dumps({"prompt": "Hello", **fields}).encode()
-    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     with socket.socket() as connection:
         if receive_buffer:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         connection.settimeout(10)
         connection.connect((address.hostname, address.port))
-        connection.sendall(head.encode() + body)
+        connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
         yield connection
 
 
@@ -79,7 +85,7 @@ def upstream_noticed(simulator: SimulatorThread, went_at: float, *, requests: in
 
 
 def cancelled_row(door: str) -> CallRecord:
-    call: CallRecord = eventually(CallRecord.objects.first)
+    call: CallRecord = eventually(CallRecord.objects.exclude(status="in_progress").first)
     assert (call.door, call.status, call.http_status) == (door, "cancelled", 499)
     assert call.error_code == ""
     assert call.usage_estimated is True
@@ -151,7 +157,7 @@ def test_gone_while_a_retry_is_awaited(client: httpx2.Client, simulator: Simulat
         eventually(lambda: len(simulator.requests()) == 2)
         time.sleep(0.1)
         go(connection, "close")
-    call = eventually(CallRecord.objects.first)
+    call = eventually(CallRecord.objects.exclude(status="in_progress").first)
     assert (call.status, call.http_status, call.is_default_message) == ("cancelled", 499, False)
     assert [a.status for a in call.attempts.all()] == ["failed", "failed"]
     assert len(simulator.requests()) == 2
@@ -239,7 +245,7 @@ def test_gone_with_a_full_unread_socket(client: httpx2.Client, simulator: Simula
 def test_gone_while_the_losers_of_a_race_are_still_being_closed(
     client: httpx2.Client, simulator: SimulatorThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Closing a connection takes its time (TLS says goodbye). A caller that goes just then is on record like any other."""
+    """Closing a connection takes its time (TLS says goodbye). A caller that goes just then is on record too."""
     close = openai.AsyncStream.close
     closing = threading.Event()
 
@@ -249,7 +255,7 @@ def test_gone_while_the_losers_of_a_race_are_still_being_closed(
         await close(stream)
 
     monkeypatch.setattr(openai.AsyncStream, "close", dawdling)
-    simulator.script("paced", PACED)
+    simulator.script("paced", replace(PACED, first_token_s=0.2))  # so that the other one has sent its headers by then
     simulator.script("silent", Behaviour(first_token_s=60))
     with caller(client, "/chat/stream", model="silent|paced") as connection:
         assert closing.wait(5)

@@ -173,6 +173,8 @@ def test_racers_go_upstream_as_streams_and_the_answer_is_what_the_winner_said(
 def test_with_no_models_the_default_and_the_first_fallback_race(
     client: httpx2.Client, simulator: SimulatorThread
 ) -> None:
+    for model in ("gpt-4o", "gpt-4o-mini"):
+        simulator.script(model, Behaviour(first_token_s=0.2))
     response = client.post("/chat/parallel", json={"prompt": "a"})
     assert response.status_code == 200
     assert {seen["model"] for seen in simulator.requests()} == {"gpt-4o", "gpt-4o-mini"}

@@ -19,7 +19,10 @@ from tests.chat.test_sse import Parsed, parse
 
 StartSite = Callable[..., httpx2.Client]
 
-TRICKY = "First line,\n\n  second:\tline.\n: no comment\ndata: no field\nevent: error\n[DONE]\n\u2028 sep \u2029 x\x85y 漢 😀 end "
+TRICKY = (
+    "First line,\n\n  second:\tline.\n: no comment\ndata: no field\nevent: error\n[DONE]\n"
+    "\u2028 sep \u2029 x\x85y 漢 😀 end "
+)
 
 
 def read(client: httpx2.Client, **fields: Any) -> tuple[httpx2.Response, Parsed]:

@@ -13,11 +13,13 @@ import os
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any, Literal
 
 import httpx2
-from hypothesis import HealthCheck, given, settings
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from llm import errors
@@ -36,11 +38,14 @@ from llm.upstream import Upstream
 from llm.walk import Heat
 from tests.llm.virtual_time import run
 
-settings.register_profile("default", max_examples=200, deadline=None)
-settings.register_profile(
-    "deep", max_examples=5_000, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
-)
-PROFILE = settings.get_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+PROFILES = {
+    "default": settings(max_examples=200, deadline=None),
+    "deep": settings(max_examples=5_000, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]),
+}
+PROFILE = PROFILES[os.environ.get("HYPOTHESIS_PROFILE", "default")]
+
+AVOID_KNOWN_DEFECTS = True
+"""Keep random worlds clear of the defects that have an xfail of their own at the end of this file."""
 
 NEVER = 1e6
 PROVIDERS = {"openai": Provider(name="openai", base_url="http://scripted.invalid/v1", api_key="sk-test")}
@@ -128,7 +133,6 @@ class World:
 class Sent:
     """One request as the upstream saw it."""
 
-    caller: int
     model: str
     heat: Heat
     started: float
@@ -154,7 +158,6 @@ class Seen:
 
     caller: Caller
     started: float = 0.0
-    call: Call | None = None
     outcomes: list[CallOutcome] = field(default_factory=list)
     ended: float = 0.0
     racing_at_end: int = 0
@@ -164,7 +167,6 @@ class Seen:
     drained: bool = False
     sent: list[Sent] = field(default_factory=list)
     racers: list[Racer] = field(default_factory=list)
-    attempts: list[Attempt] = field(default_factory=list)
     deadline: float = 0.0
 
     @property
@@ -193,16 +195,15 @@ def now() -> float:
 class ScriptedClient:
     """Stands in for the SDK's client, for one request."""
 
-    def __init__(self, attempt: Attempt, behaviour: Behaviour, serial: int, seen: Seen, caller: int) -> None:
+    def __init__(self, attempt: Attempt, behaviour: Behaviour, serial: int, calls: list[Seen]) -> None:
         self._behaviour = behaviour
+        self._calls = calls
         model = attempt.model.name
         self._pieces = [f"[{model}#{serial}:{piece}]" for piece in range(behaviour.pieces)]
-        self._sent = Sent(caller, model, attempt.heat, now(), "".join(self._pieces))
-        self._seen = seen
-        seen.attempts.append(attempt)
+        self._sent = Sent(model, attempt.heat, now(), "".join(self._pieces))
 
-    async def post(self, path: str, *, stream: bool = False, **_: object) -> Any:
-        self._seen.sent.append(self._sent)
+    async def post(self, path: str, *, body: Json, stream: bool = False, **_: object) -> Any:
+        self._calls[int(body["messages"][0]["content"])].sent.append(self._sent)
         try:
             if not stream:
                 return await self._whole()
@@ -272,10 +273,7 @@ class ScriptedUpstream(Upstream):
         serial = self._serials[model]
         self._serials[model] += 1
         behaviours = self._world.models[model]
-        caller = next(i for i, seen in enumerate(self._calls) if seen.call and attempt in seen.call._attempts)
-        return ScriptedClient(
-            attempt, behaviours[min(serial, len(behaviours) - 1)], serial, self._calls[caller], caller
-        )
+        return ScriptedClient(attempt, behaviours[min(serial, len(behaviours) - 1)], serial, self._calls)
 
 
 class WatchedCall(Call):
@@ -297,31 +295,46 @@ class WatchedCall(Call):
 
 
 class WatchedBreakers(CircuitBreakers):
-    """Counts the trials of each model that are under way."""
+    """Counts the trials of each model that are under way. When a breaker closes, what was its trial is one no more."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.trials: dict[ModelRef, int] = defaultdict(int)
+        self.permits: list[Permit] = []
+        self.trials: dict[ModelRef, list[Permit]] = defaultdict(list)
         self.most_trials = 0
 
     def admit(self, model: ModelRef) -> Permit | None:
         permit = super().admit(model)
         if permit is not None and permit.is_trial:
-            self.trials[model] += 1
-            self.most_trials = max(self.most_trials, self.trials[model])
+            self.permits.append(permit)
+            self.trials[model].append(permit)
+            self.most_trials = max(self.most_trials, len(self.trials[model]))
         return permit
 
     def succeeded(self, permit: Permit) -> None:
-        self.trials[permit.model] -= permit.is_trial
+        self._verdict(permit)
+        self.trials[permit.model].clear()
         super().succeeded(permit)
 
     def failed(self, permit: Permit, *, retry_after: float | None = None) -> None:
-        self.trials[permit.model] -= permit.is_trial
+        self._verdict(permit)
         super().failed(permit, retry_after=retry_after)
 
     def abandoned(self, permit: Permit) -> None:
-        self.trials[permit.model] -= permit.is_trial
+        self._verdict(permit)
         super().abandoned(permit)
+
+    def _verdict(self, permit: Permit) -> None:
+        """A trial has exactly one."""
+        if permit.is_trial:
+            self.permits = _without(self.permits, permit)
+            self.trials[permit.model] = [trial for trial in self.trials[permit.model] if trial is not permit]
+
+
+def _without(permits: list[Permit], permit: Permit) -> list[Permit]:
+    left = [one for one in permits if one is not permit]
+    assert len(left) == len(permits) - 1, "a second verdict on one trial"
+    return left
 
 
 class WatchedBudget(HedgeBudget):
@@ -363,12 +376,15 @@ async def _play(world: World) -> History:
         hedges=hedges,
         refused=RefusedParameters(),
     )
-    await asyncio.gather(*(_one_call(parts, seen) for seen in calls))
-    assert not any(breakers.trials.values()), "a trial ended without a verdict"
+    await asyncio.gather(*(_one_call(parts, seen, name=str(number)) for number, seen in enumerate(calls)))
+    assert not breakers.permits, "a trial ended without a verdict"
+    await asyncio.sleep(NEVER)
+    assert all(breakers.would_admit(model) for model in breakers.states()), "a breaker never closes again"
     return History(calls, breakers.most_trials, hedges.grants, hedges.calls)
 
 
-async def _one_call(parts: Parts, seen: Seen) -> None:
+async def _one_call(parts: Parts, seen: Seen, *, name: str) -> None:
+    """`name` goes with the request, so that the upstream can tell whose it is."""
     caller = seen.caller
 
     async def on_end(outcome: CallOutcome) -> None:
@@ -381,7 +397,7 @@ async def _one_call(parts: Parts, seen: Seen) -> None:
     await asyncio.sleep(caller.starts)
     request = CallRequest(
         route=parse_route(caller.route, providers=PROVIDERS, default_provider="openai"),
-        body={"messages": [{"role": "user", "content": "Hi"}], "temperature": 0.5, "max_tokens": 9},
+        body={"messages": [{"role": "user", "content": name}], "temperature": 0.5, "max_tokens": 9},
         stream=caller.stream,
         timeout=caller.timeout,
         hedge_after=caller.hedge_after,
@@ -389,7 +405,7 @@ async def _one_call(parts: Parts, seen: Seen) -> None:
     )
     seen.started = now()
     seen.deadline = now() + (parts.config.request_timeout if caller.timeout is None else caller.timeout)
-    seen.call = call = WatchedCall(parts, request, on_end)
+    call = WatchedCall(parts, request, on_end)
     call.racers = seen.racers
     reader = asyncio.create_task(_read(seen, call))
     if caller.gone is not None:
@@ -435,7 +451,7 @@ def _below(kind: type[UpstreamError]) -> Iterator[type[UpstreamError]]:
 
 
 KINDS = sorted(set(_below(UpstreamError)) - {ModelSkipped}, key=lambda kind: kind.code)
-NAMES = ["m0", "m1", "m2", "m3", "m4"]
+NAMES = ["m0", "m1", "m2", "m3"]
 
 faults = st.builds(
     Fault,
@@ -454,9 +470,10 @@ behaviours = st.builds(
 routes = st.lists(
     st.lists(st.sampled_from(NAMES), min_size=1, max_size=4, unique=True).map("|".join), min_size=1, max_size=4
 ).map(">".join)
-goings = st.builds(Gone, at=seconds(0, 4), ticks=st.integers(0, 14), times=st.just(1)).filter(
-    lambda gone: gone.at or gone.ticks  # KNOWN 1
-)
+goings = st.builds(Gone, at=seconds(0, 4), ticks=st.integers(0, 14), times=st.integers(1, 2))
+if AVOID_KNOWN_DEFECTS:
+    # Callers go when nothing else happens, and say so once.
+    goings = st.builds(Gone, at=seconds(0, 4).map(lambda at: at + 1 / 16), ticks=st.just(0), times=st.just(1))
 callers = st.builds(
     Caller,
     route=routes,
@@ -482,17 +499,72 @@ configs = st.builds(
     breaker_cooldown=seconds(0.125, 3),
 )
 models = st.fixed_dictionaries({name: st.lists(behaviours, min_size=1, max_size=3) for name in NAMES})
-worlds = st.builds(World, models=models, callers=st.lists(callers, min_size=1, max_size=4), config=configs)
+worlds = st.builds(World, models=models, callers=st.lists(callers, min_size=1, max_size=3), config=configs)
+
+# Models that hardly ever answer, and callers with patience.
+troubles = st.builds(
+    World,
+    models=st.fixed_dictionaries(
+        {
+            name: st.lists(
+                st.builds(
+                    Behaviour,
+                    before=seconds(0, 1),
+                    fault=st.builds(
+                        Fault,
+                        kind=st.sampled_from([errors.UpstreamRateLimited, errors.UpstreamFailed, *KINDS]),
+                        retry_after=st.none() | seconds(0, 4),
+                    ),
+                ),
+                min_size=1,
+                max_size=3,
+            )
+            for name in NAMES[:3]
+        }
+    ),
+    callers=st.lists(
+        st.builds(
+            Caller,
+            route=st.sampled_from(["m0", "m0|m1", "m0>m1", "m0>m1|m2", "m0|m1|m2"]),
+            stream=st.booleans(),
+            timeout=st.none() | seconds(1, 20),
+            hedge_after=st.sampled_from([0.0, 0.5]),
+        ),
+        min_size=1,
+        max_size=2,
+    ),
+    config=st.builds(replace, configs, max_retries=st.integers(1, 3), breaker_failures=st.sampled_from([2, 100])),
+)
+
+# Many calls of few models, so that they meet at breakers that open at once and at the budget for hedges.
+crowds = st.builds(
+    World,
+    models=st.fixed_dictionaries({name: st.lists(behaviours, min_size=1, max_size=4) for name in NAMES[:2]}),
+    callers=st.lists(
+        st.builds(
+            Caller,
+            route=st.sampled_from(["m0", "m0", "m0|m1", "m1>m0", "m1|m0"]),
+            stream=st.booleans(),
+            starts=st.sampled_from([0.0, 1.0, 1.5, 2.0, 3.0]),
+            timeout=st.none() | seconds(1, 6),
+            hedge_after=st.sampled_from([0.0, 0.125, 0.5]),
+            gone=st.none() | goings,
+        ),
+        min_size=2,
+        max_size=6,
+    ),
+    config=st.builds(replace, configs, breaker_failures=st.integers(1, 2), breaker_cooldown=seconds(0.125, 1)),
+)
 
 
-def holds_in_every_world(prop: Callable[[World], None]) -> Callable[[], None]:
-    return PROFILE(given(world=worlds)(prop))
+def holds_in(every: st.SearchStrategy[World]) -> Callable[[Callable[[World], None]], Callable[[], None]]:
+    return lambda prop: PROFILE(given(world=every)(prop))
 
 
 # The properties
 
 
-@holds_in_every_world
+@holds_in(worlds)
 def test_every_call_has_exactly_one_outcome_and_its_caller_is_told_that_one(world: World) -> None:
     for seen in play(world).calls:
         assert len(seen.outcomes) == 1
@@ -501,7 +573,7 @@ def test_every_call_has_exactly_one_outcome_and_its_caller_is_told_that_one(worl
             assert seen.outcome.status is not CallStatus.CANCELLED
 
 
-@holds_in_every_world
+@holds_in(worlds)
 def test_every_request_that_was_sent_is_on_record_in_the_order_of_its_start(world: World) -> None:
     for seen in play(world).calls:
         records = seen.outcome.attempts
@@ -512,14 +584,14 @@ def test_every_request_that_was_sent_is_on_record_in_the_order_of_its_start(worl
             assert record.started_after_ms == round((sent.started - seen.started) * 1000)
 
 
-@holds_in_every_world
+@holds_in(worlds)
 def test_one_attempt_has_succeeded_if_the_call_has_and_otherwise_none(world: World) -> None:
     for seen in play(world).calls:
         succeeded = [a for a in seen.outcome.attempts if a.status is AttemptStatus.SUCCEEDED]
         assert len(succeeded) == (seen.outcome.status is CallStatus.SUCCEEDED)
 
 
-@holds_in_every_world
+@holds_in(worlds)
 def test_nothing_is_running_when_the_outcome_is_known(world: World) -> None:
     for seen in play(world).calls:
         assert seen.racing_at_end == 0
@@ -527,7 +599,7 @@ def test_nothing_is_running_when_the_outcome_is_known(world: World) -> None:
         assert all(sent.ended is not None and sent.ended <= seen.ended for sent in seen.sent)
 
 
-@holds_in_every_world
+@holds_in(worlds | troubles)
 def test_the_deadline_bounds_everything(world: World) -> None:
     for seen in play(world).calls:
         assert all(racer.started <= seen.deadline for racer in seen.racers)
@@ -536,7 +608,7 @@ def test_the_deadline_bounds_everything(world: World) -> None:
             assert seen.ended <= seen.deadline
 
 
-@holds_in_every_world
+@holds_in(worlds)
 def test_a_stream_delivers_the_text_of_one_answer_and_all_of_it_if_it_succeeds(world: World) -> None:
     for seen in play(world).calls:
         answers = [sent.text for sent in seen.sent if sent.text.startswith(seen.text)]
@@ -549,36 +621,38 @@ def test_a_stream_delivers_the_text_of_one_answer_and_all_of_it_if_it_succeeds(w
             [winner] = [a for a in seen.outcome.attempts if a.status is AttemptStatus.SUCCEEDED]
             assert winner.model == seen.outcome.model_used
             assert seen.outcome.content in [sent.text for sent in seen.sent if sent.model == winner.model]
-        if seen.drained:
-            assert seen.text == seen.outcome.content
+            assert seen.text == seen.outcome.content or not seen.drained
 
 
-@holds_in_every_world
+@holds_in(worlds)
 def test_the_model_that_is_named_is_the_one_whose_text_it_is(world: World) -> None:
     for seen in play(world).calls:
+        if AVOID_KNOWN_DEFECTS and seen.outcome.status is not CallStatus.SUCCEEDED:
+            continue
         if seen.outcome.content and seen.outcome.status is not CallStatus.DEFAULTED:
             assert seen.outcome.content.startswith(f"[{seen.outcome.model_used}#")
 
 
-@holds_in_every_world
+@holds_in(worlds)
 def test_a_stage_starts_after_every_racer_of_the_one_before_has_ended(world: World) -> None:
     for seen in play(world).calls:
         heats = seen.heats()
-        for earlier, later in zip(heats, heats[1:], strict=False):
+        for earlier, later in pairwise(heats):
             assert later[0].heat.stage in (earlier[0].heat.stage, earlier[0].heat.stage + 1)
             assert all(isinstance(racer.error, UpstreamError) for racer in earlier)
             assert max(racer.ended or 0.0 for racer in earlier) <= min(racer.started for racer in later)
 
 
-@holds_in_every_world
+@holds_in(worlds | troubles)
 def test_only_the_last_stage_is_retried_and_no_model_before_it_allows_it(world: World) -> None:
     for seen in play(world).calls:
         heats = seen.heats()
         last = seen.caller.route.count(">")
         numbers = [heat[0].heat.stage for heat in heats]
         assert all(numbers.count(stage) == 1 for stage in numbers if stage < last)
-        assert numbers.count(last) <= 1 + world.config.max_retries
-        for earlier, later in zip(heats, heats[1:], strict=False):
+        asked = [heat for heat in heats if not all(isinstance(racer.error, ModelSkipped) for racer in heat)]
+        assert [heat[0].heat.stage for heat in asked].count(last) <= 1 + world.config.max_retries
+        for earlier, later in pairwise(heats):
             if earlier[0].heat.stage == later[0].heat.stage:
                 for retry in later:
                     [failed] = [racer for racer in earlier if racer.model == retry.model]
@@ -586,7 +660,7 @@ def test_only_the_last_stage_is_retried_and_no_model_before_it_allows_it(world: 
                     assert retry.started >= (failed.ended or 0.0) + (failed.error.retry_after or 0.0) - NOISE
 
 
-@holds_in_every_world
+@holds_in(worlds)
 def test_a_request_that_is_wrong_is_not_sent_to_another_stage_and_not_sent_again(world: World) -> None:
     for seen in play(world).calls:
         for heat in seen.heats()[:-1]:
@@ -595,19 +669,27 @@ def test_a_request_that_is_wrong_is_not_sent_to_another_stage_and_not_sent_again
             assert seen.outcome.status is not CallStatus.DEFAULTED
 
 
-@holds_in_every_world
+@holds_in(crowds)
 def test_a_half_open_breaker_lets_one_trial_through_at_a_time(world: World) -> None:
     assert play(world).most_trials <= 1
 
 
-@holds_in_every_world
-def test_a_call_that_failed_has_asked_at_least_one_model_of_the_last_stage_it_reached(world: World) -> None:
-    for seen in play(world).calls:
+@holds_in(crowds)
+def test_a_call_that_failed_has_asked_at_least_one_model(world: World) -> None:
+    calls = play(world).calls
+    for seen in calls:
         if seen.outcome.status in (CallStatus.FAILED, CallStatus.DEFAULTED):
-            assert seen.sent, "the caller is told that it failed, and no one was asked"
+            asked = bool(seen.sent) or (AVOID_KNOWN_DEFECTS and _met_another(seen, calls))
+            assert asked, "the caller is told that it failed, and no one was asked"
 
 
-@holds_in_every_world
+def _met_another(seen: Seen, calls: list[Seen]) -> bool:
+    """Did another call start or end a racer in the instant in which this one skipped a model?"""
+    others = {t for other in calls if other is not seen for racer in other.racers for t in (racer.started, racer.ended)}
+    return any(racer.started in others for racer in seen.racers)
+
+
+@holds_in(worlds)
 def test_the_first_success_of_a_race_is_the_winner(world: World) -> None:
     for seen in play(world).calls:
         successes = [racer for racer in seen.racers if racer.success is not None]
@@ -620,14 +702,14 @@ def test_the_first_success_of_a_race_is_the_winner(world: World) -> None:
             assert len({racer.ended for racer in successes}) == 1, "the losers were not cancelled at once"
 
 
-@holds_in_every_world
+@holds_in(worlds | crowds)
 def test_a_hedge_starts_after_its_delay_or_a_failure_and_within_the_budget(world: World) -> None:
     history = play(world)
     hedges = 0
     for seen in history.calls:
         for heat in seen.heats() if seen.caller.hedge_after else ():
             failures = [racer.ended or 0.0 for racer in heat if isinstance(racer.error, UpstreamError)]
-            for earlier, racer in zip(heat, heat[1:], strict=False):
+            for earlier, racer in pairwise(heat):
                 waited = racer.started >= earlier.started + seen.caller.hedge_after
                 assert waited or any(earlier.started <= failure <= racer.started for failure in failures)
             hedges += max(0, len(heat) - 1 - len(failures))
@@ -637,3 +719,131 @@ def test_a_hedge_starts_after_its_delay_or_a_failure_and_within_the_budget(world
         calls = [start for start in history.hedging_calls if moment - WINDOW_SECONDS <= start <= moment]
         assert world.config.hedge_budget > 0
         assert len(recent) <= max(1, math.ceil(world.config.hedge_budget * len(calls)))
+
+
+@PROFILE
+@given(
+    models=st.fixed_dictionaries({name: st.lists(behaviours, min_size=1, max_size=1) for name in NAMES}),
+    route=st.lists(st.lists(st.sampled_from(NAMES), min_size=1, max_size=4, unique=True), min_size=1, max_size=4),
+    stream=st.booleans(),
+    timeout=seconds(0.125, 12),
+)
+def test_a_call_takes_as_long_as_its_schedule_implies(
+    models: dict[str, list[Behaviour]], route: list[list[str]], stream: bool, timeout: float
+) -> None:
+    """No hedges, no retries, no breakers, no adaptation: then the schedule alone says when a call ends, and how."""
+    assume(not any(b.fault and b.fault.kind is UnsupportedParameter for [b] in models.values()))
+    config = EngineConfig(
+        providers=PROVIDERS,
+        max_retries=0,
+        breaker_failures=10_000,
+        first_token_timeout=NEVER,
+        stream_idle_timeout=NEVER,
+    )
+    caller = Caller(">".join(map("|".join, route)), stream=stream, timeout=timeout)
+    [seen] = play(World(models, [caller], config)).calls
+    expected, succeeds = _schedule([[models[name][0] for name in stage] for stage in route], stream)
+    if expected < timeout or (expected == timeout and not succeeds):
+        assert seen.ended - seen.started == expected
+        assert (seen.outcome.status is CallStatus.SUCCEEDED) == succeeds
+        assert seen.outcome.latency_ms == round(expected * 1000)
+    else:
+        assert seen.ended - seen.started == timeout
+
+
+def _schedule(route: list[list[Behaviour]], stream: bool) -> tuple[float, bool]:
+    """Seconds until the call ends, and whether it succeeds."""
+    elapsed = 0.0
+    for stage in route:
+        ends = [_end(behaviour, stream=stream) for behaviour in stage]
+        first = min((end for end, good in ends if good), default=None)
+        if first is not None:
+            if not stream:
+                return elapsed + first, True
+            # Of the streams that open in the same instant any may win: only if they end alike, the end is known.
+            opened = [b for b, (end, good) in zip(stage, ends, strict=True) if good and end == first]
+            [(ended, whole), *others] = {_end(behaviour, stream=False) for behaviour in opened}
+            assume(not others)
+            return elapsed + ended, whole
+        elapsed += max(end for end, _ in ends)
+        if elapsed >= NEVER or any(
+            b.fault and isinstance(b.fault.kind, type) and not b.fault.kind.try_next_stage for b in stage
+        ):
+            return elapsed, False
+    return elapsed, False
+
+
+def _end(behaviour: Behaviour, *, stream: bool) -> tuple[float, bool]:
+    """When one racer has succeeded or failed. A stream has succeeded with its first content."""
+    if stream and behaviour.said:
+        return behaviour.first_after, True
+    stalled = behaviour.fault is not None and behaviour.fault.kind == "stalled"
+    return NEVER if stalled else behaviour.whole_after, behaviour.fault is None
+
+
+# Defects that these properties have found, as small as they get
+
+OK = Behaviour(before=1.0)
+BAD = Behaviour(before=0.5, fault=Fault(errors.UpstreamFailed))
+ONE_FAILURE_OPENS = EngineConfig(providers=PROVIDERS, max_retries=0, breaker_failures=1, breaker_cooldown=1.0)
+
+
+def config(**options: Any) -> EngineConfig:
+    return replace(ONE_FAILURE_OPENS, breaker_failures=100, **options)
+
+
+@pytest.mark.xfail(strict=True, raises=asyncio.CancelledError, reason="a task that has not begun never runs")
+def test_a_call_that_is_cancelled_before_it_has_begun_has_an_outcome() -> None:
+    [seen] = play(World({"m0": [OK]}, [Caller("m0", gone=Gone(at=0.0, ticks=0, times=1))], config())).calls
+    assert seen.outcome.status is CallStatus.CANCELLED
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="a second cancel() interrupts the end of the racers")
+def test_a_call_that_is_cancelled_twice_has_an_outcome() -> None:
+    models = {"m0": [Behaviour(gap=9.0)], "m1": [Behaviour(gap=9.0)]}
+    [seen] = play(World(models, [Caller("m0|m1", gone=Gone(at=0.5, ticks=0, times=2))], config())).calls
+    assert seen.outcome.status is CallStatus.CANCELLED
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="a cancellation while losers end drops the winner")
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_call_that_is_cancelled_as_its_race_is_won_has_an_outcome(stream: bool) -> None:
+    """Whatever turn of the loop it is in which the caller goes."""
+    models = {"m0": [OK], "m1": [Behaviour(before=9.0)]}
+    for ticks in range(20):
+        caller = Caller("m0|m1", stream=stream, gone=Gone(at=1.0, ticks=ticks, times=1))
+        [seen] = play(World(models, [caller], config())).calls
+        assert len(seen.outcomes) == 1
+        assert seen.open_at_end == 0
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="the last attempt that ran is taken for the stream's")
+def test_a_stream_that_breaks_names_the_model_that_was_streaming_and_not_a_loser_of_its_race() -> None:
+    breaks = Behaviour(before=1.0, pieces=2, fault=Fault("cut"), good=1)
+    models = {"m0": [breaks], "m1": [Behaviour(before=9.0)]}
+    [seen] = play(World(models, [Caller("m0|m1", stream=True)], config())).calls
+    assert seen.text == "[m0#0:0]"
+    assert seen.outcome.model_used == "m0"
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="breakers are looked at before, and asked later")
+def test_calls_that_meet_at_a_half_open_breaker_in_the_same_instant_are_all_tried_on_the_last_stage() -> None:
+    callers = [Caller("m0"), Caller("m0", starts=2.0), Caller("m0", starts=2.0)]
+    history = play(World({"m0": [BAD, OK]}, callers, ONE_FAILURE_OPENS))
+    assert [len(seen.sent) for seen in history.calls] == [1, 1, 1]
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="an old trial gives back the new one's place")
+def test_the_verdict_on_a_trial_of_an_earlier_half_open_period_lets_no_second_trial_through() -> None:
+    """The first trial is slow; meanwhile a forced call closes the breaker, and another opens it again."""
+    long_trial = Behaviour(before=9.0)
+    script = [BAD, long_trial, Behaviour(before=0.25), Behaviour(before=0.0, fault=BAD.fault), long_trial, long_trial]
+    callers = [
+        Caller("m0"),  # fails at 0.5: open until 1.5
+        Caller("m0", starts=1.5, gone=Gone(at=3.0, ticks=0, times=1)),  # the first trial, abandoned at 4.5
+        Caller("m0", starts=2.0),  # forced; closes it at 2.25
+        Caller("m0", starts=2.5),  # opens it again at 2.5, until 3.5
+        Caller("m0", starts=3.5),  # the second trial, until 12.5
+        Caller("m0", starts=5.0),  # must be forced, and is no trial
+    ]
+    assert play(World({"m0": script}, callers, ONE_FAILURE_OPENS)).most_trials == 1

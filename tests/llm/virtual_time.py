@@ -43,7 +43,7 @@ class _JumpingSelector(selectors.DefaultSelector):
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """Starts at 0 s. `complaints` is what asyncio would only have logged, such as an exception that no one retrieved."""
+    """Starts at 0 s. `complaints` is what asyncio would only log, such as an exception that no one retrieved."""
 
     def __init__(self) -> None:
         self._jumping = _JumpingSelector()
