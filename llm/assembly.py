@@ -68,18 +68,21 @@ def usage_of(answer: Mapping[str, Any]) -> Usage | None:
     if not isinstance(usage, dict):
         return None
 
-    def number(holder: object, name: str) -> int:
-        value = holder.get(name) if isinstance(holder, dict) else None
-        return min(value, MAX_TOKENS) if isinstance(value, int) and value >= 0 else 0
-
-    if "prompt_tokens" not in usage and "completion_tokens" not in usage:
+    prompt_tokens, completion_tokens = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
+    if prompt_tokens is None and completion_tokens is None:
         return None
     return Usage(
-        prompt_tokens=number(usage, "prompt_tokens"),
-        completion_tokens=number(usage, "completion_tokens"),
-        cached_tokens=number(usage.get("prompt_tokens_details"), "cached_tokens"),
-        reasoning_tokens=number(usage.get("completion_tokens_details"), "reasoning_tokens"),
+        prompt_tokens=prompt_tokens or 0,
+        completion_tokens=completion_tokens or 0,
+        cached_tokens=_count(usage.get("prompt_tokens_details"), "cached_tokens") or 0,
+        reasoning_tokens=_count(usage.get("completion_tokens_details"), "reasoning_tokens") or 0,
     )
+
+
+def _count(holder: object, name: str) -> int | None:
+    """A number of tokens, or None where there is none that can be read."""
+    value = holder.get(name) if isinstance(holder, dict) else None
+    return min(value, MAX_TOKENS) if isinstance(value, int) and value >= 0 else None
 
 
 def check_completion(answer: Json) -> None:
@@ -87,9 +90,10 @@ def check_completion(answer: Json) -> None:
     choices = choices_of(answer)
     if not choices:
         raise InvalidUpstreamResponse("The upstream's answer has no choices.", http_status=200)
-    if any(says_something(choice.get("message")) or choice.get("finish_reason") in ENDS_EMPTY for choice in choices):
-        return
-    raise InvalidUpstreamResponse("The upstream's answer is empty.", http_status=200)
+    if not any(says_something(c.get("message")) or c.get("finish_reason") in ENDS_EMPTY for c in choices):
+        raise InvalidUpstreamResponse("The upstream's answer is empty.", http_status=200)
+    if not finish_reasons(answer):
+        raise InvalidUpstreamResponse("The upstream's answer has no finish reason.", http_status=200)
 
 
 def assemble(chunks: Iterable[Json], accumulate: Accumulate) -> Json:
@@ -102,7 +106,7 @@ def assemble(chunks: Iterable[Json], accumulate: Accumulate) -> Json:
             choice = choices.setdefault(piece.get("index", 0), {"message": {}})
             for name, value in piece.items():
                 if name == "delta":
-                    accumulate(choice["message"], value or {})
+                    _add_delta(choice["message"], value or {}, accumulate)
                 elif name == "logprobs" and isinstance(value, dict):
                     logprobs = choice.setdefault("logprobs", {}) or {}
                     for kind, entries in value.items():
@@ -117,6 +121,34 @@ def assemble(chunks: Iterable[Json], accumulate: Accumulate) -> Json:
     completion["object"] = "chat.completion"
     completion["choices"] = [choices[index] for index in sorted(choices)]
     return completion
+
+
+def _add_delta(message: Json, delta: Json, accumulate: Accumulate) -> None:
+    """Add a delta, where the accumulator's rules do not fit: it appends names that a provider repeats in every chunk,
+    and it takes no list whose entries have no index."""
+    pieces: dict[object, object] = {}
+    for name, value in delta.items():
+        if name == "role":
+            message[name] = value or message.get(name)
+        elif isinstance(value, list) and not all(isinstance(entry, dict) and "index" in entry for entry in value):
+            message[name] = [*(message.get(name) or ()), *value]
+        elif name == "tool_calls" and value:
+            pieces[name] = [_without_repeats(piece, message.get(name) or ()) for piece in value]
+        else:
+            pieces[name] = value
+    accumulate(message, pieces)  # type: ignore[arg-type]
+
+
+def _without_repeats(piece: Json, tool_calls: Iterable[Json]) -> Json:
+    """A piece of a tool call, without the id and the name that are there already."""
+    known = next((call for call in tool_calls if call.get("index") == piece["index"]), None)
+    if known is None:
+        return piece
+    piece = {name: value for name, value in piece.items() if name != "id" or value != known.get("id")}
+    function, before = piece.get("function"), known.get("function")
+    if isinstance(function, dict) and isinstance(before, dict) and function.get("name") == before.get("name"):
+        piece["function"] = {name: value for name, value in function.items() if name != "name"}
+    return piece
 
 
 def completion_of_text(text: str, model: str) -> Json:

@@ -26,6 +26,7 @@ class Attempt:
         model: ModelRef,
         provider: Provider,
         heat: Heat,
+        racer: int,
         call_started: float,
         clock: Callable[[], float],
     ) -> None:
@@ -33,6 +34,7 @@ class Attempt:
         self.model = model
         self.provider = provider
         self.heat = heat
+        self.racer = racer
         self.status: AttemptStatus | None = None
         self.error: UpstreamError | None = None
         self.http_status: int | None = None

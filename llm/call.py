@@ -26,7 +26,7 @@ from llm.hedging import HedgeBudget
 from llm.pricing import PriceList
 from llm.retry import RetryPolicy
 from llm.types import AttemptRecord, AttemptStatus, CallOutcome, CallRequest, CallStatus, Json, ModelRef, Usage
-from llm.upstream import OpenStream, Upstream
+from llm.upstream import OpenStream, Upstream, as_stream, as_whole
 from llm.walk import Heat, Walk
 
 QUEUE_CHUNKS = 64
@@ -67,6 +67,7 @@ class Call:
         loop = asyncio.get_running_loop()
         self.request = request
         self._parts = parts
+        self._racers = 0
         self._on_end = on_end
         self._now = loop.time
         self._started = loop.time()
@@ -79,7 +80,8 @@ class Call:
         self._opened: asyncio.Future[None] = loop.create_future()
         self._settled: asyncio.Future[CallOutcome] = loop.create_future()
         self._begun = False
-        self._walking = True
+        self._relayed: Attempt | None = None
+        self._walking = False
         self._abandoned = False
         self.task = asyncio.create_task(self._run(), name="llm call")
 
@@ -106,15 +108,24 @@ class Call:
 
     def cancel(self) -> None:
         """The caller has gone: stop the upstream at once. The outcome is still recorded."""
-        self._abandoned = True
-        if self._walking:
+        # A task that is cancelled before its first step never runs, so `_run` looks at `_abandoned` itself.
+        if self._walking and not self._abandoned:
             self.task.cancel()
+        self._abandoned = True
+        self._drain()
+        if self.task.done():
+            self._queue.put_nowait(None)
+
+    def _drain(self) -> None:
         while not self._queue.empty():
             self._queue.get_nowait()
 
     async def _run(self) -> None:
         try:
             try:
+                self._walking = True
+                if self._abandoned:
+                    raise asyncio.CancelledError
                 outcome = await self._conduct()
             except asyncio.CancelledError:
                 # The cancellation is ours, from cancel(), and it ends here as an outcome like any other.
@@ -127,7 +138,7 @@ class Call:
             await self._on_end(outcome)
             self._settled.set_result(outcome)
             self._settle_open()
-            if self.request.stream and not self._abandoned:
+            if not self._abandoned:
                 await self._queue.put(None)
         except BaseException as error:
             # A defect of ours, or the loop is closing: whoever waits for this call must not wait for ever.
@@ -135,9 +146,12 @@ class Call:
                 self._settled.set_exception(error)
                 self._settled.exception()
             self._settle_open()
-            self._queue = asyncio.Queue() if self._queue.full() else self._queue
-            self._queue.put_nowait(None)
+            self._abandoned = True
             raise
+        finally:
+            if self._abandoned:
+                self._drain()
+                self._queue.put_nowait(None)
 
     def _settle_open(self) -> None:
         if not self._opened.done():
@@ -155,7 +169,8 @@ class Call:
             may_ask=self._parts.breakers.would_admit,
             retries=RetryPolicy(max_retries=config.max_retries, base=config.retry_base, cap=config.retry_cap),
         )
-        if self.request.hedge_after > 0:
+        may_hedge = any(len(stage.models) > 1 for stage in self.request.route.stages)
+        if self.request.hedge_after > 0 and may_hedge:
             self._parts.hedges.call_started()
         try:
             winner = await walk.run(self.request.route)
@@ -181,6 +196,7 @@ class Call:
     async def _relay(self, attempt: Attempt, stream: OpenStream) -> None:
         """Pass a stream's chunks on. After its first content only the caller's own timeout bounds the whole."""
         self._begun = True
+        self._relayed = attempt
         self._settle_open()
         deadline = None if self.request.timeout is None else self._deadline
         try:
@@ -203,24 +219,30 @@ class Call:
             attempt.end(AttemptStatus.CANCELLED)
             raise
         attempt.end(AttemptStatus.SUCCEEDED)
+        self._parts.breakers.succeeded(Permit(attempt.model))
 
     async def _attempt(self, model: ModelRef, heat: Heat) -> Success:
         """Ask one model once, or again without a parameter that it refused. Every request is an attempt on record."""
+        self._racers += 1
+        racer = self._racers
+        streamed = self.request.stream or heat.size > 1
+        asked = as_stream(self.request.body) if streamed else as_whole(self.request.body)
         while True:
-            body = self._parts.refused.adapt(model, self.request.body)
+            body = self._parts.refused.adapt(model, asked)
             try:
-                return await self._ask(model, heat, body)
+                return await self._ask(model, heat, racer, body)
             except UnsupportedParameter as error:
                 if not self._parts.refused.learn(model, error.parameter, body):
                     raise
 
-    async def _ask(self, model: ModelRef, heat: Heat, body: Json) -> Success:
+    async def _ask(self, model: ModelRef, heat: Heat, racer: int, body: Json) -> Success:
         parts = self._parts
         attempt = Attempt(
             ordinal=len(self._attempts),
             model=model,
             provider=parts.config.providers[model.provider],
             heat=heat,
+            racer=racer,
             call_started=self._started,
             clock=self._now,
         )
@@ -244,7 +266,9 @@ class Call:
             attempt.end(AttemptStatus.CANCELLED)
             parts.breakers.abandoned(permit)
             raise
-        parts.breakers.succeeded(permit)
+        if success.stream is None or permit.is_trial:
+            # A stream has yet to show that it ends well; until then its model's failures are not forgotten.
+            parts.breakers.succeeded(permit)
         return success
 
     async def _send(self, attempt: Attempt, body: Json, heat: Heat) -> Success:
@@ -265,9 +289,9 @@ class Call:
 
     async def _lost(self, success: Success) -> None:
         """A second success in the same instant: not needed, but on record."""
+        success.attempt.end(AttemptStatus.LOST)
         if success.stream is not None:
             await success.stream.aclose()
-        success.attempt.end(AttemptStatus.LOST)
 
     def _outcome(
         self,
@@ -278,7 +302,7 @@ class Call:
         error: UpstreamError | None = None,
     ) -> CallOutcome:
         attempts = self._records()
-        said = winner or next((a for a in reversed(self._attempts) if self._text and a.ran), None)
+        said = winner or (self._relayed if self._text else None)
         model = said if status is not CallStatus.DEFAULTED else None
         reasons = finish_reasons(completion) if completion else [self._finish_reason]
         return CallOutcome(
@@ -295,10 +319,12 @@ class Call:
             cost_usd=_sum_cost(attempts),
             fallback_triggered=self._stage_reached > 0 or status is CallStatus.DEFAULTED,
             error=error,
+            begun=self._begun,
         )
 
     def _records(self) -> tuple[AttemptRecord, ...]:
-        racers = Counter(attempt.heat.number for attempt in self._attempts if attempt.ran)
+        ran = {(attempt.heat.number, attempt.racer) for attempt in self._attempts if attempt.ran}
+        racers = Counter(heat for heat, _ in ran)
         return tuple(a.record(self._parts.prices, raced=a.ran and racers[a.heat.number] > 1) for a in self._attempts)
 
 

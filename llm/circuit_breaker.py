@@ -37,7 +37,7 @@ class Permit:
 class _Breaker:
     failures: int = 0
     open_until: float | None = None
-    trial_running: bool = False
+    trial: Permit | None = None
 
 
 class CircuitBreakers:
@@ -61,9 +61,7 @@ class CircuitBreakers:
 
     def would_admit(self, model: ModelRef) -> bool:
         state = self.state(model)
-        return state is BreakerState.CLOSED or (
-            state is BreakerState.HALF_OPEN and not self._breakers[model].trial_running
-        )
+        return state is BreakerState.CLOSED or (state is BreakerState.HALF_OPEN and self._breakers[model].trial is None)
 
     def admit(self, model: ModelRef) -> Permit | None:
         """Leave to start an attempt now, or None. In half-open the first one who asks gets the only trial."""
@@ -71,10 +69,10 @@ class CircuitBreakers:
         if state is BreakerState.CLOSED:
             return Permit(model)
         breaker = self._breakers[model]
-        if state is BreakerState.OPEN or breaker.trial_running:
+        if state is BreakerState.OPEN or breaker.trial is not None:
             return None
-        breaker.trial_running = True
-        return Permit(model, is_trial=True)
+        breaker.trial = Permit(model, is_trial=True)
+        return breaker.trial
 
     def succeeded(self, permit: Permit) -> None:
         self._breakers.pop(permit.model, None)
@@ -84,8 +82,8 @@ class CircuitBreakers:
         breaker = self._breakers.pop(permit.model, None) or _Breaker()
         self._breakers[permit.model] = breaker
         breaker.failures += 1
-        if permit.is_trial:
-            breaker.trial_running = False
+        if breaker.trial is permit:
+            breaker.trial = None
         if breaker.failures >= self._failures:
             breaker.open_until = self._clock() + (self._cooldown if retry_after is None else retry_after)
         while len(self._breakers) > MAX_MODELS:
@@ -93,5 +91,6 @@ class CircuitBreakers:
 
     def abandoned(self, permit: Permit) -> None:
         """The attempt ended with no verdict on the model: it was cancelled, or the request itself was wrong."""
-        if permit.is_trial and (breaker := self._breakers.get(permit.model)):
-            breaker.trial_running = False
+        breaker = self._breakers.get(permit.model)
+        if breaker is not None and breaker.trial is permit:
+            breaker.trial = None

@@ -19,4 +19,4 @@ class RetryPolicy:
 
     def delay(self, retry: int) -> float:
         """Seconds to wait before retry number `retry`, counted from 0."""
-        return random.uniform(0.0, min(self.cap, self.base * 2.0**retry))  # noqa: S311 - jitter is no secret
+        return random.uniform(0.0, min(self.cap, self.base * 2.0 ** min(retry, 100)))  # noqa: S311 - jitter is no secret

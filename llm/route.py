@@ -56,7 +56,9 @@ def _parse_stages(
 
 def _parse_model(name: str, written: str, providers: Collection[str], default_provider: str) -> ModelRef:
     if not name:
-        raise RouteError(f"A model is missing in the route '{written}'." if written.strip() else "The route is empty.")
+        raise RouteError(
+            f"A model is missing in the route '{written[:100]}'." if written.strip() else "The route is empty."
+        )
     if len(name) > MAX_NAME_LENGTH or not name.isprintable() or any(c.isspace() for c in name):
         raise RouteError(f"A model's name has 1 to {MAX_NAME_LENGTH} printable characters and no spaces.")
     prefix, slash, rest = name.partition("/")

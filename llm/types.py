@@ -121,7 +121,7 @@ class CallOutcome:
     `completion` is the upstream's answer as it came (a stream has none, a default message has one of ours); `content`
     its text, or what a stream had produced. `usage` belongs to the attempt whose answer the caller got, in whole or in
     part; where there is none, it is the sum over the attempts. `cost_usd` is the sum over the attempts, null where a
-    price is not known.
+    price is not known. `begun`: a stream's first content was passed on, so that the caller has a 200.
     """
 
     status: CallStatus
@@ -137,3 +137,4 @@ class CallOutcome:
     cost_usd: Decimal | None = None
     fallback_triggered: bool = False
     error: UpstreamError | None = None
+    begun: bool = False

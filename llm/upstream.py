@@ -6,10 +6,11 @@ Bodies go out and answers come back as plain JSON, so that fields which no SDK k
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, aclosing
+from contextvars import ContextVar
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import httpx2
 import openai
@@ -28,7 +29,7 @@ from llm.errors import (
     UpstreamUnavailable,
 )
 from llm.types import Json
-from llm.upstream_errors import never_connected, read_error, read_exception
+from llm.upstream_errors import read_error, read_exception
 
 PATH = "/chat/completions"
 MAX_CONNECTIONS = 4_000
@@ -36,8 +37,18 @@ KEPT_CONNECTIONS = 200
 AFTER_FINISH_SECONDS = 5.0
 """A stream that has given its finish reason owes only its usage: it is not waited for as long as for content."""
 
-EXCEPTIONS = (openai.OpenAIError, httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, ValueError)
-"""What the SDK raises (JSONDecodeError and UnicodeDecodeError are ValueErrors)."""
+EXCEPTIONS = (openai.OpenAIError, httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, ValueError, RecursionError)
+"""What the SDK raises; the last two come from reading or writing JSON."""
+
+
+def as_whole(body: Mapping[str, Any]) -> Json:
+    """The body that asks for a whole answer."""
+    return {name: value for name, value in body.items() if name not in ("stream", "stream_options")}
+
+
+def as_stream(body: Mapping[str, Any]) -> Json:
+    """The body that asks for a stream. Its usage is always asked for: without it nobody knows what it cost."""
+    return {**body, "stream": True, "stream_options": {**(body.get("stream_options") or {}), "include_usage": True}}
 
 
 class Upstream:
@@ -47,6 +58,8 @@ class Upstream:
         self._config = config
         self._clients: dict[str, AsyncOpenAI] = {}
         self._exit = AsyncExitStack()
+        # Which attempt a request of the HTTP client belongs to: both are in the same task.
+        self._watched: ContextVar[Attempt] = ContextVar("attempt")
 
     async def __aenter__(self) -> Self:
         for key, provider in self._config.providers.items():
@@ -67,13 +80,27 @@ class Upstream:
             base_url=provider.base_url,
             max_retries=0,
             timeout=timeout,
-            http_client=openai.DefaultAsyncHttpxClient(timeout=timeout, limits=limits, trust_env=False),
+            http_client=openai.DefaultAsyncHttpxClient(
+                timeout=timeout, limits=limits, trust_env=False, event_hooks={"request": [self._watch]}
+            ),
         )
+
+    async def _watch(self, request: httpx2.Request) -> None:
+        """Note when a request begins to be sent. One that ends before, while it connects, has cost nothing."""
+        attempt = self._watched.get()
+        attempt.reached_upstream = False
+
+        async def trace(event: str, info: object) -> None:
+            if event.endswith("send_request_headers.started"):
+                attempt.reached_upstream = True
+
+        request.extensions["trace"] = trace
 
     async def complete(self, attempt: Attempt, body: Json) -> Json:
         """A whole answer, checked, as it came. Raises UpstreamError."""
         client = self._client_for(attempt)
         attempt.sent_body = body
+        self._watched.set(attempt)
         try:
             response = await client.post(PATH, cast_to=httpx2.Response, body=body)
             attempt.saw_headers(
@@ -81,10 +108,9 @@ class Upstream:
             )
             answer = _read_json(response)
         except EXCEPTIONS as exception:
-            attempt.reached_upstream = not never_connected(exception)
             raise read_exception(exception) from exception
-        check_completion(answer)
         attempt.saw_completion(answer)
+        check_completion(answer)
         return answer
 
     async def complete_by_stream(self, attempt: Attempt, body: Json) -> Json:
@@ -105,16 +131,10 @@ class Upstream:
         attempt.sent_body = body
         seconds = self._config.first_token_timeout
         stream: AsyncStream[object] | None = None
+        self._watched.set(attempt)
         try:
             async with asyncio.timeout(seconds):
-                asked = {
-                    **body,
-                    "stream": True,
-                    "stream_options": {**(body.get("stream_options") or {}), "include_usage": True},
-                }
-                stream = await client.post(
-                    PATH, cast_to=object, body=asked, stream=True, stream_cls=AsyncStream[object]
-                )
+                stream = await client.post(PATH, cast_to=object, body=body, stream=True, stream_cls=AsyncStream[object])
                 opened = OpenStream(stream, attempt, self._config.stream_idle_timeout)
                 await opened.read_head()
                 return opened
@@ -123,8 +143,7 @@ class Upstream:
                 await stream.close()
             if isinstance(exception, TimeoutError):
                 raise UpstreamTimeout(f"The upstream sent no first token within {seconds:g} s.") from exception
-            if isinstance(exception, EXCEPTIONS) and not isinstance(exception, UpstreamError):
-                attempt.reached_upstream = not never_connected(exception)
+            if isinstance(exception, EXCEPTIONS):
                 raise (read_exception if stream is None else _broken)(exception) from exception
             raise
 
@@ -181,6 +200,8 @@ class OpenStream:
                         return
                     raise StreamInterrupted(f"The upstream's stream stalled for {patience:g} s.") from exception
                 except EXCEPTIONS as exception:
+                    if self._finished:
+                        return
                     raise _broken(exception) from exception
                 if following is None:
                     return
@@ -207,8 +228,9 @@ class OpenStream:
             if choice.get("finish_reason"):
                 self._open_choices.discard(index)
                 self._finished = not self._open_choices
-            else:
+            elif not self._finished or says_something(choice.get("delta")):
                 self._open_choices.add(index)
+                self._finished = False
         return chunk
 
 
@@ -216,7 +238,7 @@ def _read_json(response: httpx2.Response) -> Json:
     """The body as an object. Raises InvalidUpstreamResponse, or the error that stands in the body of a 200."""
     try:
         answer = response.json()
-    except ValueError as exception:
+    except (ValueError, RecursionError) as exception:
         raise InvalidUpstreamResponse("The upstream's answer is not JSON.", http_status=200) from exception
     if not isinstance(answer, dict):
         raise InvalidUpstreamResponse("The upstream's answer is not a JSON object.", http_status=200)
@@ -227,6 +249,8 @@ def _read_json(response: httpx2.Response) -> Json:
 
 def _broken(exception: Exception) -> UpstreamError:
     """What went wrong in a stream that had begun: a lost connection is an interrupted stream by then."""
+    if isinstance(exception, ValueError | RecursionError):
+        return StreamInterrupted("The upstream sent a chunk that is not JSON.", http_status=200)
     error = read_exception(exception)
     if isinstance(error, UpstreamUnavailable | UpstreamTimeout):
         return StreamInterrupted(error.message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import json
+import math
 import re
 import time
 from collections.abc import Mapping
@@ -60,16 +61,16 @@ def read_error(error: object, *, http_status: int | None, headers: Mapping[str, 
     body = error if isinstance(error, dict) else {}
     code, kind = body.get("code"), body.get("type")
     status = http_status
-    if (status is None or status == 200) and str(code).isdigit() and 400 <= int(str(code)) <= 599:
+    if status in (None, 200) and re.fullmatch("[45][0-9][0-9]", str(code)):
         status = int(str(code))  # vLLM and others put the status into the error object
     message = _clean(body.get("message") if body else error) or f"The upstream answered with status {http_status}."
     details: dict[str, Any] = {
         "http_status": http_status,
         "retry_after": _retry_after(headers),
-        "body": body or None,
+        "body": _clean_json(body) or None,
         "upstream_request_id": headers.get("x-request-id", ""),
     }
-    if code in UNSUPPORTED and isinstance(body.get("param"), str):
+    if str(code) in UNSUPPORTED and isinstance(body.get("param"), str):
         return UnsupportedParameter(message, parameter=body["param"], **details)
     named = NAMED.get(str(code).lower()) or (None if status not in (None, 200) else NAMED.get(str(kind).lower()))
     error_class = named or _by_status(status)
@@ -91,22 +92,18 @@ def read_exception(exception: Exception) -> UpstreamError:
             return InvalidUpstreamResponse("The upstream's answer has not the expected form.", http_status=200)
         case openai.APITimeoutError() | httpx2.TimeoutException():
             return UpstreamTimeout("The upstream took no connection or no data in time.")
-        case openai.APIConnectionError() | httpx2.HTTPError() | httpx2.StreamError():
+        case openai.APIConnectionError() | httpx2.HTTPError() | httpx2.StreamError() | httpx2.InvalidURL():
             cause = exception.__cause__ or exception
             return UpstreamUnavailable(f"The connection to the upstream failed: {type(cause).__name__}.")
         case openai.APIError():
             return read_error(exception.body or exception.message, http_status=200)
         case json.JSONDecodeError() | UnicodeDecodeError():
             return StreamInterrupted("The upstream sent a chunk that is not JSON.", http_status=200)
+        case ValueError() | RecursionError():
+            return InvalidRequest("The request can't be written as JSON.")
         case openai.OpenAIError():
             return UpstreamFailed(f"The upstream could not be asked: {type(exception).__name__}.")
     raise exception
-
-
-def never_connected(exception: Exception) -> bool:
-    """Did the request fail before anything could be sent?"""
-    cause = exception.__cause__ or exception
-    return isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout)
 
 
 def _by_status(status: int | None) -> type[UpstreamError]:
@@ -128,21 +125,31 @@ def _by_status(status: int | None) -> type[UpstreamError]:
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds, from Retry-After (seconds or an HTTP date) or OpenAI's retry-after-ms; null where it can't be read."""
-    try:
-        return max(0.0, float(headers["retry-after-ms"]) / 1000)
-    except (KeyError, ValueError):
-        pass
     written = headers.get("retry-after", "")
-    try:
-        return max(0.0, float(written))
-    except ValueError:
-        pass
+    for number, unit in ((headers.get("retry-after-ms", ""), 0.001), (written, 1.0)):
+        try:
+            seconds = float(number) * unit
+        except ValueError:
+            continue
+        if math.isfinite(seconds):
+            return max(0.0, seconds)
     try:
         return max(0.0, email.utils.parsedate_to_datetime(written).timestamp() - time.time())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
 
 
 def _clean(message: object) -> str:
     text = message if isinstance(message, str) else "" if message is None else json.dumps(message, default=str)
     return re.sub(r"\b(sk|rk|pk)-[\w*.-]{4,}", "[redacted]", text)[:MAX_MESSAGE]
+
+
+def _clean_json(value: Any) -> Any:
+    match value:
+        case str():
+            return _clean(value)
+        case dict():
+            return {name: _clean_json(inner) for name, inner in value.items()}
+        case list():
+            return [_clean_json(inner) for inner in value]
+    return value

@@ -16,6 +16,9 @@ from llm.errors import ModelSkipped, UpstreamError
 from llm.retry import RetryPolicy
 from llm.types import ModelRef, Route
 
+TOGETHER_SECONDS = 0.1
+"""How far apart racers may be ready for a retry and still be retried together."""
+
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
@@ -104,21 +107,35 @@ class Walk(Generic[T]):
 
     async def _last_stage(self, models: Sequence[ModelRef], stage: int) -> T:
         """The last stage has no next one to go to, so it is tried even if its breakers are open, and tried again."""
+        waiting: list[Failure] = []
         for retry in range(self._retries.max_retries + 1):
             try:
-                forced = not any(self._may_ask(model) for model in models)
-                return await self._race(models, stage, forced=forced)
+                return await self._try_last(models, stage)
             except StageFailed as failed:
                 self._raise_if_final(failed)
-                again = [failure for failure in failed.failures if failure.error.retryable]
-                if not again or retry == self._retries.max_retries:
+                waiting += [failure for failure in failed.failures if failure.error.retryable]
+                if not waiting or retry == self._retries.max_retries:
                     raise failed.decisive from None
-                resume_at = max(self._now() + self._retries.delay(retry), min(failure.ready_at for failure in again))
+                # Racers that asked for the same wait failed a moment apart; they are asked again together.
+                resume_at = max(self._now() + self._retries.delay(retry), min(f.ready_at for f in waiting))
+                again = [failure for failure in waiting if failure.ready_at <= resume_at + TOGETHER_SECONDS]
+                resume_at = max(resume_at, *(failure.ready_at for failure in again))
                 if resume_at >= self._deadline:
                     raise failed.decisive from None
-                models = [failure.model for failure in again if failure.ready_at <= resume_at]
+                waiting = [failure for failure in waiting if failure not in again]
+                models = [failure.model for failure in again]
             await asyncio.sleep(resume_at - self._now())
         raise AssertionError("the last retry either returns or raises")
+
+    async def _try_last(self, models: Sequence[ModelRef], stage: int) -> T:
+        """Race, past the breakers if none would let an attempt through, be it now or a moment later when it asks."""
+        forced = not any(self._may_ask(model) for model in models)
+        try:
+            return await self._race(models, stage, forced=forced)
+        except StageFailed as failed:
+            if not all(isinstance(failure.error, ModelSkipped) for failure in failed.failures):
+                raise
+        return await self._race(models, stage, forced=True)
 
     async def _race(self, models: Sequence[ModelRef], stage: int, *, forced: bool = False) -> T:
         """Start the racers, staggered, and bring back the first success; cancel and await the others."""
@@ -127,6 +144,7 @@ class Walk(Generic[T]):
         waiting = list(models)
         running: dict[asyncio.Task[T], ModelRef] = {}
         failures: list[Failure] = []
+        winner: asyncio.Task[T] | None = None
 
         def start_next() -> None:
             model = waiting.pop(0)
@@ -142,7 +160,6 @@ class Walk(Generic[T]):
                 if not done and not self._may_hedge():
                     # No budget for a hedge: the next racer starts only when this one fails.
                     done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                winner: asyncio.Task[T] | None = None
                 for task in done:
                     error = task.exception()
                     if error is None:
@@ -158,16 +175,29 @@ class Walk(Generic[T]):
                     start_next()
             raise StageFailed(failures)
         finally:
-            await self._end(running)
+            await self._end(running, winner)
 
-    async def _end(self, losers: dict[asyncio.Task[T], ModelRef]) -> None:
+    async def _end(self, losers: dict[asyncio.Task[T], ModelRef], winner: asyncio.Task[T] | None) -> None:
+        """Cancel and await the losers. A cancellation meanwhile waits for that, and makes the winner a loser too."""
+        interrupted: asyncio.CancelledError | None = None
+        pending = set(losers)
         for task in losers:
             task.cancel()
-        if losers:
-            await asyncio.wait(losers)
-        for task in losers:
-            if not task.cancelled() and task.exception() is None:
+        while pending:
+            try:
+                _, pending = await asyncio.wait(pending)
+            except asyncio.CancelledError as cancelled:
+                interrupted = cancelled
+        unneeded = [task for task in losers if not task.cancelled() and task.exception() is None]
+        for task in unneeded:
+            try:
                 await self._lost(task.result())
+            except asyncio.CancelledError as cancelled:
+                interrupted = cancelled
+        if interrupted is not None:
+            if winner is not None:
+                await self._lost(winner.result())
+            raise interrupted
 
     def _raise_if_final(self, failed: StageFailed) -> None:
         hopeless = any(not failure.error.try_next_stage for failure in failed.failures)

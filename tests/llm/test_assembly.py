@@ -183,7 +183,6 @@ def test_what_a_later_chunk_does_not_say_stays_said() -> None:
 REPEATED = {"index": 0, "id": "call_a", "type": "function", "function": {"name": "f", "arguments": "{"}}
 
 
-@pytest.mark.xfail(strict=True, reason="the SDK's accumulator appends every text to the one before, names too")
 @pytest.mark.parametrize(
     ("deltas", "message"),
     [
@@ -207,7 +206,6 @@ def test_a_name_that_a_provider_repeats_in_every_chunk_is_one_name(deltas: list[
     assert answer["choices"][0]["message"] == message
 
 
-@pytest.mark.xfail(strict=True, raises=RuntimeError, reason="the SDK's accumulator wants an index in every list")
 def test_annotations_that_come_in_two_chunks_are_put_in_a_row() -> None:
     """A good answer of a searching model would fail the race as InvalidUpstreamResponse."""
     one, two = ({"type": "url_citation", "url_citation": {"url": f"https://example.com/{n}"}} for n in (1, 2))

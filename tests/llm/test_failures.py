@@ -44,7 +44,7 @@ RawUpstream = Callable[[Answer], Awaitable[str]]
 Kind = type[UpstreamError]
 
 LEAK = "the key was sk-proj-Abc123456789"
-CLOCKS = {"connect_timeout": 0.15, "first_token_timeout": 0.15, "stream_idle_timeout": 0.15, "attempt_timeout": 0.3}
+CLOCKS = {"connect_timeout": 0.1, "first_token_timeout": 0.1, "stream_idle_timeout": 0.1, "attempt_timeout": 0.2}
 HTML = "<html><body><h1>It works!</h1></body></html>"
 
 
@@ -221,7 +221,8 @@ async def failing(
             url = request.getfixturevalue({"refused": "refusing_upstream", "full": "full_upstream"}[row.upstream])
         else:
             url = row.upstream if isinstance(row.upstream, str) else await raw_upstream(row.upstream)
-        return Failing(await start_engine(url, **{**CLOCKS, **config}), row, mode)
+        clocks = {} if row.says == "DNS" else CLOCKS  # how long a resolver takes is not ours to say
+        return Failing(await start_engine(url, **{**clocks, **config}), row, mode)
 
     return start
 
@@ -282,7 +283,6 @@ async def test_a_stream_that_breaks_after_its_first_token_is_told_to_the_caller_
     assert [model.name for model in fails.asker.engine.breaker_states()] == ["m"]
 
 
-@pytest.mark.xfail(strict=True, reason="a stream's first token resets the count, so that broken streams never add up")
 @pytest.mark.parametrize("broken", [Behaviour(cut_after=2), Behaviour(end_after=2), Behaviour(malformed_after=2)])
 async def test_streams_that_break_in_a_row_open_the_breaker(
     simulator: SimulatorThread, start_engine: StartEngine, broken: Behaviour
@@ -372,7 +372,6 @@ async def test_max_tokens_reaches_a_model_that_wants_max_completion_tokens(
     assert (outcome.status, outcome.finish_reason) == (CallStatus.SUCCEEDED, "length")
 
 
-@pytest.mark.xfail(strict=True, reason="the engine adds stream_options after the refused parameters are left out")
 @pytest.mark.parametrize("route", ["m", "m|m"])
 async def test_an_upstream_that_refuses_stream_options_still_streams(
     simulator: SimulatorThread, start_engine: StartEngine, route: str
@@ -382,7 +381,6 @@ async def test_an_upstream_that_refuses_stream_options_still_streams(
     assert outcome.status is CallStatus.SUCCEEDED
 
 
-@pytest.mark.xfail(strict=True, reason="both requests of an adapted attempt count as racers")
 async def test_an_attempt_repeated_without_a_refused_parameter_is_no_race(
     simulator: SimulatorThread, start_engine: StartEngine
 ) -> None:
@@ -424,7 +422,6 @@ async def test_a_stream_of_nothing_but_done_is_a_failure(
     assert type(outcome.error) is StreamInterrupted
 
 
-@pytest.mark.xfail(strict=True, reason="a connection lost after the finish reason makes an interrupted stream of it")
 @pytest.mark.parametrize("route", ["m", "m|m"])
 async def test_a_connection_lost_after_the_finish_reason_takes_nothing_from_the_answer(
     start_engine: StartEngine, raw_upstream: RawUpstream, route: str
@@ -456,7 +453,6 @@ async def test_a_stream_that_stalls_after_its_finish_reason_is_whole(
     assert (outcome.status, outcome.content) == (CallStatus.SUCCEEDED, "Hi")
 
 
-@pytest.mark.xfail(strict=True, reason="a choice that begins after another has ended is not waited for")
 async def test_a_second_choice_that_begins_after_the_first_has_ended_needs_a_finish_reason_of_its_own(
     start_engine: StartEngine, raw_upstream: RawUpstream
 ) -> None:
@@ -473,7 +469,6 @@ async def test_a_finish_reason_of_one_choice_does_not_end_the_others(
     assert type(outcome.error) is StreamInterrupted
 
 
-@pytest.mark.xfail(strict=True, reason="a whole answer is not looked at for its finish reason")
 async def test_a_whole_answer_without_a_finish_reason_is_no_success(
     simulator: SimulatorThread, start_engine: StartEngine
 ) -> None:
@@ -511,7 +506,6 @@ ABSURD = [
 ]
 
 
-@pytest.mark.xfail(strict=True, reason="what read_error and the JSON decoder raise then is taken for a defect of ours")
 @pytest.mark.parametrize(("behaviour", "stream"), ABSURD)
 async def test_whatever_an_upstream_sends_the_call_has_an_outcome(
     simulator: SimulatorThread, start_engine: StartEngine, behaviour: Behaviour, stream: bool
@@ -524,7 +518,6 @@ async def test_whatever_an_upstream_sends_the_call_has_an_outcome(
     assert [outcome.status for outcome in asker.outcomes] == [CallStatus.FAILED]
 
 
-@pytest.mark.xfail(strict=True, reason="a body that cannot be written as JSON is taken for a defect of ours")
 @pytest.mark.parametrize(
     "body",
     [{"messages": [{"role": "user", "content": "\ud83d"}]}, {"temperature": float("nan")}],
@@ -541,7 +534,6 @@ async def test_a_body_that_no_upstream_can_be_sent_is_an_invalid_request(
     assert [type(outcome.error) for outcome in asker.outcomes] == [InvalidRequest]
 
 
-@pytest.mark.xfail(strict=True, reason="only True is written over `stream`, by a stream")
 async def test_stream_in_the_body_of_a_whole_answer_is_the_engines_to_set(start_engine: StartEngine) -> None:
     outcome = await (await start_engine()).ask("m", {"stream": True})
     assert outcome.status is CallStatus.SUCCEEDED

@@ -254,7 +254,6 @@ async def test_a_success_in_the_instant_of_a_defect_is_given_back_as_lost() -> N
     assert track.lost == ["unwanted"]
 
 
-@pytest.mark.xfail(strict=True, reason="a cancellation that comes while the losers end drops the winner")
 @virtual_time
 async def test_a_winner_is_given_back_as_lost_if_the_walk_is_cancelled_while_the_losers_end() -> None:
     track = Track({"a": [(1, "winner")], "b": [(9, "never")]}, seconds_to_end=2.0)
@@ -266,7 +265,6 @@ async def test_a_winner_is_given_back_as_lost_if_the_walk_is_cancelled_while_the
     assert track.lost == ["winner"]
 
 
-@pytest.mark.xfail(strict=True, reason="a second cancellation does not wait for the racers to end")
 @virtual_time
 async def test_a_walk_that_is_cancelled_twice_still_waits_for_its_racers() -> None:
     track = Track({"a": [(9, "never")]}, seconds_to_end=2.0)
