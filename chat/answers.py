@@ -39,9 +39,14 @@ def answer(order: Order, outcome: CallOutcome) -> dict[str, Any]:
 
 async def text_events(order: Order, chunks: AsyncIterator[Json], ending: Ending) -> AsyncGenerator[bytes]:
     """The text itself as default events, then `[DONE]`. A failure is an error event, and no `[DONE]`."""
+    held = ""  # a carriage return at the end of a piece: the next one may begin with its line feed
     async for chunk in chunks:
-        if text := first_text(chunk):
+        text = held + first_text(chunk)
+        held = "\r" if text.endswith("\r") else ""
+        if text := text.removesuffix("\r"):
             yield sse.text_event(text)
+    if held:
+        yield sse.text_event(held)
     outcome = await ending()
     yield sse.DONE if _answered(outcome) else sse.event("error", failure_envelope(outcome, order.request_id)["error"])
 

@@ -12,6 +12,7 @@ from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from chat.request_ids import request_id_of
 from llm import (
     CallOutcome,
     ContextWindowExceeded,
@@ -94,7 +95,7 @@ def failure_envelope(outcome: CallOutcome, request_id: str) -> dict[str, Any]:
 
 def handle(exception: Exception, context: Mapping[str, Any]) -> Response:
     """REST framework's exception handler. It runs on the event loop: nothing in here may block."""
-    request_id = getattr(context["request"], "request_id", "")
+    request_id = request_id_of(context["request"])
     match exception:
         case CallFailed():
             body = failure_envelope(exception.outcome, request_id)

@@ -11,6 +11,7 @@ from django.conf import settings
 from rest_framework.exceptions import ValidationError
 
 from llm import CallRequest, Engine, RouteError
+from llm.types import ModelRef
 
 PASSED_ON = (
     "temperature",
@@ -73,12 +74,22 @@ def parallel_route(data: Mapping[str, Any]) -> str:
     return "|".join(models)
 
 
-def fallback_route(data: Mapping[str, Any]) -> str:
-    """The primary model, then the fallbacks, each model once."""
+def fallback_route(engine: Engine, data: Mapping[str, Any]) -> str:
+    """The primary model, then the fallbacks, each model once, by whatever name."""
     if "model" in data:
         return str(data["model"])
     primary = data.get("primary_model", settings.DEFAULT_MODEL)
     if provider := data.get("primary_provider"):
         primary = f"{provider}/{primary}"
-    fallbacks = data.get("fallback_models", settings.FALLBACK_MODELS)
-    return ">".join([primary, *(model for model in fallbacks if model != data.get("primary_model"))])
+    names = [primary, *data.get("fallback_models", settings.FALLBACK_MODELS)]
+    kept: list[str] = []
+    asked: set[ModelRef] = set()
+    for name in names:
+        try:
+            models = {model for stage in engine.route(name).stages for model in stage.models}
+        except RouteError:
+            return ">".join(names)  # call_request says what is wrong with it
+        if not models <= asked:
+            kept.append(name)
+            asked |= models
+    return ">".join(kept)

@@ -18,5 +18,5 @@ class EventStreamRenderer(JSONRenderer):
         self, data: Any, accepted_media_type: str | None = None, renderer_context: Mapping[str, Any] | None = None
     ) -> bytes:
         if renderer_context:
-            renderer_context["response"].content_type = "application/json"
+            renderer_context["response"]["Content-Type"] = "application/json"
         return super().render(data, "application/json", renderer_context)

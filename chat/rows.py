@@ -132,7 +132,7 @@ def _tokens(usage: Usage | None) -> Values:
 def _http_status(outcome: CallOutcome) -> int:
     if outcome.status is CallStatus.CANCELLED:
         return CLIENT_CLOSED_REQUEST
-    if outcome.status is CallStatus.FAILED and outcome.error is not None and not outcome.content:
+    if outcome.status is CallStatus.FAILED and outcome.error is not None and not outcome.begun:
         return status_of(outcome.error)
     return 200
 

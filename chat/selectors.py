@@ -6,12 +6,38 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from django.db.models import Prefetch, Q, QuerySet
-from django.db.models.fields.json import KeyTextTransform
+from django.db.models import Func, Prefetch, Q, QuerySet, TextField, Value
+from django.http import QueryDict
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from chat.models import Attempt, CallRecord
 from chat.moments import MomentField
+
+Pairs = list[tuple[str, str]]
+
+
+@extend_schema_field(OpenApiTypes.STR)
+class MetadataField(serializers.Field[Pairs, list[str], Any, Any]):
+    """Keys and the values that they must have, out of every `metadata` of a query."""
+
+    def to_internal_value(self, data: list[str]) -> Pairs:
+        return [pair for written in data for pair in self._pairs(written)]
+
+    def _pairs(self, written: str) -> Pairs:
+        if not written.startswith("{"):
+            key, colon, value = written.partition(":")
+            if not colon or not key:
+                raise serializers.ValidationError("Must be `key:value` or a JSON object.")
+            return [(key, value)]
+        try:
+            pairs = json.loads(written)
+        except (ValueError, RecursionError) as error:
+            raise serializers.ValidationError("Must be `key:value` or a JSON object.") from error
+        if not isinstance(pairs, dict) or not all(isinstance(value, str) for value in pairs.values()):
+            raise serializers.ValidationError("The values of a JSON object must be strings.")
+        return list(pairs.items())
 
 
 class HistoryQuery(serializers.Serializer[Any]):
@@ -22,41 +48,48 @@ class HistoryQuery(serializers.Serializer[Any]):
     door = serializers.ChoiceField(choices=CallRecord.Door.choices, required=False)
     since = MomentField(required=False)
     until = MomentField(required=False)
-    metadata = serializers.CharField(
-        required=False, help_text="`key:value`, or a JSON object; `metadata[key]=value` does the same."
+    metadata = MetadataField(
+        required=False, help_text="`key:value`, or a JSON object; `metadata[key]=value` does the same. May be repeated."
     )
-
-    def validate_metadata(self, value: str) -> dict[str, str]:
-        if value.startswith("{"):
-            try:
-                pairs = json.loads(value)
-            except ValueError as error:
-                raise serializers.ValidationError("Must be `key:value` or a JSON object.") from error
-            if not isinstance(pairs, dict) or not all(isinstance(inner, str) for inner in pairs.values()):
-                raise serializers.ValidationError("The values of a JSON object must be strings.")
-            return pairs
-        key, colon, wanted = value.partition(":")
-        if not colon or not key:
-            raise serializers.ValidationError("Must be `key:value` or a JSON object.")
-        return {key: wanted}
+    page_size = serializers.IntegerField(min_value=1, max_value=500, default=50)
+    cursor = serializers.CharField(max_length=200, required=False, help_text="From a `next` or `previous` link.")
 
 
-PAGING = frozenset({"cursor", "page_size"})
+class MetadataText(Func):
+    """The text under a key of a JSON object, whatever the key is. Django's own paths take digits for an index."""
+
+    output_field = TextField()
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        (column, column_params), (key, key_params) = map(compiler.compile, self.get_source_expressions())
+        text = f"(SELECT value FROM json_each({column}) WHERE key = {key} AND type = 'text')"  # noqa: S608
+        return text, (*column_params, *key_params)
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        (column, column_params), (key, key_params) = map(compiler.compile, self.get_source_expressions())
+        return f"({column} ->> {key}::text)", (*column_params, *key_params)
 
 
-def read_query(parameters: Mapping[str, str]) -> dict[str, Any]:
-    """The checked filters. Raises ValidationError that names the parameter."""
+def read_query(parameters: QueryDict) -> dict[str, Any]:
+    """The checked filters and the page. Raises ValidationError that names the parameter."""
     in_brackets = {name for name in parameters if name.startswith("metadata[") and name.endswith("]")}
-    brackets = {name[len("metadata[") : -1]: parameters[name] for name in in_brackets}
-    plain = {name: value for name, value in parameters.items() if name not in in_brackets}
-    if unknown := sorted(set(plain) - set(HistoryQuery().fields) - PAGING):
-        known = ", ".join([*HistoryQuery().fields, "cursor", "page_size"])
-        raise serializers.ValidationError({name: [f"Unknown parameter. Known are: {known}."] for name in unknown})
-    query = HistoryQuery(data=plain)
+    plain = set(parameters) - in_brackets
+    known = HistoryQuery().fields
+    if unknown := sorted(plain - set(known)):
+        names = ", ".join(known)
+        raise serializers.ValidationError({name: [f"Unknown parameter. Known are: {names}."] for name in unknown})
+    if repeated := sorted(name for name in plain - {"metadata"} if len(parameters.getlist(name)) > 1):
+        raise serializers.ValidationError({name: ["Must be given once."] for name in repeated})
+    data = {name: parameters.getlist(name) if name == "metadata" else parameters[name] for name in plain}
+    query = HistoryQuery(data=data)
     query.is_valid(raise_exception=True)
-    filters = dict(query.validated_data)
-    filters["metadata"] = {**filters.get("metadata", {}), **brackets}
-    return filters
+    brackets = [
+        (name[len("metadata[") : -1], value) for name in sorted(in_brackets) for value in parameters.getlist(name)
+    ]
+    pairs = [*query.validated_data.get("metadata", []), *brackets]
+    if any("\x00" in text for pair in pairs for text in pair):
+        raise serializers.ValidationError({"metadata": ["Null characters are not allowed."]})
+    return {**query.validated_data, "metadata": pairs}
 
 
 def calls(filters: Mapping[str, Any]) -> QuerySet[CallRecord]:
@@ -72,14 +105,16 @@ def calls(filters: Mapping[str, Any]) -> QuerySet[CallRecord]:
         found = found.filter(created_at__gte=filters["since"])
     if "until" in filters:
         found = found.filter(created_at__lt=filters["until"])
-    for number, (key, value) in enumerate(filters.get("metadata", {}).items()):
+    for number, (key, value) in enumerate(filters["metadata"]):
         # As an alias, because a caller's key may hold anything, double underscores too.
         name = f"metadata_{number}"
-        found = found.alias(**{name: KeyTextTransform(key, "metadata")}).filter(**{name: value})
+        found = found.alias(**{name: MetadataText("metadata", Value(key))}).filter(**{name: value})
     return found
 
 
 def call_with_attempts(request_id: str) -> CallRecord | None:
+    if "\x00" in request_id:  # PostgreSQL has no place for it
+        return None
     return (
         CallRecord.objects.filter(request_id=request_id)
         .select_related("body")

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.validators import ProhibitNullCharactersValidator
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from chat.models import Attempt, CallRecord
@@ -92,6 +93,7 @@ class MetadataField(serializers.DictField):
         return super().to_internal_value(data)
 
 
+@extend_schema_field({"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "maxItems": 4}]})
 class StopField(serializers.Field[Any, Any, Any, Any]):
     """One to four sequences: a string, or a list of strings."""
 

@@ -9,7 +9,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import Any
 
 from django.http import StreamingHttpResponse
@@ -51,10 +51,9 @@ async def with_heartbeat(events: AsyncIterator[bytes], seconds: float = HEARTBEA
                 return
             yield item
     finally:
-        if pending is not None and not pending.done():
+        if pending is not None:
             pending.cancel()
-            with suppress(asyncio.CancelledError):
-                await pending
+            await asyncio.gather(pending, return_exceptions=True)
 
 
 class EventStreamResponse(StreamingHttpResponse):

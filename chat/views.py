@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -12,10 +13,9 @@ from django.http import Http404
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, inline_serializer
+from drf_spectacular.utils import OpenApiResponse, extend_schema, inline_serializer
 from rest_framework import serializers
 from rest_framework.exceptions import ParseError
-from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -23,6 +23,8 @@ from chat.answers import answer, json_events, text_events
 from chat.exceptions import CallFailed
 from chat.models import CallRecord
 from chat.orders import Order, call_request, fallback_route, parallel_route
+from chat.pages import history_page
+from chat.request_ids import request_id_of
 from chat.selectors import HistoryQuery, call_with_attempts, calls, read_query
 from chat.serializers import (
     AnswerSerializer,
@@ -37,7 +39,7 @@ from chat.serializers import (
 )
 from chat.services import Service, answer_call, start_call
 from chat.sse import EventStreamResponse, with_heartbeat
-from llm import CallStatus
+from llm import CallStatus, Engine
 
 ERRORS = {
     400: OpenApiResponse(ErrorSerializer, "Bad input: which field, and why."),
@@ -76,7 +78,7 @@ class DoorView(APIView):
     input_serializer: ClassVar[type[PromptSerializer]]
     always_answers: ClassVar[bool] = False
 
-    def route(self, data: Mapping[str, Any]) -> str:
+    def route(self, engine: Engine, data: Mapping[str, Any]) -> str:
         """The route that the checked fields ask for."""
         return str(data.get("model", settings.DEFAULT_MODEL))
 
@@ -89,9 +91,10 @@ class DoorView(APIView):
         data = serializer.validated_data
         if self.always_answers:
             data.setdefault("default_message", settings.DEFAULT_MESSAGE)
+        engine = service_of(request).engine
         return Order(
-            request=call_request(service_of(request).engine, self.route(data), data, stream=stream),
-            request_id=request._request.request_id,  # type: ignore[attr-defined]
+            request=call_request(engine, self.route(engine, data), data, stream=stream),
+            request_id=request_id_of(request),
             door=self.door,
             created_at=timezone.now(),
             metadata=data.get("metadata", {}),
@@ -126,7 +129,7 @@ class ParallelView(DoorView):
     door = CallRecord.Door.PARALLEL
     input_serializer = ParallelSerializer
 
-    def route(self, data: Mapping[str, Any]) -> str:
+    def route(self, engine: Engine, data: Mapping[str, Any]) -> str:
         return parallel_route(data)
 
     @extend_schema(
@@ -145,8 +148,8 @@ class FallbackView(DoorView):
     input_serializer = FallbackSerializer
     always_answers = True
 
-    def route(self, data: Mapping[str, Any]) -> str:
-        return fallback_route(data)
+    def route(self, engine: Engine, data: Mapping[str, Any]) -> str:
+        return fallback_route(engine, data)
 
     @extend_schema(
         summary="A fallback chain that always answers",
@@ -176,6 +179,11 @@ class StreamView(DoorView):
     async def post(self, request: Request) -> HttpResponseBase:
         order = self.order(request, stream=True)
         call = start_call(service_of(request), order)
+        # Django may drop a response without closing it, if the caller goes while middleware holds it. The task that
+        # serves this request ends in any case.
+        serving = asyncio.current_task()
+        assert serving is not None
+        serving.add_done_callback(lambda _: call.cancel())
         try:
             await call.opened()
             if call.failed_unopened is not None:
@@ -187,29 +195,22 @@ class StreamView(DoorView):
         return EventStreamResponse(with_heartbeat(events(order, call.chunks(), call.settled)), on_close=call.cancel)
 
 
-class HistoryPages(CursorPagination):
-    ordering = ("-created_at", "-id")
-    page_size = 50
-    page_size_query_param = "page_size"
-    max_page_size = 500
-
-
 class CallsView(APIView):
     """The history, newest first."""
 
     @extend_schema(
+        operation_id="calls_list",
         summary="The history",
-        parameters=[HistoryQuery, OpenApiParameter("cursor", str), OpenApiParameter("page_size", int)],
+        parameters=[HistoryQuery],
         responses={200: page_of(CallSerializer), 400: ERRORS[400]},
     )
     async def get(self, request: Request) -> Response:
-        filters = read_query(request.query_params.dict())
-        return await sync_to_async(self._page)(request, filters)
+        query = read_query(request.query_params)
+        return Response(await sync_to_async(self._page)(request.build_absolute_uri(), query))
 
-    def _page(self, request: Request, filters: Mapping[str, Any]) -> Response:
-        pages = HistoryPages()
-        page = pages.paginate_queryset(calls(filters), request, view=self)
-        return pages.get_paginated_response(CallSerializer(page, many=True).data)
+    def _page(self, url: str, query: Mapping[str, Any]) -> dict[str, Any]:
+        page = history_page(calls(query), cursor=query.get("cursor"), size=query["page_size"])
+        return {**page.links(url), "results": CallSerializer(page.calls, many=True).data}
 
 
 class CallView(APIView):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 from orchestration_site.asgi_types import Application, Message, Receive, Scope, Send
-from orchestration_site.middleware import new_request_id
 
 
 class BodyLimit:
@@ -30,23 +29,18 @@ class BodyLimit:
 
         announced = dict(scope["headers"]).get(b"content-length", b"0")
         if announced.isdigit() and int(announced) > self._max_bytes:
-            await self._refuse(send)
+            await self._refuse(scope, send)
             return
         await self._application(scope, counted, send)
         if received > self._max_bytes:
-            await self._refuse(send)
+            await self._refuse(scope, send)
 
-    async def _refuse(self, send: Send) -> None:
-        request_id = new_request_id()
+    async def _refuse(self, scope: Scope, send: Send) -> None:
         error = {
             "code": "request_too_large",
             "message": f"The body may have at most {self._max_bytes} bytes.",
-            "request_id": request_id,
+            "request_id": scope["state"]["request_id"],
         }
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"x-request-id", request_id.encode()),
-            (b"connection", b"close"),
-        ]
+        headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
         await send({"type": "http.response.start", "status": 413, "headers": headers})
         await send({"type": "http.response.body", "body": json.dumps({"error": error}).encode()})

@@ -8,6 +8,7 @@ from typing import Any
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
+from django.core.exceptions import ImproperlyConfigured
 
 from llm import EngineConfig, RouteError
 from llm.route import parse_route
@@ -29,7 +30,8 @@ def check_routes(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Iter
     config = EngineConfig(providers=settings.PROVIDERS, routes=settings.ROUTES)
     written = {f"ROUTES, '{name}'": name for name in settings.ROUTES}
     written["DEFAULT_MODEL"] = settings.DEFAULT_MODEL
-    written["FALLBACK_MODELS"] = ">".join(settings.FALLBACK_MODELS)
+    if settings.FALLBACK_MODELS:
+        written["FALLBACK_MODELS"] = ">".join(settings.FALLBACK_MODELS)
     for where, route in written.items():
         try:
             parse_route(
@@ -49,7 +51,11 @@ def check_production(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
         return
     if not settings.OPENAI_API_KEY:
         yield Error("There is no upstream key.", hint="Set OPENAI_API_KEY.", id="site.E010")
-    if len(settings.SECRET_KEY) < 50 or settings.SECRET_KEY.startswith("insecure"):
+    try:
+        secret_key = settings.SECRET_KEY
+    except ImproperlyConfigured:  # so Django says that it is empty
+        secret_key = ""
+    if len(secret_key) < 50 or secret_key.startswith("insecure"):
         yield Error("SECRET_KEY is missing or weak.", hint="Set 50 random characters or more.", id="site.E011")
     if settings.DEBUG:
         yield Error("DEBUG is on.", hint="Leave DEBUG out, or set it to false.", id="site.E012")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from django.http import HttpRequest, JsonResponse
 
 from chat.exceptions import CODES, envelope
+from chat.request_ids import request_id_of
 
 
 def _answer(request: HttpRequest, status: int, message: str) -> JsonResponse:
-    return JsonResponse(envelope(CODES[status], message, getattr(request, "request_id", "")), status=status)
+    return JsonResponse(envelope(CODES[status], message, request_id_of(request)), status=status)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:
@@ -17,6 +18,11 @@ def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:
 
 def permission_denied(request: HttpRequest, exception: Exception) -> JsonResponse:
     return _answer(request, 403, "Permission denied.")
+
+
+def nothing_here(request: HttpRequest) -> JsonResponse:
+    """A view for addresses that no other view has."""
+    return not_found(request, Exception())
 
 
 def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:

@@ -10,6 +10,8 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 from django.conf import settings
+from django.core.checks import run_checks
+from django.core.exceptions import ImproperlyConfigured
 
 from chat.open_calls import OpenCalls
 from chat.recorder import Recorder
@@ -39,9 +41,17 @@ def engine_config() -> EngineConfig:
     )
 
 
+def refuse_bad_settings() -> None:
+    """What `manage.py` does before a command, for a server that was started without it. Raises ImproperlyConfigured."""
+    if errors := [str(message) for message in run_checks() if message.is_serious()]:
+        raise ImproperlyConfigured("\n".join(errors))
+
+
 @asynccontextmanager
 async def open_service() -> AsyncGenerator[dict[str, Any]]:
     """Open in order, close in reverse: calls end before the recorder does, so that each of them is on record."""
+    if settings.PRODUCTION:
+        refuse_bad_settings()
     config = engine_config()
     async with AsyncExitStack() as stack:
         if settings.SIMULATED:

@@ -40,9 +40,7 @@ INSTALLED_APPS = [
     "stats.apps.StatsConfig",
 ]
 
-MIDDLEWARE = [
-    # First, so that every answer has an id. The rest is what the admin needs.
-    "orchestration_site.middleware.request_id_middleware",
+MIDDLEWARE = [  # what the admin needs
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -140,7 +138,7 @@ PRICES = read_prices(env.str("PRICES", ""))
 
 DEFAULT_MODEL = env.str("DEFAULT_MODEL", "gpt-4o")
 DEFAULT_TEMPERATURE = env.float("DEFAULT_TEMPERATURE", 0.7)
-# The last one must be a model with no announced end: gpt-4o and gpt-4o-mini go on 2027-01-14.
+# A comma alone is none. The last one must be a model with no announced end: gpt-4o and gpt-4o-mini go on 2027-01-14.
 FALLBACK_MODELS = env.list("FALLBACK_MODELS", default=["gpt-4o-mini", "gpt-6-luna"])
 DEFAULT_MESSAGE = env.str("DEFAULT_MESSAGE", "Sorry, no model could answer right now. Please try again in a moment.")
 

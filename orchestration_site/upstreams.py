@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from decimal import Decimal, InvalidOperation
+from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -13,6 +14,7 @@ from llm import ModelPrice, Provider
 
 OPENAI_URL = "https://api.openai.com/v1"
 ANTHROPIC_URL = "https://api.anthropic.com/v1/"
+PROVIDER_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def read_providers(env: environ.Env, *, simulated: bool) -> dict[str, Provider]:
@@ -30,8 +32,13 @@ def read_providers(env: environ.Env, *, simulated: bool) -> dict[str, Provider]:
     if anthropic_key := env.str("ANTHROPIC_API_KEY", ""):
         providers["anthropic"] = Provider(name="anthropic", base_url=ANTHROPIC_URL, api_key=anthropic_key)
     for name, base_url in _pairs("PROVIDERS", env.str("PROVIDERS", ""), separator=","):
+        if not PROVIDER_NAME.fullmatch(name):
+            raise ImproperlyConfigured(f"PROVIDERS: the name '{name}' may have only letters, digits, - and _.")
         key = env.str(f"{name.upper().replace('-', '_')}_API_KEY", "")
         providers[name] = Provider(name=name, base_url=base_url, api_key=key, needs_key=False)
+    for provider in providers.values():
+        if provider.base_url and not _is_address(provider.base_url):
+            raise ImproperlyConfigured(f"The address of the provider '{provider.name}' must be http(s)://HOST….")
     return providers
 
 
@@ -45,7 +52,12 @@ def read_prices(written: str) -> dict[str, ModelPrice]:
     prices: dict[str, ModelPrice] = {}
     for model, price in _pairs("PRICES", written, separator=";"):
         try:
-            prompt, completion, *cached = [Decimal(number) for number in price.split("/")]
+            numbers = [Decimal(number) for number in price.split("/")]
+            if not all(number.is_finite() and number >= 0 for number in numbers):
+                raise ValueError("a price that is negative or no number")
+            prompt, completion, *cached = numbers
+            if len(cached) > 1:
+                raise ValueError("more than three prices")
             prices[model] = ModelPrice(prompt, completion, cached[0] if cached else None)
         except (ValueError, InvalidOperation) as error:
             raise ImproperlyConfigured(
@@ -63,6 +75,14 @@ def read_patterns(written: str) -> tuple[re.Pattern[str], ...]:
         raise ImproperlyConfigured(
             f'REDACT_PATTERNS must be a JSON list of regular expressions, like ["\\\\d{{16}}"]: {error}'
         ) from error
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _pairs(variable: str, written: str, *, separator: str) -> list[tuple[str, str]]:

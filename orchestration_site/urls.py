@@ -1,9 +1,11 @@
 """Every address of the service."""
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
+from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerView
 
+from orchestration_site.errors import nothing_here
 from orchestration_site.health import HealthView, ReadyView
 
 urlpatterns = [
@@ -15,6 +17,9 @@ urlpatterns = [
     path("docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("redoc", SpectacularRedocView.as_view(url_name="schema"), name="redoc"),
     path("admin/", admin.site.urls),
+    path("", RedirectView.as_view(pattern_name="docs")),
+    # Last: with DEBUG on, Django would answer an unknown address with a page of HTML.
+    re_path(r"^(?!admin(/|$)|static/)", nothing_here),
 ]
 
 handler400 = "orchestration_site.errors.bad_request"

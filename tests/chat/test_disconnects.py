@@ -239,9 +239,6 @@ def test_gone_with_a_full_unread_socket(client: httpx2.Client, simulator: Simula
     nothing_open(client)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="Walk._end is cut off by the cancellation: no row, and the winner's stream goes on"
-)
 def test_gone_while_the_losers_of_a_race_are_still_being_closed(
     client: httpx2.Client, simulator: SimulatorThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -265,9 +262,6 @@ def test_gone_while_the_losers_of_a_race_are_still_being_closed(
     nothing_open(client)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="Django drops a response that middleware still holds, unclosed: nobody cancels the call"
-)
 def test_gone_while_middleware_still_holds_the_answer(
     client: httpx2.Client, simulator: SimulatorThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -324,9 +318,6 @@ def tasks_of(site_loop: dict[str, asyncio.AbstractEventLoop]) -> set[asyncio.Tas
     return asyncio.all_tasks(site_loop["loop"])
 
 
-@pytest.mark.xfail(
-    strict=False, reason="now and then one of the two defects above hits; take this mark off with theirs"
-)
 def test_a_hundred_quick_disconnects_leave_nothing_behind(
     site_loop: dict[str, asyncio.AbstractEventLoop], client: httpx2.Client, simulator: SimulatorThread
 ) -> None:

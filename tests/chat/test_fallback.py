@@ -201,7 +201,6 @@ def test_each_model_is_asked_once_though_the_primary_stands_among_the_fallbacks(
     assert [a["model"] for a in answer["attempts"]] == ["gpt-4o", "gpt-4o-mini"]
 
 
-@pytest.mark.xfail(strict=True, reason="fallback_route compares with the written primary_model, not with the primary")
 def test_each_model_is_asked_once_though_the_primary_is_the_default_one(
     client: httpx2.Client, simulator: SimulatorThread
 ) -> None:
@@ -210,7 +209,6 @@ def test_each_model_is_asked_once_though_the_primary_is_the_default_one(
     assert [a["model"] for a in answer["attempts"]] == ["gpt-4o", "gpt-4o-mini"]
 
 
-@pytest.mark.xfail(strict=True, reason="fallback_route drops a fallback by its bare name, whatever its provider")
 def test_a_fallback_of_the_same_name_at_another_provider_is_kept(
     start_site: StartSite, simulator: SimulatorThread
 ) -> None:

@@ -150,9 +150,6 @@ def test_a_failure_after_the_first_token_is_an_error_event_and_no_end(
     assert call.attempts.get().status == "failed"
 
 
-@pytest.mark.xfail(
-    strict=True, reason="_http_status takes a stream that had begun but said no text for one that never began"
-)
 def test_a_stream_that_ends_without_a_word_of_text_is_on_record_as_the_caller_saw_it(
     client: httpx2.Client, simulator: SimulatorThread
 ) -> None:
@@ -186,7 +183,6 @@ def test_an_answer_that_is_the_end_marker_ends_nothing(client: httpx2.Client, si
     assert "".join(data[:-1]) == "[DONE] really[DONE]"
 
 
-@pytest.mark.xfail(strict=True, reason="a line end that two chunks share becomes two line ends")
 def test_a_windows_line_end_that_two_chunks_share_is_one_line_end(
     client: httpx2.Client, simulator: SimulatorThread
 ) -> None:
@@ -214,9 +210,6 @@ def test_a_client_that_accepts_only_events_is_served(client: httpx2.Client) -> N
         assert response.content.endswith(b"data: [DONE]\n\n")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="EventStreamRenderer sets the response's content_type after its header was written"
-)
 def test_an_error_is_json_and_says_so_to_a_client_that_accepts_only_events(client: httpx2.Client) -> None:
     for body, status in (({"prompt": ""}, 400), ({"prompt": "a", "model": "sim-404"}, 404)):
         response = client.post("/chat/stream", json=body, headers={"Accept": "text/event-stream"})

@@ -44,7 +44,7 @@ RawUpstream = Callable[[Answer], Awaitable[str]]
 Kind = type[UpstreamError]
 
 LEAK = "the key was sk-proj-Abc123456789"
-CLOCKS = {"connect_timeout": 0.1, "first_token_timeout": 0.1, "stream_idle_timeout": 0.1, "attempt_timeout": 0.2}
+CLOCKS = {"connect_timeout": 0.3, "first_token_timeout": 0.3, "stream_idle_timeout": 0.3, "attempt_timeout": 0.7}
 HTML = "<html><body><h1>It works!</h1></body></html>"
 
 

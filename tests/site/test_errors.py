@@ -105,7 +105,6 @@ def test_every_response_has_an_id(client: httpx2.Client) -> None:
     assert len(set(ids)) == len(ids)
 
 
-@pytest.mark.xfail(strict=True, reason="ASGIStaticFilesHandler answers before any middleware does")
 def test_a_static_file_has_an_id_and_one_that_is_missing_too(client: httpx2.Client) -> None:
     good, missing = client.get(STATIC_FILE), client.get("/static/nothing.css")
     assert (good.status_code, missing.status_code) == (200, 404)
@@ -127,7 +126,6 @@ def test_a_well_formed_id_of_the_callers_own_is_kept(client: httpx2.Client) -> N
         assert kept.headers["x-request-id"].startswith("req_")
 
 
-@pytest.mark.xfail(strict=True, reason="BodyLimit makes a new id without looking for the caller's")
 def test_a_well_formed_id_is_kept_by_a_413_too(client: httpx2.Client) -> None:
     headers = {"X-Request-ID": "my.own_id-1", "content-type": "application/json"}
     response = client.post("/chat", content=b"a" * (21 * 1024 * 1024), headers=headers)
@@ -142,3 +140,18 @@ def test_what_is_no_http_ends_no_service(client: httpx2.Client) -> None:
         connection.settimeout(5)
         assert connection.recv(4096).startswith(b"HTTP/1.1 400")
     assert client.get("/health").status_code == 200
+
+
+@pytest.mark.parametrize("debug", [False, True])
+@pytest.mark.parametrize("path", ["/nope", "/chat/", "/v0/chat"])
+def test_an_unknown_address_is_json_in_development_too(
+    start_site: Callable[..., httpx2.Client], debug: bool, path: str
+) -> None:
+    response = start_site(DEBUG=debug).post(path, json={})
+    assert response.status_code == 404
+    assert response.json()["error"]["code"] == "not_found"
+
+
+def test_the_root_leads_to_the_documentation(client: httpx2.Client) -> None:
+    response = client.get("/")
+    assert (response.status_code, response.headers["location"]) == (302, "/docs")

@@ -1,0 +1,78 @@
+"""One answer from one model, and what to do when there is none. The other examples build on this one.
+
+Start the service with `make run`, then: python examples/basic_call.py "Explain async programming in Python"
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import Any
+
+import requests
+
+BASE_URL = os.environ.get("BASE_URL", "http://localhost:8000").rstrip("/")
+TRIES = 3
+LONGEST_WAIT = 30.0
+"""Seconds: a Retry-After that asks for more is an error."""
+
+
+class CallFailed(Exception):
+    """The service's error. `GET /calls/{request_id}` tells more, if the call came as far as a model."""
+
+    def __init__(self, response: requests.Response) -> None:
+        try:
+            error = dict(response.json()["error"])
+        except (ValueError, KeyError, TypeError):  # not the service's own: a proxy before it, perhaps
+            error = {}
+        wait = response.headers.get("Retry-After", "")
+        self.code: str = error.get("code", f"http_{response.status_code}")
+        self.request_id: str = error.get("request_id", response.headers.get("X-Request-ID", "unknown"))
+        self.details: dict[str, Any] = error.get("details", {})  # of bad input: fields; of a failed call: attempts
+        self.retry_after: float | None = float(wait) if wait.isdecimal() else None
+        super().__init__(f"{self.code}: {error.get('message', response.reason)} (request {self.request_id})")
+
+
+def post(path: str, *, timeout: float = 60, stream: bool = False, **fields: Any) -> requests.Response:
+    """The service's answer to one order. Where it says Retry-After, wait and try again. Raises CallFailed.
+
+    `timeout` is the service's limit for the whole call, in seconds. We wait a little longer, to be told why it failed.
+    """
+    for tries_left in reversed(range(TRIES)):
+        body = {"timeout": timeout, **fields}
+        response = requests.post(f"{BASE_URL}{path}", json=body, timeout=(5, timeout + 5), stream=stream)
+        if response.ok:
+            return response
+        failure = CallFailed(response)
+        if not tries_left or failure.retry_after is None or failure.retry_after > LONGEST_WAIT:
+            break
+        time.sleep(failure.retry_after)
+    raise failure
+
+
+def ask(prompt: str, *, model: str = "gpt-4o", **options: Any) -> dict[str, Any]:
+    """One answer. `options` are further fields of the request, as `temperature=0.2`. Raises CallFailed."""
+    return dict(post("/chat", prompt=prompt, model=model, **options).json())
+
+
+def main() -> None:
+    prompt = " ".join(sys.argv[1:]) or "Explain async programming in Python"
+    answer = ask(prompt, temperature=0.7, max_tokens=500)
+    cost = "price unknown" if answer["cost_usd"] is None else f"${answer['cost_usd']:.6f}"
+    print(answer["content"])
+    print(f"[{answer['model_used']} by {answer['provider_used']}, {answer['latency_ms']} ms, {cost}]")
+
+    print("\nAnd when it goes wrong, here by a temperature that no model takes:")
+    try:
+        ask(prompt, temperature=3)
+    except CallFailed as failure:
+        print(failure)
+        print(failure.details)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (CallFailed, requests.RequestException) as error:
+        sys.exit(f"No answer from {BASE_URL}. Is the service running (`make run`)? {error}")
