@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 HOST ?= 127.0.0.1
 PORT ?= 8000
 
-.PHONY: run test lint format types check admin clean
+.PHONY: run test lint format types check admin bench-hedging clean
 
 run: $(VENV)/run.stamp  ## the service, with its database set up, on http://127.0.0.1:8000
 	$(BIN)/python manage.py migrate --verbosity 0
@@ -33,6 +33,9 @@ types: $(VENV)/dev.stamp  ## mypy
 admin: $(VENV)/run.stamp  ## make a user for /admin
 	$(BIN)/python manage.py migrate --verbosity 0
 	$(BIN)/python manage.py createsuperuser
+
+bench-hedging: $(VENV)/run.stamp  ## what a hedge gains, and what it costs
+	$(BIN)/python bench/hedging.py
 
 clean:  ## remove the virtual environment and all caches; the database and the logs stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

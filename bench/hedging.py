@@ -2,8 +2,8 @@
 
     make bench-hedging
 
-Prints a Markdown table. Both models answer in 50 ms, and every twentieth answer takes ten times as long. The upstream is
-the simulator, in a process of its own. Read ratios, not milliseconds: machines differ.
+Prints a Markdown table. Both models answer in 50 ms, and every twentieth answer takes ten times as long. The upstream
+is the simulator, in a process of its own. Read ratios, not milliseconds: machines differ.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from llm.simulator import Behaviour, run
 
 PORT = 9101
 CALLS = 3_000
-CONCURRENCY = 20
+CONCURRENCY = 10
 USUAL = Behaviour(answer="A short answer.", latency_s=0.05, tail_share=0.05, tail_factor=10.0)
 BODY = {"messages": [{"role": "user", "content": "Hello"}]}
 

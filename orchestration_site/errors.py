@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.http import HttpRequest, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
 
 from chat.exceptions import CODES, envelope
 from chat.request_ids import request_id_of
@@ -20,6 +21,7 @@ def permission_denied(request: HttpRequest, exception: Exception) -> JsonRespons
     return _answer(request, 403, "Permission denied.")
 
 
+@csrf_exempt
 def nothing_here(request: HttpRequest) -> JsonResponse:
     """A view for addresses that no other view has."""
     return not_found(request, Exception())

@@ -19,7 +19,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", RedirectView.as_view(pattern_name="docs")),
     # Last: with DEBUG on, Django would answer an unknown address with a page of HTML.
-    re_path(r"^(?!admin(/|$)|static/)", nothing_here),
+    re_path(r"^(?!admin(?:/|$)|static/)", nothing_here),
 ]
 
 handler400 = "orchestration_site.errors.bad_request"
