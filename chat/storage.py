@@ -114,8 +114,14 @@ def database_state() -> str:
 
 
 def probe() -> bool:
-    """Is the database there? For a thread that has no other use for it."""
+    """Could a call be written? For a thread that has no other use for the database.
+
+    In a transaction, because that is what takes SQLite's write lock: one can read a database that another has locked.
+    """
     try:
-        return database_state() == "ok"
+        with transaction.atomic():
+            return database_state() == "ok"
+    except DatabaseError:
+        return False
     finally:
         connection.close()
