@@ -12,7 +12,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +19,7 @@ from typing import TypeVar
 from django.db import connections
 
 from chat import storage
+from chat.background_tasks import report_death
 from chat.call_rows import CallRows
 from chat.spool import Spool
 from chat.storage import DatabaseAway
@@ -83,6 +83,7 @@ class Recorder:
     async def run(self) -> None:
         """Write what arrives, until `close()` was called and everything before it is written."""
         replaying = asyncio.create_task(self._replay_for_ever(), name="replay")
+        replaying.add_done_callback(report_death)
         closing = False
         while not closing:
             batch = [await self._queue.get()]
@@ -96,8 +97,7 @@ class Recorder:
                 if not saving.safe.done():
                     saving.safe.set_result(None)
         replaying.cancel()
-        with suppress(asyncio.CancelledError):
-            await replaying
+        await asyncio.wait([replaying])
         await self.in_thread(self._end)
         self._thread.shutdown()
 

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 
+from chat.background_tasks import report_death
 from chat.open_calls import OpenCalls
 from chat.recorder import Recorder
 from chat.rows import RowMaker
@@ -65,9 +66,11 @@ async def open_service() -> AsyncGenerator[dict[str, Any]]:
             config = dataclasses.replace(config, providers={**config.providers, first: simulated})
         recorder = Recorder(settings.SPOOL_DIR)
         recording = asyncio.create_task(recorder.run(), name="recorder")
+        recording.add_done_callback(report_death)
         stack.push_async_callback(_finish, recorder, recording)
         open_calls = OpenCalls(recorder)
         watching = asyncio.create_task(open_calls.run(), name="open calls")
+        watching.add_done_callback(report_death)
         stack.push_async_callback(_stop, watching)
         engine = await stack.enter_async_context(Engine(config))
         yield {
