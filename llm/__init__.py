@@ -4,6 +4,7 @@ It knows no framework, no settings and no database. Start at `Engine`; the algor
 """
 
 from llm.call import Call
+from llm.call_types import CallOutcome, CallRequest
 from llm.circuit_breaker import BreakerState
 from llm.config import EngineConfig, ModelPrice, Provider
 from llm.engine import Engine
@@ -26,11 +27,10 @@ from llm.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
+from llm.operations import CHAT_COMPLETIONS, COMPLETIONS, EMBEDDINGS, RESPONSES, Operation
 from llm.types import (
     AttemptRecord,
     AttemptStatus,
-    CallOutcome,
-    CallRequest,
     CallStatus,
     ModelRef,
     Route,
@@ -39,6 +39,10 @@ from llm.types import (
 )
 
 __all__ = [
+    "CHAT_COMPLETIONS",
+    "COMPLETIONS",
+    "EMBEDDINGS",
+    "RESPONSES",
     "AttemptRecord",
     "AttemptStatus",
     "BreakerState",
@@ -56,6 +60,7 @@ __all__ = [
     "ModelPrice",
     "ModelRef",
     "ModelSkipped",
+    "Operation",
     "Provider",
     "Route",
     "RouteError",

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from llm.assembly import choices_of, output_texts, says_something, usage_of
 from llm.config import Provider
 from llm.errors import StreamInterrupted, UpstreamError, UpstreamTimeout
+from llm.operations import Operation
 from llm.pricing import PriceList
-from llm.tokens import count_tokens, estimate_prompt_tokens
+from llm.tokens import count_tokens
 from llm.types import AttemptRecord, AttemptStatus, Json, ModelRef, Usage
 from llm.walk import Heat
 
@@ -25,6 +25,7 @@ class Attempt:
         ordinal: int,
         model: ModelRef,
         provider: Provider,
+        operation: Operation,
         heat: Heat,
         racer: int,
         call_started: float,
@@ -33,6 +34,7 @@ class Attempt:
         self.ordinal = ordinal
         self.model = model
         self.provider = provider
+        self.operation = operation
         self.heat = heat
         self.racer = racer
         self.status: AttemptStatus | None = None
@@ -58,18 +60,15 @@ class Attempt:
         self.upstream_request_id = upstream_request_id
 
     def saw_completion(self, completion: Json) -> None:
-        self.usage = usage_of(completion)
-        self._produced = [text for c in choices_of(completion) for text in output_texts(c.get("message"))]
+        self.usage = self.operation.usage(completion)
+        self._produced = self.operation.output_texts(completion)
 
     def saw_chunk(self, chunk: Json) -> None:
-        for choice in choices_of(chunk):
-            delta = choice.get("delta")
-            if says_something(delta):
-                if self._first_token is None:
-                    self._first_token = self._clock()
-                self._produced.extend(output_texts(delta))
-        if chunk.get("usage"):
-            self.usage = usage_of(chunk) or self.usage
+        if self.operation.says_something(chunk):
+            if self._first_token is None:
+                self._first_token = self._clock()
+            self._produced.extend(self.operation.output_texts(chunk))
+        self.usage = self.operation.usage(chunk) or self.usage
 
     def end(self, status: AttemptStatus, error: UpstreamError | None = None) -> None:
         """The attempt is over. The first verdict counts: an attempt that ended does not end again."""
@@ -116,7 +115,7 @@ class Attempt:
         if not self.reached_upstream or not (worked or self._produced):
             return None
         return Usage(
-            prompt_tokens=estimate_prompt_tokens(self.sent_body),
+            prompt_tokens=self.operation.prompt_tokens(self.sent_body),
             completion_tokens=count_tokens("".join(self._produced)),
             estimated=True,
         )

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from llm.adaptation import RefusedParameters
-from llm.assembly import chunks_of_completion, completion_of_text, finish_reasons, first_text
 from llm.attempt import Attempt
+from llm.call_types import CallOutcome, CallRequest
 from llm.circuit_breaker import CircuitBreakers, Permit
 from llm.config import EngineConfig
 from llm.errors import (
     ContextWindowExceeded,
     InvalidRequest,
+    InvalidUpstreamResponse,
     ModelSkipped,
     UnsupportedParameter,
     UpstreamError,
@@ -25,8 +26,8 @@ from llm.errors import (
 from llm.hedging import HedgeBudget
 from llm.pricing import PriceList
 from llm.retry import RetryPolicy
-from llm.types import AttemptRecord, AttemptStatus, CallOutcome, CallRequest, CallStatus, Json, ModelRef, Usage
-from llm.upstream import OpenStream, Upstream, as_stream, as_whole
+from llm.types import AttemptRecord, AttemptStatus, CallStatus, Json, ModelRef, Usage
+from llm.upstream import OpenStream, Upstream, whole_answer
 from llm.walk import Heat, Walk
 
 QUEUE_CHUNKS = 64
@@ -76,6 +77,8 @@ class Call:
         self._stage_reached = 0
         self._text: list[str] = []
         self._finish_reason = ""
+        self._completion_id = ""
+        self._kept: list[Json] = []
         self._queue: asyncio.Queue[Json | None] = asyncio.Queue(QUEUE_CHUNKS)
         self._opened: asyncio.Future[None] = loop.create_future()
         self._settled: asyncio.Future[CallOutcome] = loop.create_future()
@@ -176,7 +179,7 @@ class Call:
             winner = await walk.run(self.request.route)
             if winner.stream is not None:
                 await self._relay(winner.attempt, winner.stream)
-                return self._outcome(CallStatus.SUCCEEDED, winner=winner.attempt)
+                return self._outcome(CallStatus.SUCCEEDED, winner=winner.attempt, completion=self._kept_answer())
             winner.attempt.end(AttemptStatus.SUCCEEDED)
             return self._outcome(CallStatus.SUCCEEDED, winner=winner.attempt, completion=winner.answer)
         except UpstreamError as error:
@@ -185,11 +188,21 @@ class Call:
                 return self._outcome(CallStatus.FAILED, error=error)
             return await self._default(self.request.default_message, error)
 
+    def _kept_answer(self) -> Json | None:
+        """The whole of a stream that was relayed. One that can't be put together was an answer all the same."""
+        try:
+            return whole_answer(self.request.operation, self._kept) if self._kept else None
+        except InvalidUpstreamResponse:
+            return None
+
     async def _default(self, message: str, error: UpstreamError) -> CallOutcome:
-        completion = completion_of_text(message, self.request.route.written)
+        operation = self.request.operation
+        completion = operation.answer_of_text(message, self.request.route.written)
+        if completion is None:
+            return self._outcome(CallStatus.FAILED, error=error)
         if self.request.stream:
             self._settle_open()
-            for chunk in chunks_of_completion(completion):
+            for chunk in operation.chunks_of(completion):
                 await self._queue.put(chunk)
         return self._outcome(CallStatus.DEFAULTED, error=error, completion=completion)
 
@@ -198,13 +211,16 @@ class Call:
         self._begun = True
         self._relayed = attempt
         self._settle_open()
+        operation = self.request.operation
         deadline = None if self.request.timeout is None else self._deadline
         try:
             async with asyncio.timeout_at(deadline), aclosing(stream.chunks()) as chunks:
                 async for chunk in chunks:
-                    self._text.append(first_text(chunk))
-                    for reason in finish_reasons(chunk)[:1]:
-                        self._finish_reason = reason
+                    self._text.append(operation.text(chunk))
+                    self._finish_reason = operation.finish_reason(chunk) or self._finish_reason
+                    self._completion_id = self._completion_id or operation.answer_id(chunk)
+                    if self.request.keep_answer:
+                        self._kept.append(chunk)
                     await self._queue.put(chunk)
         except TimeoutError as exception:
             error = UpstreamTimeout(f"The stream did not end within {self.request.timeout:g} s.")
@@ -225,8 +241,9 @@ class Call:
         """Ask one model once, or again without a parameter that it refused. Every request is an attempt on record."""
         self._racers += 1
         racer = self._racers
-        streamed = self.request.stream or heat.size > 1
-        asked = as_stream(self.request.body) if streamed else as_whole(self.request.body)
+        operation = self.request.operation
+        streamed = self.request.stream or self._by_stream(heat)
+        asked = operation.stream_body(self.request.body) if streamed else operation.whole_body(self.request.body)
         while True:
             body = self._parts.refused.adapt(model, asked)
             try:
@@ -241,6 +258,7 @@ class Call:
             ordinal=len(self._attempts),
             model=model,
             provider=parts.config.providers[model.provider],
+            operation=self.request.operation,
             heat=heat,
             racer=racer,
             call_started=self._started,
@@ -280,12 +298,16 @@ class Call:
             async with asyncio.timeout_at(deadline):
                 if self.request.stream:
                     return Success(attempt, stream=await upstream.open_stream(attempt, body))
-                if heat.size > 1:
+                if self._by_stream(heat):
                     return Success(attempt, answer=await upstream.complete_by_stream(attempt, body))
                 return Success(attempt, answer=await upstream.complete(attempt, body))
         except TimeoutError as exception:
             waited = self._now() - self._started
             raise UpstreamTimeout(f"No answer {waited:.3g} s after the call came in.") from exception
+
+    def _by_stream(self, heat: Heat) -> bool:
+        """Racers are fetched as streams, because providers stop billing a stream that is cut."""
+        return heat.size > 1 and self.request.operation.can_stream
 
     async def _lost(self, success: Success) -> None:
         """A second success in the same instant: not needed, but on record."""
@@ -304,16 +326,17 @@ class Call:
         attempts = self._records()
         said = winner or (self._relayed if self._text else None)
         model = said if status is not CallStatus.DEFAULTED else None
-        reasons = finish_reasons(completion) if completion else [self._finish_reason]
+        operation = self.request.operation
         return CallOutcome(
             status=status,
             attempts=attempts,
             latency_ms=round((self._now() - self._started) * 1000),
-            content=first_text(completion) if completion else "".join(self._text),
+            content=operation.text(completion) if completion else "".join(self._text),
             completion=completion,
+            completion_id=operation.answer_id(completion) if completion else self._completion_id,
             model_used=model.model.name if model else "",
             provider_used=model.provider.name if model else "",
-            finish_reason=reasons[0] if reasons else "",
+            finish_reason=operation.finish_reason(completion) if completion else self._finish_reason,
             time_to_first_token_ms=said.first_token_after(self._started) if said else None,
             usage=attempts[said.ordinal].usage if said else _sum_usage(attempts),
             cost_usd=_sum_cost(attempts),

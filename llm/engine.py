@@ -8,13 +8,14 @@ from typing import Self
 
 from llm.adaptation import RefusedParameters
 from llm.call import Call, OnEnd, Parts
+from llm.call_types import CallRequest
 from llm.circuit_breaker import BreakerState, CircuitBreakers
 from llm.config import EngineConfig
 from llm.hedging import HedgeBudget
 from llm.pricing import PriceList
 from llm.route import parse_route
 from llm.tokens import load_tokenizer
-from llm.types import CallRequest, ModelRef, Route
+from llm.types import ModelRef, Route
 from llm.upstream import Upstream
 
 

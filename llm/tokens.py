@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any
 
 from splintr import AnyTokenizer, Tokenizer
 
@@ -28,21 +27,32 @@ def count_tokens(text: str) -> int:
     return len(_tokenizer().encode(text.encode("utf-8", "replace").decode())) if text else 0
 
 
-def estimate_prompt_tokens(body: Mapping[str, Any]) -> int:
-    """Prompt tokens of a chat-completions body. Text is counted exactly; images, audio and tools are left out."""
-    messages = body.get("messages") or ()
-    texts = (text for message in messages for text in _texts(message))
-    return sum(map(count_tokens, texts)) + TOKENS_PER_MESSAGE * len(messages) + TOKENS_PER_REPLY
+def estimate_message_tokens(messages: Iterable[object]) -> int:
+    """Tokens of chat messages as a prompt. Text is counted exactly; images, audio and tools are left out."""
+    counts = [TOKENS_PER_MESSAGE + sum(map(count_tokens, _texts(message))) for message in messages]
+    return sum(counts) + TOKENS_PER_REPLY
+
+
+def count_input_tokens(value: object) -> int:
+    """Tokens of an `input` or `prompt`: a text, tokens, messages, or a list of any of them."""
+    if isinstance(value, str):
+        return count_tokens(value)
+    if isinstance(value, Mapping):
+        return TOKENS_PER_MESSAGE + sum(map(count_tokens, _texts(value)))
+    if isinstance(value, list):
+        return sum(1 if isinstance(entry, int) else count_input_tokens(entry) for entry in value)
+    return 0
 
 
 def _texts(message: object) -> Iterable[str]:
     if not isinstance(message, Mapping):
         return
     yield str(message.get("role", ""))
-    content = message.get("content")
-    if isinstance(content, str):
-        yield content
-    elif isinstance(content, list):
-        for part in content:
-            if isinstance(part, Mapping) and isinstance(part.get("text"), str):
-                yield part["text"]
+    for field in ("content", "arguments", "output"):
+        content = message.get(field)
+        if isinstance(content, str):
+            yield content
+        elif isinstance(content, list):
+            for part in content:
+                if isinstance(part, Mapping) and isinstance(part.get("text"), str):
+                    yield part["text"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -96,45 +95,3 @@ class AttemptRecord:
     usage: Usage | None = None
     cost_usd: Decimal | None = None
     upstream_request_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class CallRequest:
-    """What the engine is asked to do.
-
-    `body` is an OpenAI chat-completions body; its `model` and `stream` are the engine's to set. `timeout` (seconds) is
-    the caller's own bound on the whole call, null if the caller gave none. `hedge_after` (seconds) staggers the racers.
-    """
-
-    route: Route
-    body: Mapping[str, Any]
-    stream: bool = False
-    timeout: float | None = None
-    hedge_after: float = 0.0
-    default_message: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class CallOutcome:
-    """How a call ended. There is exactly one for every call that was started.
-
-    `completion` is the upstream's answer as it came (a stream has none, a default message has one of ours); `content`
-    its text, or what a stream had produced. `usage` belongs to the attempt whose answer the caller got, in whole or in
-    part; where there is none, it is the sum over the attempts. `cost_usd` is the sum over the attempts, null where a
-    price is not known. `begun`: a stream's first content was passed on, so that the caller has a 200.
-    """
-
-    status: CallStatus
-    attempts: tuple[AttemptRecord, ...]
-    latency_ms: int
-    content: str = ""
-    completion: Json | None = None
-    model_used: str = ""
-    provider_used: str = ""
-    finish_reason: str = ""
-    time_to_first_token_ms: int | None = None
-    usage: Usage | None = None
-    cost_usd: Decimal | None = None
-    fallback_triggered: bool = False
-    error: UpstreamError | None = None
-    begun: bool = False

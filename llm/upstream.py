@@ -6,18 +6,17 @@ Bodies go out and answers come back as plain JSON, so that fields which no SDK k
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import AsyncExitStack, aclosing
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import httpx2
 import openai
 from openai import AsyncOpenAI, AsyncStream
 from openai.lib.streaming._deltas import accumulate_delta
 
-from llm.assembly import ENDS_EMPTY, assemble, check_completion, choices_of, says_something
 from llm.attempt import Attempt
 from llm.config import EngineConfig, Provider
 from llm.errors import (
@@ -28,10 +27,10 @@ from llm.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
+from llm.operations import Operation
 from llm.types import Json
 from llm.upstream_errors import read_error, read_exception
 
-PATH = "/chat/completions"
 MAX_CONNECTIONS = 4_000
 KEPT_CONNECTIONS = 200
 AFTER_FINISH_SECONDS = 5.0
@@ -41,14 +40,12 @@ EXCEPTIONS = (openai.OpenAIError, httpx2.HTTPError, httpx2.StreamError, httpx2.I
 """What the SDK raises; the last two come from reading or writing JSON."""
 
 
-def as_whole(body: Mapping[str, Any]) -> Json:
-    """The body that asks for a whole answer."""
-    return {name: value for name, value in body.items() if name not in ("stream", "stream_options")}
-
-
-def as_stream(body: Mapping[str, Any]) -> Json:
-    """The body that asks for a stream. Its usage is always asked for: without it nobody knows what it cost."""
-    return {**body, "stream": True, "stream_options": {**(body.get("stream_options") or {}), "include_usage": True}}
+def whole_answer(operation: Operation, chunks: Iterable[Json]) -> Json:
+    """The answer that a stream's chunks amount to. Raises InvalidUpstreamResponse."""
+    try:
+        return operation.assemble(chunks, accumulate_delta)
+    except (TypeError, RuntimeError, AttributeError, ValueError) as exception:
+        raise InvalidUpstreamResponse("The upstream's chunks do not add up to an answer.") from exception
 
 
 class Upstream:
@@ -102,7 +99,7 @@ class Upstream:
         attempt.sent_body = body
         self._watched.set(attempt)
         try:
-            response = await client.post(PATH, cast_to=httpx2.Response, body=body)
+            response = await client.post(attempt.operation.path, cast_to=httpx2.Response, body=body)
             attempt.saw_headers(
                 http_status=response.status_code, upstream_request_id=response.headers.get("x-request-id", "")
             )
@@ -110,7 +107,7 @@ class Upstream:
         except EXCEPTIONS as exception:
             raise read_exception(exception) from exception
         attempt.saw_completion(answer)
-        check_completion(answer)
+        attempt.operation.check(answer)
         return answer
 
     async def complete_by_stream(self, attempt: Attempt, body: Json) -> Json:
@@ -118,11 +115,8 @@ class Upstream:
         stream = await self.open_stream(attempt, body)
         async with aclosing(stream.chunks()) as chunks:
             received = [chunk async for chunk in chunks]
-        try:
-            answer = assemble(received, accumulate_delta)
-        except (TypeError, RuntimeError, AttributeError, ValueError) as exception:
-            raise InvalidUpstreamResponse("The upstream's chunks do not add up to an answer.") from exception
-        check_completion(answer)
+        answer = whole_answer(attempt.operation, received)
+        attempt.operation.check(answer)
         return answer
 
     async def open_stream(self, attempt: Attempt, body: Json) -> OpenStream:
@@ -134,7 +128,9 @@ class Upstream:
         self._watched.set(attempt)
         try:
             async with asyncio.timeout(seconds):
-                stream = await client.post(PATH, cast_to=object, body=body, stream=True, stream_cls=AsyncStream[object])
+                stream = await client.post(
+                    attempt.operation.path, cast_to=object, body=body, stream=True, stream_cls=AsyncStream[object]
+                )
                 opened = OpenStream(stream, attempt, self._config.stream_idle_timeout)
                 await opened.read_head()
                 return opened
@@ -162,8 +158,7 @@ class OpenStream:
         self._attempt = attempt
         self._idle_timeout = idle_timeout
         self._head: list[Json] = []
-        self._open_choices: set[int] = set()
-        self._finished = False
+        self._reader = attempt.operation.reader()
         attempt.saw_headers(
             http_status=stream.response.status_code,
             upstream_request_id=stream.response.headers.get("x-request-id", ""),
@@ -174,16 +169,13 @@ class OpenStream:
         media_type = self._stream.response.headers.get("content-type", "").partition(";")[0]
         if media_type in ("application/json", "text/html"):
             await self._stream.response.aread()
-            check_completion(_read_json(self._stream.response))
+            self._attempt.operation.check(_read_json(self._stream.response))
             raise InvalidUpstreamResponse("The upstream sent a whole answer instead of a stream.", http_status=200)
-        while True:
+        while not self._reader.begun:
             chunk = await self._next()
             if chunk is None:
                 raise InvalidUpstreamResponse("The upstream's stream is empty.", http_status=200)
             self._head.append(chunk)
-            choices = choices_of(chunk)
-            if any(says_something(c.get("delta")) or c.get("finish_reason") in ENDS_EMPTY for c in choices):
-                return
 
     async def chunks(self) -> AsyncGenerator[Json, None]:
         """Every chunk as it came. Raises StreamInterrupted or the error that the upstream named. Closes the stream."""
@@ -191,16 +183,16 @@ class OpenStream:
             for chunk in self._head:
                 yield chunk
             while True:
-                patience = AFTER_FINISH_SECONDS if self._finished else self._idle_timeout
+                patience = AFTER_FINISH_SECONDS if self._reader.finished else self._idle_timeout
                 try:
                     async with asyncio.timeout(patience):
                         following = await self._next()
                 except TimeoutError as exception:
-                    if self._finished:
+                    if self._reader.finished:
                         return
                     raise StreamInterrupted(f"The upstream's stream stalled for {patience:g} s.") from exception
                 except EXCEPTIONS as exception:
-                    if self._finished:
+                    if self._reader.finished:
                         return
                     raise _broken(exception) from exception
                 if following is None:
@@ -217,20 +209,13 @@ class OpenStream:
         """The next chunk, or None at a proper end."""
         chunk = await anext(self._stream, None)
         if chunk is None:
-            if not self._finished:
+            if not self._reader.finished:
                 raise StreamInterrupted("The upstream's stream ended without a finish reason.", http_status=200)
             return None
         if not isinstance(chunk, dict):
             raise StreamInterrupted("The upstream sent a chunk that is not an object.", http_status=200)
+        self._reader.read(chunk)
         self._attempt.saw_chunk(chunk)
-        for choice in choices_of(chunk):
-            index = choice.get("index", 0)
-            if choice.get("finish_reason"):
-                self._open_choices.discard(index)
-                self._finished = not self._open_choices
-            elif not self._finished or says_something(choice.get("delta")):
-                self._open_choices.add(index)
-                self._finished = False
         return chunk
 
 

@@ -13,12 +13,12 @@ from llm import AttemptStatus, CallStatus, ModelPrice, Provider, Usage
 from llm.assembly import usage_of
 from llm.pricing import PriceList
 from llm.simulator import Behaviour, SimulatorThread
-from llm.tokens import TOKENS_PER_MESSAGE, TOKENS_PER_REPLY, count_tokens, estimate_prompt_tokens
+from llm.tokens import TOKENS_PER_MESSAGE, TOKENS_PER_REPLY, count_tokens, estimate_message_tokens
 from tests.llm.conftest import HELLO, Answer, Asker, StartEngine
 
 OPENAI = Provider("openai", "http://unused.invalid")
 PRICES = {name: ModelPrice(Decimal(2), Decimal(8), Decimal("0.5")) for name in ("m", "a", "b", "ok")}
-PROMPT = estimate_prompt_tokens(HELLO)
+PROMPT = estimate_message_tokens(HELLO["messages"])
 
 
 # Prices
@@ -325,7 +325,7 @@ async def test_a_default_message_costs_what_was_spent_before_it(simulator: Simul
 )
 def test_a_prompt_is_counted_by_its_text(content: Any, tokens: int) -> None:
     role = count_tokens("user")
-    counted = estimate_prompt_tokens({"messages": [{"role": "user", "content": content}]})
+    counted = estimate_message_tokens([{"role": "user", "content": content}])
     assert counted == tokens + role + TOKENS_PER_MESSAGE + TOKENS_PER_REPLY
 
 

@@ -27,13 +27,14 @@ from llm.adaptation import RefusedParameters
 from llm.assembly import first_text
 from llm.attempt import Attempt
 from llm.call import Call, Parts, Success
+from llm.call_types import CallOutcome, CallRequest
 from llm.circuit_breaker import CircuitBreakers, Permit
 from llm.config import EngineConfig, Provider
 from llm.errors import InvalidRequest, ModelSkipped, UnsupportedParameter, UpstreamError
 from llm.hedging import WINDOW_SECONDS, HedgeBudget
 from llm.pricing import PriceList
 from llm.route import parse_route
-from llm.types import AttemptStatus, CallOutcome, CallRequest, CallStatus, Json, ModelRef
+from llm.types import AttemptStatus, CallStatus, Json, ModelRef
 from llm.upstream import Upstream
 from llm.walk import Heat
 from tests.llm.virtual_time import run
