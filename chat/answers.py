@@ -11,8 +11,7 @@ from django.utils.timezone import localtime
 from chat import sse
 from chat.exceptions import failure_envelope
 from chat.orders import Order
-from llm import AttemptRecord, CallOutcome, CallStatus, Usage
-from llm.assembly import first_text
+from llm import AttemptRecord, CallOutcome, CallStatus, Opening, Usage
 from llm.types import Json
 
 Ending = Callable[[], Awaitable[CallOutcome]]
@@ -37,11 +36,16 @@ def answer(order: Order, outcome: CallOutcome) -> dict[str, Any]:
     }
 
 
+def headers(known: Opening | CallOutcome) -> dict[str, str]:
+    """The body's shape is fixed, so what the cache did stands beside it."""
+    return {"x-cached": "true"} if known.cached else {}
+
+
 async def text_events(order: Order, chunks: AsyncIterator[Json], ending: Ending) -> AsyncGenerator[bytes]:
     """The text itself as default events, then `[DONE]`. A failure is an error event, and no `[DONE]`."""
     held = ""  # a carriage return at the end of a piece: the next one may begin with its line feed
     async for chunk in chunks:
-        text = held + first_text(chunk)
+        text = held + order.request.operation.text(chunk)
         held = "\r" if text.endswith("\r") else ""
         if text := text.removesuffix("\r"):
             yield sse.text_event(text)
@@ -55,7 +59,7 @@ async def json_events(order: Order, chunks: AsyncIterator[Json], ending: Ending)
     """Typed events: start, delta, usage, then done with the whole answer, or error."""
     yield sse.event("start", {"request_id": order.request_id, "route": order.request.route.written})
     async for chunk in chunks:
-        if text := first_text(chunk):
+        if text := order.request.operation.text(chunk):
             yield sse.event("delta", {"content": text})
     outcome = await ending()
     if not _answered(outcome):

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
+from django.db import DatabaseError
 from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -18,6 +19,7 @@ from llm import (
     ContextWindowExceeded,
     InvalidRequest,
     ModelNotFound,
+    UpstreamAuthFailed,
     UpstreamError,
     UpstreamNotConfigured,
     UpstreamRateLimited,
@@ -44,8 +46,10 @@ CODES = {
     404: "not_found",
     405: "method_not_allowed",
     406: "not_acceptable",
+    409: "idempotency_key_in_use",
     413: "request_too_large",
     415: "unsupported_media_type",
+    422: "idempotency_key_reused",
     429: "rate_limited",
     500: "internal_error",
     503: "unavailable",
@@ -65,6 +69,16 @@ class CallFailed(exceptions.APIException):
 
 def status_of(error: UpstreamError) -> int:
     return next(status for kind, status in STATUS_OF_ERROR if isinstance(error, kind))
+
+
+def openai_status_of(error: UpstreamError) -> int:
+    """What an OpenAI client is answered: the upstream's own status, so that its SDK raises the error it knows.
+
+    Our key is no business of the caller's: an upstream that refuses it is an upstream that failed.
+    """
+    if isinstance(error, UpstreamAuthFailed) or error.http_status is None or error.http_status < 400:
+        return status_of(error)
+    return error.http_status
 
 
 def envelope(code: str, message: str, request_id: str, details: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -99,28 +113,31 @@ def handle(exception: Exception, context: Mapping[str, Any]) -> Response:
     match exception:
         case CallFailed():
             body = failure_envelope(exception.outcome, request_id)
-            return Response(body, exception.status_code, headers=_retry_after(exception.error.retry_after))
+            return Response(body, exception.status_code, headers=retry_after_header(exception.error.retry_after))
         case exceptions.ValidationError():
-            fields = _flatten(exception.detail)
+            fields = flatten(exception.detail)
             message = " ".join(f"{name}: {reasons[0]}" if name else reasons[0] for name, reasons in fields.items())
             return Response(envelope(CODES[400], message, request_id, {"fields": fields}), 400)
         case exceptions.APIException():
             code = CODES.get(exception.status_code, "error")
-            headers = _retry_after(getattr(exception, "wait", None))
+            headers = retry_after_header(getattr(exception, "wait", None))
             return Response(envelope(code, str(exception.detail), request_id), exception.status_code, headers=headers)
         case Http404():
             return Response(envelope(CODES[404], str(exception) or "Not found.", request_id), 404)
+        case DatabaseError():
+            logger.error("database_error", exc_info=exception, extra={"request_id": request_id})
+            return Response(envelope(CODES[503], "The database can't be reached at the moment.", request_id), 503)
         case PermissionDenied():
             return Response(envelope(CODES[403], "Permission denied.", request_id), 403)
     logger.error("unhandled_error", exc_info=exception, extra={"request_id": request_id})
     return Response(envelope(CODES[500], "The service failed to handle this request.", request_id), 500)
 
 
-def _retry_after(seconds: float | None) -> dict[str, str]:
+def retry_after_header(seconds: float | None) -> dict[str, str]:
     return {} if seconds is None else {"Retry-After": str(math.ceil(seconds))}
 
 
-def _flatten(detail: Any, path: str = "") -> dict[str, list[str]]:
+def flatten(detail: Any, path: str = "") -> dict[str, list[str]]:
     """REST framework's nested details as `messages.0.role`: [reasons]."""
     if isinstance(detail, Mapping):
         pairs: Any = detail.items()
@@ -132,5 +149,5 @@ def _flatten(detail: Any, path: str = "") -> dict[str, list[str]]:
     for name, inner in pairs:
         if inner:
             step = "" if name == "non_field_errors" else str(name)
-            flat.update(_flatten(inner, f"{path}.{step}" if path and step else path or step))
+            flat.update(flatten(inner, f"{path}.{step}" if path and step else path or step))
     return flat

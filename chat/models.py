@@ -66,6 +66,7 @@ class CallRecord(Tokens):
     request_id = models.CharField(max_length=ID_LENGTH, unique=True)
     created_at = models.DateTimeField(default=timezone.now)
     door = models.CharField(max_length=16, choices=Door)
+    operation = models.CharField(max_length=32, default="chat.completions", help_text="Which of OpenAI's APIs.")
     streamed = models.BooleanField(default=False)
     route = models.CharField(max_length=1000, help_text="As it was written.")
     model_requested = models.CharField(max_length=NAME_LENGTH, help_text="The first model of the route.")
@@ -80,6 +81,9 @@ class CallRecord(Tokens):
     latency_ms = models.PositiveIntegerField(null=True)
     time_to_first_token_ms = models.PositiveIntegerField(null=True)
     finish_reason = models.CharField(max_length=64, blank=True, default="")
+    completion_id = models.CharField(max_length=NAME_LENGTH, blank=True, default="", help_text="The upstream's own id.")
+    stored = models.BooleanField(default=False, help_text="The caller sent `store: true`.")
+    cached = models.BooleanField(default=False, help_text="Answered from the cache; no model was asked.")
     metadata = models.JSONField(default=dict, blank=True)
     api_key = models.CharField(max_length=NAME_LENGTH, blank=True, default="")
     client_ip = models.GenericIPAddressField(null=True)
@@ -98,6 +102,8 @@ class CallRecord(Tokens):
             models.Index(fields=("provider_used", "created_at", "id"), name="call_provider"),
             models.Index(fields=("door", "created_at", "id"), name="call_door"),
             models.Index(fields=("api_key", "created_at", "id"), name="call_api_key"),
+            models.Index(fields=("completion_id",), name="call_completion"),
+            models.Index(fields=("created_at", "id"), name="call_stored", condition=models.Q(stored=True)),
             models.Index(fields=("lease_until",), name="call_lease", condition=models.Q(status="in_progress")),
         )
 
@@ -112,6 +118,7 @@ class CallContent(models.Model):
     messages = models.JSONField(default=list)
     parameters = models.JSONField(default=dict)
     content = models.TextField(blank=True, default="")
+    completion = models.JSONField(null=True, help_text="The whole answer as the upstream gave it, where it is stored.")
 
     def __str__(self) -> str:
         return f"content of {self.call_id}"
@@ -152,3 +159,28 @@ class Attempt(Tokens):
 
     def __str__(self) -> str:
         return f"{self.model} {self.status}"
+
+
+class IdempotencyKey(models.Model):
+    """A key under which a caller may repeat a request, and the answer that it gets again.
+
+    Unanswered while the first request runs. `claim` changes with every request that takes the key over from one that
+    came to nothing.
+    """
+
+    api_key = models.CharField(max_length=NAME_LENGTH, blank=True, default="")
+    key = models.CharField(max_length=255)
+    fingerprint = models.CharField(max_length=64, help_text="Of the address and the body.")
+    request_id = models.CharField(max_length=ID_LENGTH)
+    claim = models.CharField(max_length=32)
+    created_at = models.DateTimeField(default=timezone.now, db_index=True)
+    answered = models.BooleanField(default=False)
+    content_type = models.CharField(max_length=100, blank=True, default="")
+    headers = models.JSONField(default=dict)
+    body = models.BinaryField(default=b"")
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("api_key", "key"), name="idempotency_key_once"),)
+
+    def __str__(self) -> str:
+        return self.key

@@ -32,7 +32,9 @@ PASSED_ON = (
 class Order:
     """One call as it was ordered: what to do, who asked, and how the answer is to look.
 
-    `body_bytes` is the size of the caller's request; `typed_events` asks for a stream of JSON events.
+    `body_bytes` is the size of the caller's request; `typed_events` asks for a stream of JSON events. `stored`: the
+    caller wants to find the answer again. `keep_completion`: its JSON goes into the record. `cache_ttl` is how many
+    seconds an answer may be given again to the same request, 0 for never.
     """
 
     request: CallRequest
@@ -45,6 +47,9 @@ class Order:
     user_agent: str = ""
     body_bytes: int = 0
     typed_events: bool = False
+    stored: bool = False
+    keep_completion: bool = False
+    cache_ttl: float = 0.0
 
 
 def call_request(engine: Engine, written_route: str, data: Mapping[str, Any], *, stream: bool = False) -> CallRequest:
@@ -63,7 +68,13 @@ def call_request(engine: Engine, written_route: str, data: Mapping[str, Any], *,
         timeout=data.get("timeout"),
         hedge_after=data.get("hedge_after", settings.HEDGE_AFTER),
         default_message=data.get("default_message"),
+        keep_answer=stream and cache_ttl(data) > 0,
     )
+
+
+def cache_ttl(data: Mapping[str, Any]) -> float:
+    """What the caller said, else the setting."""
+    return float(data.get("cache_ttl", settings.CACHE_TTL))
 
 
 def parallel_route(data: Mapping[str, Any]) -> str:

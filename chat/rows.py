@@ -9,10 +9,11 @@ from datetime import datetime
 from typing import Any
 
 from chat.call_rows import CallRows, Values
-from chat.exceptions import status_of
+from chat.exceptions import openai_status_of, status_of
 from chat.models import NAME_LENGTH, CallRecord
 from chat.orders import Order
 from llm import AttemptRecord, CallOutcome, CallStatus, Usage
+from llm.types import Json
 
 REDACTED = "[redacted]"
 CLIENT_CLOSED_REQUEST = 499
@@ -37,17 +38,19 @@ class RowMaker:
             "is_default_message": outcome.status is CallStatus.DEFAULTED,
             "error_code": error.code if error else "",
             "error_message": self._text(error.message) if error else "",
-            "http_status": _http_status(outcome),
+            "http_status": _http_status(order, outcome),
             "latency_ms": outcome.latency_ms,
             "time_to_first_token_ms": outcome.time_to_first_token_ms,
             "finish_reason": _storable(outcome.finish_reason)[:64],
+            "completion_id": _name(outcome.completion_id),
+            "cached": outcome.cached,
             "cost_usd": outcome.cost_usd,
             **_tokens(outcome.usage),
         }
         return CallRows(
             call=call,
             attempts=[self._attempt(attempt) for attempt in outcome.attempts],
-            content=self._content(order, outcome.content),
+            content=self._content(order, outcome.content, outcome.completion),
             size=order.body_bytes + len(outcome.content),
         )
 
@@ -67,6 +70,8 @@ class RowMaker:
             "request_id": order.request_id,
             "created_at": order.created_at,
             "door": str(order.door),
+            "operation": request.operation.name,
+            "stored": order.stored,
             "streamed": request.stream,
             "route": request.route.written,
             "model_requested": request.route.first.name,
@@ -76,12 +81,17 @@ class RowMaker:
             "user_agent": _storable(order.user_agent)[:400],
         }
 
-    def _content(self, order: Order, content: str) -> Values | None:
+    def _content(self, order: Order, content: str, completion: Json | None = None) -> Values | None:
         if not self.store_content:
             return None
-        body = dict(order.request.body)
-        messages = self._json(body.pop("messages"))
-        return {"messages": messages, "parameters": self._json(body), "content": self._text(content)}
+        request = order.request
+        asked = request.operation.input_fields()
+        return {
+            "messages": self._json(request.operation.messages(request.body)),
+            "parameters": self._json({name: value for name, value in request.body.items() if name not in asked}),
+            "content": self._text(content),
+            "completion": self._json(completion) if order.keep_completion else None,
+        }
 
     def _attempt(self, attempt: AttemptRecord) -> Values:
         return {
@@ -129,11 +139,11 @@ def _tokens(usage: Usage | None) -> Values:
     }
 
 
-def _http_status(outcome: CallOutcome) -> int:
+def _http_status(order: Order, outcome: CallOutcome) -> int:
     if outcome.status is CallStatus.CANCELLED:
         return CLIENT_CLOSED_REQUEST
     if outcome.status is CallStatus.FAILED and outcome.error is not None and not outcome.begun:
-        return status_of(outcome.error)
+        return openai_status_of(outcome.error) if order.door == CallRecord.Door.OPENAI else status_of(outcome.error)
     return 200
 
 

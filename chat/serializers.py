@@ -12,6 +12,7 @@ from rest_framework import serializers
 from chat.models import Attempt, CallRecord
 
 MAX_TIMEOUT_SECONDS = 3600.0
+MAX_TTL_SECONDS = 31_536_000.0
 ROUTE_HELP = "A model, a race `a|b`, a fallback chain `a>b`, both, or a route that the settings name."
 
 
@@ -126,6 +127,12 @@ class PromptSerializer(StrictSerializer):
     )
     default_message = TextField(required=False, max_length=10_000, help_text="Answer with this text if no model can.")
     metadata = MetadataField(required=False)
+    cache_ttl = NumberField(
+        required=False,
+        min_value=0,
+        max_value=MAX_TTL_SECONDS,
+        help_text="Seconds for which this answer may be given again to the same request; 0 asks a model in any case.",
+    )
 
     def validate(self, attrs: Any) -> Any:
         if ("prompt" in attrs) == ("messages" in attrs):
@@ -242,6 +249,7 @@ CALL_FIELDS: tuple[str, ...] = (
     "request_id",
     "created_at",
     "door",
+    "operation",
     "streamed",
     "route",
     "model_requested",
@@ -256,6 +264,9 @@ CALL_FIELDS: tuple[str, ...] = (
     "latency_ms",
     "time_to_first_token_ms",
     "finish_reason",
+    "completion_id",
+    "stored",
+    "cached",
     "prompt_tokens",
     "completion_tokens",
     "cached_tokens",

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
+import time
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Protocol
 
 from django.utils import timezone
 from rest_framework.exceptions import APIException
 
+from chat.answer_cache import AnswerCache
+from chat.cached_calls import CachedCall
 from chat.call_rows import CallRows
 from chat.open_calls import LEASE_SECONDS, OpenCalls
 from chat.orders import Order
 from chat.recorder import Recorder
 from chat.rows import RowMaker
-from llm import Call, CallOutcome, Engine
+from llm import Call, CallOutcome, Engine, Opening
+from llm.types import Json
 
 logger = logging.getLogger("chat")
 
@@ -27,6 +34,7 @@ class Service:
     recorder: Recorder
     open_calls: OpenCalls
     row_maker: RowMaker
+    answers: AnswerCache
 
 
 class NoCapacity(APIException):
@@ -36,10 +44,45 @@ class NoCapacity(APIException):
     default_detail = "The service can't record calls at the moment. Please try again later."
 
 
-def start_call(service: Service, order: Order) -> Call:
-    """Start a call. Its rows are safe before anyone sees the end of its answer. Raises NoCapacity."""
+class Conducted(Protocol):
+    """A call as its door sees it, whoever answers it. See `llm.Call`."""
+
+    @property
+    def opening(self) -> Opening: ...
+    @property
+    def is_settled(self) -> bool: ...
+    @property
+    def failed_unopened(self) -> CallOutcome | None: ...
+    async def settled(self) -> CallOutcome: ...
+    async def opened(self) -> None: ...
+    def chunks(self) -> AsyncGenerator[Json, None]: ...
+    def cancel(self) -> None: ...
+
+
+async def start_call(service: Service, order: Order) -> Conducted:
+    """Start a call, or answer it from the cache. Its rows are safe before anyone sees the end of its answer.
+
+    Raises NoCapacity.
+    """
     if not service.recorder.has_room:
         raise NoCapacity
+    if order.cache_ttl and (cached := await _cached(service, order)):
+        return cached
+    return _start(service, order)
+
+
+async def _cached(service: Service, order: Order) -> CachedCall | None:
+    started = time.monotonic()
+    outcome = await service.answers.find(order)
+    if outcome is None:
+        return None
+    outcome = dataclasses.replace(outcome, latency_ms=round((time.monotonic() - started) * 1000))
+    await service.recorder.save(service.row_maker.rows(order, outcome))
+    _log(order, outcome)
+    return CachedCall(order.request.operation, outcome)
+
+
+def _start(service: Service, order: Order) -> Call:
 
     def start_rows() -> CallRows:
         lease_until = timezone.now() + timedelta(seconds=LEASE_SECONDS)
@@ -52,6 +95,8 @@ def start_call(service: Service, order: Order) -> Call:
             rows.call["request_id"] = announced.request_id
         await service.recorder.save(rows)
         _log(order, outcome)
+        if order.cache_ttl:
+            await service.answers.keep(order, outcome)
 
     open_call = service.open_calls.opened(start_rows)
     call = service.engine.start(order.request, record)
@@ -61,7 +106,7 @@ def start_call(service: Service, order: Order) -> Call:
 
 async def answer_call(service: Service, order: Order) -> CallOutcome:
     """Run a call to its end. If the caller goes away meanwhile, the upstream is stopped and the call recorded so."""
-    call = start_call(service, order)
+    call = await start_call(service, order)
     try:
         return await call.settled()
     finally:
@@ -76,6 +121,7 @@ def _log(order: Order, outcome: CallOutcome) -> None:
         extra={
             "request_id": order.request_id,
             "door": order.door,
+            "operation": order.request.operation.name,
             "status": outcome.status,
             "model": outcome.model_used or order.request.route.first.name,
             "provider": outcome.provider_used,
@@ -84,6 +130,7 @@ def _log(order: Order, outcome: CallOutcome) -> None:
             "prompt_tokens": usage.prompt_tokens if usage else None,
             "completion_tokens": usage.completion_tokens if usage else None,
             "attempts": len(outcome.attempts),
+            "cached": outcome.cached,
             "error_code": outcome.error.code if outcome.error else None,
         },
     )

@@ -56,6 +56,11 @@ async def with_heartbeat(events: AsyncIterator[bytes], seconds: float = HEARTBEA
             await asyncio.gather(pending, return_exceptions=True)
 
 
+async def saved_events(body: bytes) -> AsyncGenerator[bytes]:
+    """A stream that was written down before, all at once."""
+    yield body
+
+
 class EventStreamResponse(StreamingHttpResponse):
     """A streaming answer that closes its source at once when the caller goes.
 
@@ -63,7 +68,7 @@ class EventStreamResponse(StreamingHttpResponse):
     called on the event loop in any case, even if the answer was never begun.
     """
 
-    def __init__(self, events: AsyncGenerator[bytes], *, on_close: Callable[[], None]) -> None:
+    def __init__(self, events: AsyncGenerator[bytes], *, on_close: Callable[[], None] = lambda: None) -> None:
         super().__init__(content_type="text/event-stream; charset=utf-8")
         self._events = events
         self._on_close = on_close

@@ -13,7 +13,7 @@ from chat.models import ID_LENGTH, Attempt, CallContent, CallRecord
 UNFINISHED = (CallRecord.Status.IN_PROGRESS, CallRecord.Status.INTERRUPTED)
 
 CALL_FIELDS = [field.name for field in CallRecord._meta.concrete_fields if field.name not in ("id", "request_id")]
-CONTENT_FIELDS = ["messages", "parameters", "content"]
+CONTENT_FIELDS = ["messages", "parameters", "content", "completion"]
 
 
 class DatabaseAway(Exception):

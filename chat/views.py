@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -19,10 +18,9 @@ from rest_framework.exceptions import ParseError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from chat.answers import answer, json_events, text_events
-from chat.exceptions import CallFailed
+from chat.answers import answer, headers, json_events, text_events
 from chat.models import CallRecord
-from chat.orders import Order, call_request, fallback_route, parallel_route
+from chat.orders import Order, cache_ttl, call_request, fallback_route, parallel_route
 from chat.pages import history_page
 from chat.request_ids import request_id_of
 from chat.selectors import HistoryQuery, call_with_attempts, calls, read_query
@@ -37,9 +35,8 @@ from chat.serializers import (
     ParallelSerializer,
     PromptSerializer,
 )
-from chat.services import Service, answer_call, start_call
-from chat.sse import EventStreamResponse, with_heartbeat
-from llm import CallStatus, Engine
+from chat.serving import Style, serve, service_of
+from llm import Engine
 
 ERRORS = {
     400: OpenApiResponse(ErrorSerializer, "Bad input: which field, and why."),
@@ -62,13 +59,6 @@ def page_of(serializer: type[serializers.BaseSerializer[Any]]) -> serializers.Se
             "results": serializer(many=True),
         },
     )
-
-
-def service_of(request: Request) -> Service:
-    """What the lifespan opened for this process."""
-    scope: Mapping[str, Any] = request._request.scope  # type: ignore[attr-defined]
-    service: Service = scope["state"]["service"]
-    return service
 
 
 class DoorView(APIView):
@@ -99,17 +89,15 @@ class DoorView(APIView):
             created_at=timezone.now(),
             metadata=data.get("metadata", {}),
             typed_events=data.get("events") == "json",
+            cache_ttl=cache_ttl(data),
             client_ip=request.META.get("REMOTE_ADDR") or None,
             user_agent=request.META.get("HTTP_USER_AGENT", ""),
             body_bytes=int(request.META.get("CONTENT_LENGTH") or 0),
         )
 
-    async def whole_answer(self, request: Request) -> Response:
-        order = self.order(request)
-        outcome = await answer_call(service_of(request), order)
-        if outcome.status is CallStatus.FAILED:
-            raise CallFailed(outcome)
-        return Response(answer(order, outcome))
+    async def respond(self, request: Request, *, stream: bool = False) -> HttpResponseBase:
+        order = self.order(request, stream=stream)
+        return await serve(request, order, Style(answer, json_events if order.typed_events else text_events, headers))
 
 
 class ChatView(DoorView):
@@ -119,8 +107,8 @@ class ChatView(DoorView):
     input_serializer = ChatSerializer
 
     @extend_schema(summary="One answer", request=ChatSerializer, responses={200: AnswerSerializer, **ERRORS})
-    async def post(self, request: Request) -> Response:
-        return await self.whole_answer(request)
+    async def post(self, request: Request) -> HttpResponseBase:
+        return await self.respond(request)
 
 
 class ParallelView(DoorView):
@@ -137,8 +125,8 @@ class ParallelView(DoorView):
         request=ParallelSerializer,
         responses={200: AnswerSerializer, **ERRORS},
     )
-    async def post(self, request: Request) -> Response:
-        return await self.whole_answer(request)
+    async def post(self, request: Request) -> HttpResponseBase:
+        return await self.respond(request)
 
 
 class FallbackView(DoorView):
@@ -156,8 +144,8 @@ class FallbackView(DoorView):
         request=FallbackSerializer,
         responses={200: AnswerSerializer, 400: ERRORS[400], 413: ERRORS[413]},
     )
-    async def post(self, request: Request) -> Response:
-        return await self.whole_answer(request)
+    async def post(self, request: Request) -> HttpResponseBase:
+        return await self.respond(request)
 
 
 class StreamView(DoorView):
@@ -177,22 +165,7 @@ class StreamView(DoorView):
         responses={(200, "text/event-stream"): OpenApiTypes.STR, **ERRORS},
     )
     async def post(self, request: Request) -> HttpResponseBase:
-        order = self.order(request, stream=True)
-        call = start_call(service_of(request), order)
-        # Django may drop a response without closing it, if the caller goes while middleware holds it. The task that
-        # serves this request ends in any case.
-        serving = asyncio.current_task()
-        assert serving is not None
-        serving.add_done_callback(lambda _: call.cancel())
-        try:
-            await call.opened()
-            if call.failed_unopened is not None:
-                raise CallFailed(call.failed_unopened)
-        except BaseException:
-            call.cancel()
-            raise
-        events = json_events if order.typed_events else text_events
-        return EventStreamResponse(with_heartbeat(events(order, call.chunks(), call.settled)), on_close=call.cancel)
+        return await self.respond(request, stream=True)
 
 
 class CallsView(APIView):

@@ -4,7 +4,7 @@ It knows no framework, no settings and no database. Start at `Engine`; the algor
 """
 
 from llm.call import Call
-from llm.call_types import CallOutcome, CallRequest
+from llm.call_types import CallOutcome, CallRequest, Opening
 from llm.circuit_breaker import BreakerState
 from llm.config import EngineConfig, ModelPrice, Provider
 from llm.engine import Engine
@@ -60,6 +60,7 @@ __all__ = [
     "ModelPrice",
     "ModelRef",
     "ModelSkipped",
+    "Opening",
     "Operation",
     "Provider",
     "Route",

@@ -163,9 +163,21 @@ def completion_of_text(text: str, model: str) -> Json:
 
 
 def chunks_of_completion(completion: Json) -> list[Json]:
-    """The chunks of a stream that amounts to `completion`."""
-    frame = {**completion, "object": "chat.completion.chunk"}
-    choices = completion["choices"]
-    said = [{"index": c["index"], "delta": c["message"], "finish_reason": None} for c in choices]
-    ended = [{"index": c["index"], "delta": {}, "finish_reason": c["finish_reason"]} for c in choices]
-    return [{**frame, "choices": said}, {**frame, "choices": ended}]
+    """The chunks of a stream that amounts to `completion`; the last one has its usage, if it has one."""
+    frame = {name: value for name, value in completion.items() if name != "usage"}
+    frame["object"] = "chat.completion.chunk"
+    said, ended = [], []
+    for choice in completion["choices"]:
+        index = {"index": choice.get("index", 0)}
+        said.append({**choice, "delta": _as_delta(choice["message"]), "finish_reason": None} | index)
+        said[-1].pop("message")
+        ended.append({**index, "delta": {}, "finish_reason": choice.get("finish_reason")})
+    usage = [{**frame, "choices": [], "usage": completion["usage"]}] if completion.get("usage") else []
+    return [{**frame, "choices": said}, {**frame, "choices": ended}, *usage]
+
+
+def _as_delta(message: Json) -> Json:
+    """In a delta, pieces of a tool call say which one they belong to."""
+    if not message.get("tool_calls"):
+        return message
+    return {**message, "tool_calls": [{"index": i, **call} for i, call in enumerate(message["tool_calls"])]}

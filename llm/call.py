@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from llm.adaptation import RefusedParameters
 from llm.attempt import Attempt
-from llm.call_types import CallOutcome, CallRequest
+from llm.call_types import CallOutcome, CallRequest, Opening
 from llm.circuit_breaker import CircuitBreakers, Permit
 from llm.config import EngineConfig
 from llm.errors import (
@@ -103,6 +103,18 @@ class Call:
             return None
         outcome = self._settled.result()
         return outcome if outcome.status is CallStatus.FAILED else None
+
+    @property
+    def opening(self) -> Opening:
+        """Who is streaming, once `opened()` has returned."""
+        if self._relayed is None:
+            return Opening(attempts=len(self._attempts))
+        model, provider = self._relayed.model, self._relayed.provider
+        return Opening(model.name, provider.name, attempts=len(self._attempts))
+
+    @property
+    def is_settled(self) -> bool:
+        return self._settled.done()
 
     async def chunks(self) -> AsyncGenerator[Json, None]:
         """The chunks of a stream, as they come. It ends when the outcome is settled, whatever the outcome is."""

@@ -11,8 +11,8 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from chat.serving import service_of
 from chat.storage import database_state
-from chat.views import service_of
 from orchestration_site import __version__
 from orchestration_site.logging import log_file_error
 

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 
+from chat.answer_cache import CacheConfig, open_cache
 from chat.background_tasks import report_death
 from chat.open_calls import OpenCalls
 from chat.recorder import Recorder
@@ -72,6 +73,9 @@ async def open_service() -> AsyncGenerator[dict[str, Any]]:
         watching = asyncio.create_task(open_calls.run(), name="open calls")
         watching.add_done_callback(report_death)
         stack.push_async_callback(_stop, watching)
+        answers = await stack.enter_async_context(
+            open_cache(CacheConfig(redis_url=settings.REDIS_URL, max_bytes=settings.CACHE_MAX_BYTES))
+        )
         engine = await stack.enter_async_context(Engine(config))
         yield {
             "service": Service(
@@ -79,6 +83,7 @@ async def open_service() -> AsyncGenerator[dict[str, Any]]:
                 recorder=recorder,
                 open_calls=open_calls,
                 row_maker=RowMaker(store_content=settings.STORE_CONTENT, redact=settings.REDACT_PATTERNS),
+                answers=answers,
             )
         }
 

@@ -154,6 +154,13 @@ BREAKER_FAILURES = env.int("BREAKER_FAILURES", 5)
 BREAKER_COOLDOWN = env.float("BREAKER_COOLDOWN", 30.0)
 SHUTDOWN_GRACE = env.float("SHUTDOWN_GRACE", 25.0)
 
+# --- Answers that are given again -----------------------------------------------------------------------------------
+
+REDIS_URL = env.str("REDIS_URL", "")
+CACHE_TTL = env.float("CACHE_TTL", 0.0)
+CACHE_MAX_BYTES = env.int("CACHE_MAX_BYTES", 64 * 1024 * 1024)
+STORED_COMPLETIONS = env.str("STORED_COMPLETIONS", "asked")
+
 # --- History and logs ------------------------------------------------------------------------------------------------
 
 SPOOL_DIR = Path(env.str("SPOOL_DIR", str(BASE_DIR / "spool")))

@@ -10,6 +10,7 @@ from orchestration_site.health import HealthView, ReadyView
 
 urlpatterns = [
     path("", include("chat.urls")),
+    path("", include("chat.openai_protocol.urls")),
     path("", include("stats.urls")),
     path("health", HealthView.as_view(), name="health"),
     path("health/ready", ReadyView.as_view(), name="ready"),

@@ -1,0 +1,150 @@
+"""Answers that may be given again to exactly the same request. Nobody gets one who did not ask for it.
+
+In Redis where there is one, so that all workers share it; else in this process, bounded in bytes. A cache that can't be
+reached answers nothing, and nothing fails for that.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import logging
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Protocol
+
+import cachetools
+import redis.asyncio
+from redis.exceptions import RedisError
+
+from chat.orders import Order
+from llm import CallOutcome, CallStatus, Usage
+
+logger = logging.getLogger("chat.cache")
+
+REDIS_SECONDS = 0.5
+"""How long a call waits for Redis before it asks a model instead."""
+MAX_ENTRY_BYTES = 4 * 1024 * 1024
+
+
+class Store(Protocol):
+    """Texts by name, each for a while."""
+
+    async def get(self, name: str) -> str | None: ...
+    async def put(self, name: str, text: str, ttl: float) -> None: ...
+
+
+class ProcessStore:
+    def __init__(self, max_bytes: int) -> None:
+        self._entries: cachetools.TLRUCache[str, tuple[str, float]] = cachetools.TLRUCache(
+            maxsize=max_bytes,
+            ttu=lambda _name, entry, now: now + entry[1],
+            timer=time.monotonic,
+            getsizeof=lambda entry: len(entry[0]),
+        )
+
+    async def get(self, name: str) -> str | None:
+        entry = self._entries.get(name)
+        return None if entry is None else entry[0]
+
+    async def put(self, name: str, text: str, ttl: float) -> None:
+        if len(text) <= self._entries.maxsize:
+            self._entries[name] = (text, ttl)
+
+
+class RedisStore:
+    def __init__(self, client: redis.asyncio.Redis) -> None:
+        self._client = client
+
+    async def get(self, name: str) -> str | None:
+        found = await self._client.get(name)
+        return found.decode() if isinstance(found, bytes) else found
+
+    async def put(self, name: str, text: str, ttl: float) -> None:
+        await self._client.set(name, text, px=max(1, round(ttl * 1000)))
+
+
+class AnswerCache:
+    """Whole answers, keyed by the request as the engine gets it and by the caller's API key."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def find(self, order: Order) -> CallOutcome | None:
+        """An answer to exactly this request, as an outcome that cost nothing."""
+        try:
+            found = await self._store.get(_name(order))
+        except (RedisError, OSError) as error:
+            logger.warning("cache_away", extra={"error": type(error).__name__})
+            return None
+        if found is None:
+            return None
+        entry = json.loads(found)
+        operation, completion = order.request.operation, entry["completion"]
+        return CallOutcome(
+            status=CallStatus.SUCCEEDED,
+            attempts=(),
+            latency_ms=0,
+            content=operation.text(completion),
+            completion=completion,
+            completion_id=operation.answer_id(completion),
+            model_used=entry["model_used"],
+            provider_used=entry["provider_used"],
+            finish_reason=operation.finish_reason(completion),
+            usage=Usage(**entry["usage"]) if entry["usage"] else None,
+            cost_usd=Decimal(0),
+            cached=True,
+        )
+
+    async def keep(self, order: Order, outcome: CallOutcome) -> None:
+        """Keep the answer of a call that a model answered."""
+        if outcome.status is not CallStatus.SUCCEEDED or outcome.completion is None:
+            return
+        entry = json.dumps(
+            {
+                "completion": outcome.completion,
+                "model_used": outcome.model_used,
+                "provider_used": outcome.provider_used,
+                "usage": dataclasses.asdict(outcome.usage) if outcome.usage else None,
+            }
+        )
+        if len(entry) > MAX_ENTRY_BYTES:
+            return
+        try:
+            await self._store.put(_name(order), entry, order.cache_ttl)
+        except (RedisError, OSError) as error:
+            logger.warning("cache_away", extra={"error": type(error).__name__})
+
+
+@dataclass(frozen=True, slots=True)
+class CacheConfig:
+    redis_url: str = ""
+    max_bytes: int = 64 * 1024 * 1024
+
+
+@asynccontextmanager
+async def open_cache(config: CacheConfig) -> AsyncGenerator[AnswerCache]:
+    """For the life of an event loop."""
+    if not config.redis_url:
+        yield AnswerCache(ProcessStore(config.max_bytes))
+        return
+    client = redis.asyncio.Redis.from_url(
+        config.redis_url, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS
+    )
+    try:
+        yield AnswerCache(RedisStore(client))
+    finally:
+        await client.aclose()
+
+
+def _name(order: Order) -> str:
+    """The request without the way in which the answer is to be sent."""
+    request = order.request
+    stages = [[f"{model.provider}/{model.name}" for model in stage.models] for stage in request.route.stages]
+    body = request.operation.whole_body(request.body)
+    asked = json.dumps([order.api_key, request.operation.name, stages, body], sort_keys=True)
+    return f"answer:{hashlib.sha256(asked.encode()).hexdigest()}"

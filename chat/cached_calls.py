@@ -1,0 +1,34 @@
+"""A call that the cache answers. To its door it looks like one that a model answers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+from llm import CallOutcome, Opening, Operation
+from llm.types import Json
+
+
+class CachedCall:
+    """It is on record before it is made, so there is nothing to wait for and nothing to cancel."""
+
+    failed_unopened: CallOutcome | None = None
+    is_settled = True
+
+    def __init__(self, operation: Operation, outcome: CallOutcome) -> None:
+        self._operation = operation
+        self._outcome = outcome
+        self.opening = Opening(outcome.model_used, outcome.provider_used, attempts=0, cached=True)
+
+    async def settled(self) -> CallOutcome:
+        return self._outcome
+
+    async def opened(self) -> None:
+        return
+
+    async def chunks(self) -> AsyncGenerator[Json, None]:
+        assert self._outcome.completion is not None
+        for chunk in self._operation.chunks_of(self._outcome.completion):
+            yield chunk
+
+    def cancel(self) -> None:
+        return

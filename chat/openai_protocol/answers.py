@@ -1,0 +1,58 @@
+"""How the `/v1` doors write: the upstream's own JSON, and beside it headers that say who answered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from typing import Any
+
+from chat import sse
+from chat.openai_protocol.errors import error_body, error_event
+from chat.openai_protocol.headers import headers_of
+from chat.orders import Order
+from chat.serving import Ending, Style
+from llm import RESPONSES, CallOutcome, CallStatus, Operation
+from llm.types import Json
+
+
+def style_of(operation: Operation) -> Style:
+    return Style(_answer, _response_events if operation is RESPONSES else _chunk_events, headers_of)
+
+
+def _answer(order: Order, outcome: CallOutcome) -> Mapping[str, Any]:
+    assert outcome.completion is not None
+    return outcome.completion
+
+
+async def _chunk_events(order: Order, chunks: AsyncIterator[Json], ending: Ending) -> AsyncGenerator[bytes]:
+    """Chunks as they came, then `[DONE]`. Usage is always asked of the upstream, and shown to who asked for it."""
+    options = order.request.body.get("stream_options") or {}
+    hide_usage = not options.get("include_usage")
+    async for chunk in chunks:
+        if hide_usage and "usage" in chunk:
+            if not chunk.get("choices") and chunk["usage"]:
+                continue
+            chunk = {name: value for name, value in chunk.items() if name != "usage" or value}  # noqa: PLW2901
+        yield b"data: %s\n\n" % json.dumps(chunk).encode()
+    outcome = await ending()
+    if outcome.error is not None and outcome.status is CallStatus.FAILED:
+        yield b"data: %s\n\n" % json.dumps(error_body(outcome.error, order.request_id)).encode()
+    elif outcome.status is not CallStatus.CANCELLED:
+        yield sse.DONE
+
+
+async def _response_events(order: Order, chunks: AsyncIterator[Json], ending: Ending) -> AsyncGenerator[bytes]:
+    """Typed events. The last one, which says that the response is complete, waits until the call is on record."""
+    last: Json | None = None
+    number = -1
+    async for chunk in chunks:
+        number = max(number, chunk.get("sequence_number", -1))
+        if order.request.operation.finish_reason(chunk):
+            last = chunk
+        else:
+            yield sse.event(str(chunk.get("type", "message")), chunk)
+    outcome = await ending()
+    if outcome.error is not None and outcome.status is CallStatus.FAILED:
+        yield sse.event("error", {**error_event(outcome.error, order.request_id), "sequence_number": number + 1})
+    elif last is not None:
+        yield sse.event(last["type"], last)

@@ -1,0 +1,26 @@
+"""Headers that say who answered, after how many attempts, and for how much."""
+
+from __future__ import annotations
+
+from llm import AttemptStatus, CallOutcome, Opening
+
+
+def headers_of(known: Opening | CallOutcome) -> dict[str, str]:
+    """What is known when the answer begins. A stream's cost is not: it stands in the record."""
+    attempts = known.attempts if isinstance(known, Opening) else len(known.attempts)
+    headers = {"x-attempts": str(attempts), "x-cached": "true" if known.cached else "false"}
+    if known.model_used:
+        headers |= {"x-model-used": known.model_used, "x-provider-used": known.provider_used}
+    if isinstance(known, CallOutcome):
+        if known.cost_usd is not None:
+            headers["x-cost-usd"] = f"{known.cost_usd:f}"
+        headers["x-latency-ms"] = str(known.latency_ms)
+        for attempt in known.attempts:
+            if attempt.status is AttemptStatus.SUCCEEDED and attempt.upstream_request_id:
+                headers["x-upstream-request-id"] = attempt.upstream_request_id
+    return {name: _header_value(value) for name, value in headers.items()}
+
+
+def _header_value(text: str) -> str:
+    """A model's name may hold anything; a header may not."""
+    return "".join(letter if " " <= letter <= "~" else "?" for letter in text)
