@@ -1,11 +1,11 @@
-"""The bridge between the engine and Django: start a call, see it recorded, log it."""
+"""The bridge between the engine and Django: start a call, see it recorded, tell who wants to know."""
 
 from __future__ import annotations
 
 import dataclasses
 import logging
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
@@ -26,6 +26,10 @@ from llm.types import Json
 logger = logging.getLogger("chat")
 
 
+Observer = Callable[[Order, CallOutcome], None]
+"""Is told of every call that has ended, after it is on record: the log, the metrics, the traces. Must not block."""
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """What lives as long as the process, and is found in every request's `scope["state"]`."""
@@ -35,6 +39,7 @@ class Service:
     open_calls: OpenCalls
     row_maker: RowMaker
     answers: AnswerCache
+    observers: tuple[Observer, ...] = ()
 
 
 class NoCapacity(APIException):
@@ -78,7 +83,7 @@ async def _cached(service: Service, order: Order) -> CachedCall | None:
         return None
     outcome = dataclasses.replace(outcome, latency_ms=round((time.monotonic() - started) * 1000))
     await service.recorder.save(service.row_maker.rows(order, outcome))
-    _log(order, outcome)
+    _observe(service, order, outcome)
     return CachedCall(order.request.operation, outcome)
 
 
@@ -94,7 +99,7 @@ def _start(service: Service, order: Order) -> Call:
             rows.announced = True
             rows.call["request_id"] = announced.request_id
         await service.recorder.save(rows)
-        _log(order, outcome)
+        _observe(service, order, outcome)
         if order.cache_ttl:
             await service.answers.keep(order, outcome)
 
@@ -113,24 +118,10 @@ async def answer_call(service: Service, order: Order) -> CallOutcome:
         call.cancel()
 
 
-def _log(order: Order, outcome: CallOutcome) -> None:
-    """One line per call. No prompt, no answer."""
-    usage = outcome.usage
-    logger.info(
-        "llm_call",
-        extra={
-            "request_id": order.request_id,
-            "door": order.door,
-            "operation": order.request.operation.name,
-            "status": outcome.status,
-            "model": outcome.model_used or order.request.route.first.name,
-            "provider": outcome.provider_used,
-            "latency_ms": outcome.latency_ms,
-            "cost_usd": outcome.cost_usd,
-            "prompt_tokens": usage.prompt_tokens if usage else None,
-            "completion_tokens": usage.completion_tokens if usage else None,
-            "attempts": len(outcome.attempts),
-            "cached": outcome.cached,
-            "error_code": outcome.error.code if outcome.error else None,
-        },
-    )
+def _observe(service: Service, order: Order, outcome: CallOutcome) -> None:
+    """Tell who wants to know. The call is on record already, and none of them may spoil its answer."""
+    for observer in service.observers:
+        try:
+            observer(order, outcome)
+        except Exception:
+            logger.exception("observer_failed", extra={"request_id": order.request_id})

@@ -91,6 +91,7 @@ class DoorView(APIView):
             typed_events=data.get("events") == "json",
             cache_ttl=cache_ttl(data),
             client_ip=request.META.get("REMOTE_ADDR") or None,
+            traceparent=request.META.get("HTTP_TRACEPARENT", ""),
             user_agent=request.META.get("HTTP_USER_AGENT", ""),
             body_bytes=int(request.META.get("CONTENT_LENGTH") or 0),
         )

@@ -15,11 +15,14 @@ from django.core.exceptions import ImproperlyConfigured
 
 from chat.answer_cache import CacheConfig, open_cache
 from chat.background_tasks import report_death
+from chat.call_log import log_call
+from chat.metrics import CallMetrics, StateMetrics, forget_process
 from chat.open_calls import OpenCalls
 from chat.recorder import Recorder
 from chat.rows import RowMaker
-from chat.services import Service
+from chat.services import Observer, Service
 from llm import Engine, EngineConfig
+from llm.route import parse_route
 from llm.simulator import serve
 
 logger = logging.getLogger("orchestration_site")
@@ -41,6 +44,16 @@ def engine_config() -> EngineConfig:
         breaker_failures=settings.BREAKER_FAILURES,
         breaker_cooldown=settings.BREAKER_COOLDOWN,
     )
+
+
+def configured_models(config: EngineConfig) -> set[str]:
+    """The models that the settings name."""
+    written = [settings.DEFAULT_MODEL, *settings.FALLBACK_MODELS, *config.routes]
+    routes = [
+        parse_route(route, providers=config.providers, default_provider=config.default_provider, routes=config.routes)
+        for route in written
+    ]
+    return {model.name for route in routes for stage in route.stages for model in stage.models}
 
 
 def refuse_bad_settings() -> None:
@@ -77,6 +90,16 @@ async def open_service() -> AsyncGenerator[dict[str, Any]]:
             open_cache(CacheConfig(redis_url=settings.REDIS_URL, max_bytes=settings.CACHE_MAX_BYTES))
         )
         engine = await stack.enter_async_context(Engine(config))
+        stack.callback(forget_process)
+        state = StateMetrics(engine, recorder, open_calls)
+        counting = asyncio.create_task(state.run(), name="metrics")
+        counting.add_done_callback(report_death)
+        stack.push_async_callback(_stop, counting)
+        observers: list[Observer] = [log_call, CallMetrics(configured_models(engine.config))]
+        if settings.OTEL_EXPORTER_OTLP_ENDPOINT:
+            from chat.tracing import open_tracer  # a second of imports, for those who trace
+
+            observers.append(stack.enter_context(open_tracer()))
         yield {
             "service": Service(
                 engine=engine,
@@ -84,6 +107,7 @@ async def open_service() -> AsyncGenerator[dict[str, Any]]:
                 open_calls=open_calls,
                 row_maker=RowMaker(store_content=settings.STORE_CONTENT, redact=settings.REDACT_PATTERNS),
                 answers=answers,
+                observers=tuple(observers),
             )
         }
 

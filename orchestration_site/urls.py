@@ -7,6 +7,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, Spec
 
 from orchestration_site.errors import nothing_here
 from orchestration_site.health import HealthView, ReadyView
+from orchestration_site.metrics import MetricsView
 
 urlpatterns = [
     path("", include("chat.urls")),
@@ -14,6 +15,7 @@ urlpatterns = [
     path("", include("stats.urls")),
     path("health", HealthView.as_view(), name="health"),
     path("health/ready", ReadyView.as_view(), name="ready"),
+    path("metrics", MetricsView.as_view(), name="metrics"),
     path("schema", SpectacularAPIView.as_view(), name="schema"),
     path("docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("redoc", SpectacularRedocView.as_view(url_name="schema"), name="redoc"),

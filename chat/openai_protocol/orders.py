@@ -64,6 +64,7 @@ def read_order(request: Request, engine: Engine, operation: Operation) -> Order:
         created_at=timezone.now(),
         metadata=metadata if isinstance(metadata, dict) else {},
         client_ip=request.META.get("REMOTE_ADDR") or None,
+        traceparent=request.META.get("HTTP_TRACEPARENT", ""),
         user_agent=request.META.get("HTTP_USER_AGENT", ""),
         body_bytes=int(request.META.get("CONTENT_LENGTH") or 0),
         stored=stored,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import signal
 import sys
+import tempfile
 from argparse import ArgumentParser
 from types import FrameType
 from typing import Any
@@ -27,6 +30,11 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         # When it has shut down in order, uvicorn raises the signal again, for whoever handled it before: that is here.
         signal.signal(signal.SIGTERM, _leave)
+        if options["workers"] > 1 and "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+            # Before the workers start: it decides how they count.
+            folder = tempfile.TemporaryDirectory(prefix="metrics-")
+            atexit.register(folder.cleanup)
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder.name
         uvicorn.run(
             "orchestration_site.asgi:application",
             host=options["host"],

@@ -1,0 +1,20 @@
+"""GET /metrics, for Prometheus."""
+
+from __future__ import annotations
+
+from adrf.views import APIView
+from asgiref.sync import sync_to_async
+from django.http import HttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+
+from chat.metrics import exposition
+
+
+class MetricsView(APIView):
+    @extend_schema(summary="Figures for Prometheus, of all workers", responses={(200, "text/plain"): OpenApiTypes.STR})
+    async def get(self, request: Request) -> HttpResponse:
+        # With several workers it reads files.
+        text, media_type = await sync_to_async(exposition)()
+        return HttpResponse(text, content_type=media_type)
