@@ -42,6 +42,7 @@ class Attempt:
         self.http_status: int | None = None
         self.upstream_request_id = ""
         self.usage: Usage | None = None
+        self.key = ""
         self.sent_body: Mapping[str, Any] = {}
         self.reached_upstream = True
         self._clock = clock

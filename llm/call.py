@@ -20,6 +20,7 @@ from llm.errors import (
     InvalidUpstreamResponse,
     ModelSkipped,
     UnsupportedParameter,
+    UpstreamAuthFailed,
     UpstreamError,
     UpstreamTimeout,
 )
@@ -55,6 +56,10 @@ class Success:
     attempt: Attempt
     answer: Json | None = None
     stream: OpenStream | None = None
+
+
+class KeyRefused(Exception):
+    """The provider refused one of our keys, and there is another one to ask with."""
 
 
 class Call:
@@ -250,7 +255,10 @@ class Call:
         self._parts.breakers.succeeded(Permit(attempt.model))
 
     async def _attempt(self, model: ModelRef, heat: Heat) -> Success:
-        """Ask one model once, or again without a parameter that it refused. Every request is an attempt on record."""
+        """Ask one model once, or again without a parameter, or with another key, where it refused the one that we sent.
+
+        Every request is an attempt on record.
+        """
         self._racers += 1
         racer = self._racers
         operation = self.request.operation
@@ -263,6 +271,8 @@ class Call:
             except UnsupportedParameter as error:
                 if not self._parts.refused.learn(model, error.parameter, body):
                     raise
+            except KeyRefused:
+                continue
 
     async def _ask(self, model: ModelRef, heat: Heat, racer: int, body: Json) -> Success:
         parts = self._parts
@@ -287,6 +297,10 @@ class Call:
             success = await self._send(attempt, {**body, "model": model.name}, heat)
         except UpstreamError as error:
             attempt.end(AttemptStatus.FAILED, error)
+            keys = parts.upstream.keys[model.provider]
+            if isinstance(error, UpstreamAuthFailed) and error.http_status == 401 and keys.refused(attempt.key):
+                parts.breakers.abandoned(permit)
+                raise KeyRefused from error
             if error.trips_breaker:
                 parts.breakers.failed(permit, retry_after=error.retry_after)
             else:
@@ -296,6 +310,7 @@ class Call:
             attempt.end(AttemptStatus.CANCELLED)
             parts.breakers.abandoned(permit)
             raise
+        parts.upstream.keys[model.provider].accepted(attempt.key)
         if success.stream is None or permit.is_trial:
             # A stream has yet to show that it ends well; until then its model's failures are not forgotten.
             parts.breakers.succeeded(permit)

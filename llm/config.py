@@ -11,8 +11,9 @@ from decimal import Decimal
 class Provider:
     """An OpenAI-compatible upstream.
 
-    `name` is what records say. `api_key` is empty where there is none; a provider that needs one is then refused
-    with UpstreamNotConfigured instead of being called. `price_list` is the name under which genai-prices knows it.
+    `name` is what records say. `api_key` is one key, or several with commas between them, which are used in turn; empty
+    where there is none, and a provider that needs one is then refused with UpstreamNotConfigured instead of being
+    called. `price_list` is the name under which genai-prices knows it.
     """
 
     name: str
@@ -20,6 +21,10 @@ class Provider:
     api_key: str = field(default="", repr=False)
     needs_key: bool = True
     price_list: str = ""
+
+    @property
+    def api_keys(self) -> tuple[str, ...]:
+        return tuple(filter(None, (key.strip() for key in self.api_key.split(","))))
 
 
 @dataclass(frozen=True, slots=True)

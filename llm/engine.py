@@ -84,6 +84,14 @@ class Engine:
         if calls:
             await asyncio.wait([call.task for call in calls])
 
+    def key_states(self) -> dict[str, str]:
+        """By provider's name: are its keys well? Names no key."""
+        providers = self.config.providers
+        return {
+            providers[name].name: "ok" if not providers[name].needs_key and not keys.any else keys.state
+            for name, keys in self._upstream.keys.items()
+        }
+
     def breaker_states(self) -> dict[ModelRef, BreakerState]:
         """The models whose circuit breaker is not closed."""
         return self._parts.breakers.states()

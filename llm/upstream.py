@@ -15,6 +15,7 @@ from typing import Self
 import httpx2
 import openai
 from openai import AsyncOpenAI, AsyncStream
+from openai._types import RequestOptions
 from openai.lib.streaming._deltas import accumulate_delta
 
 from llm.attempt import Attempt
@@ -28,6 +29,7 @@ from llm.errors import (
     UpstreamUnavailable,
 )
 from llm.operations import Operation
+from llm.provider_keys import ProviderKeys
 from llm.types import Json
 from llm.upstream_errors import read_error, read_exception
 
@@ -54,13 +56,16 @@ class Upstream:
     def __init__(self, config: EngineConfig) -> None:
         self._config = config
         self._clients: dict[str, AsyncOpenAI] = {}
+        self.keys: dict[str, ProviderKeys] = {}
         self._exit = AsyncExitStack()
         # Which attempt a request of the HTTP client belongs to: both are in the same task.
         self._watched: ContextVar[Attempt] = ContextVar("attempt")
 
     async def __aenter__(self) -> Self:
-        for key, provider in self._config.providers.items():
-            self._clients[key] = await self._exit.enter_async_context(self._client(provider))
+        clock = asyncio.get_running_loop().time
+        for name, provider in self._config.providers.items():
+            self._clients[name] = await self._exit.enter_async_context(self._client(provider))
+            self.keys[name] = ProviderKeys(provider, clock)
         return self
 
     async def __aexit__(
@@ -73,7 +78,7 @@ class Upstream:
         timeout = httpx2.Timeout(None, connect=self._config.connect_timeout)
         limits = httpx2.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=KEPT_CONNECTIONS)
         return AsyncOpenAI(
-            api_key=provider.api_key or "none",
+            api_key="none",  # each request brings its own
             base_url=provider.base_url,
             max_retries=0,
             timeout=timeout,
@@ -99,7 +104,9 @@ class Upstream:
         attempt.sent_body = body
         self._watched.set(attempt)
         try:
-            response = await client.post(attempt.operation.path, cast_to=httpx2.Response, body=body)
+            response = await client.post(
+                attempt.operation.path, cast_to=httpx2.Response, body=body, options=self._options(attempt)
+            )
             attempt.saw_headers(
                 http_status=response.status_code, upstream_request_id=response.headers.get("x-request-id", "")
             )
@@ -129,7 +136,12 @@ class Upstream:
         try:
             async with asyncio.timeout(seconds):
                 stream = await client.post(
-                    attempt.operation.path, cast_to=object, body=body, stream=True, stream_cls=AsyncStream[object]
+                    attempt.operation.path,
+                    cast_to=object,
+                    body=body,
+                    options=self._options(attempt),
+                    stream=True,
+                    stream_cls=AsyncStream[object],
                 )
                 opened = OpenStream(stream, attempt, self._config.stream_idle_timeout)
                 await opened.read_head()
@@ -145,9 +157,13 @@ class Upstream:
 
     def _client_for(self, attempt: Attempt) -> AsyncOpenAI:
         provider = attempt.provider
-        if provider.needs_key and not provider.api_key:
+        if provider.needs_key and not provider.api_keys:
             raise UpstreamNotConfigured(f"The provider '{provider.name}' has no API key.")
+        attempt.key = self.keys[attempt.model.provider].take()
         return self._clients[attempt.model.provider]
+
+    def _options(self, attempt: Attempt) -> RequestOptions:
+        return {"headers": {"Authorization": f"Bearer {attempt.key}"}} if attempt.key else {}
 
 
 class OpenStream:

@@ -32,14 +32,13 @@ class ReadyView(APIView):
         recorder = service.recorder
         database = "away" if recorder.database_away else await sync_to_async(database_state)()
         providers = service.engine.config.providers
-        keys = {p.name: "ok" if p.api_key or not p.needs_key else "no key" for p in providers.values()}
         log_error = log_file_error()
         ready = database == "ok" and recorder.has_room and not recorder.disk_error
         checks: dict[str, Any] = {
             "database": database,
             "recorder": {"waiting": recorder.waiting, "spool_depth": recorder.spool_depth},
             "spool_disk": recorder.disk_error or "ok",
-            "providers": keys,
+            "providers": service.engine.key_states(),
             "circuit_breakers": {
                 f"{providers[model.provider].name}/{model.name}": state
                 for model, state in service.engine.breaker_states().items()
