@@ -20,6 +20,7 @@ from chat.rows import RowMaker
 from chat.services import Service
 from llm import Engine, EngineConfig
 from llm.simulator import serve
+from stats.roll_up_task import RollUps
 
 logger = logging.getLogger("orchestration_site")
 
@@ -72,6 +73,10 @@ async def open_service() -> AsyncGenerator[dict[str, Any]]:
         watching = asyncio.create_task(open_calls.run(), name="open calls")
         watching.add_done_callback(report_death)
         stack.push_async_callback(_stop, watching)
+        roll_ups = RollUps()
+        rolling_up = asyncio.create_task(roll_ups.run(), name="roll-ups")
+        rolling_up.add_done_callback(report_death)
+        stack.push_async_callback(_close, roll_ups, rolling_up)
         engine = await stack.enter_async_context(Engine(config))
         yield {
             "service": Service(
@@ -87,6 +92,11 @@ async def _stop(task: asyncio.Task[None]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
+
+
+async def _close(roll_ups: RollUps, rolling_up: asyncio.Task[None]) -> None:
+    roll_ups.close()
+    await rolling_up
 
 
 async def _finish(recorder: Recorder, recording: asyncio.Task[None]) -> None:
