@@ -161,6 +161,7 @@ class Attempt(Tokens):
         return f"{self.model} {self.status}"
 
 
+<<<<<<< HEAD
 class IdempotencyKey(models.Model):
     """A key under which a caller may repeat a request, and the answer that it gets again.
 
@@ -184,3 +185,16 @@ class IdempotencyKey(models.Model):
 
     def __str__(self) -> str:
         return self.key
+=======
+class LateHour(models.Model):
+    """A note that calls of an hour were written, changed or deleted when they were old already. See `late_hours`.
+
+    Several notes of one hour are no mistake: each writer leaves its own, so that whoever has dealt with the notes that
+    he saw can delete those, and never one whose changes he did not see.
+    """
+
+    hour = models.DateTimeField(db_index=True, help_text="Its first moment.")
+
+    def __str__(self) -> str:
+        return f"late in {self.hour:%Y-%m-%d %H}h"
+>>>>>>> stats

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, transaction
 from django.db.models.functions import Now
 
 from chat.call_rows import CallRows
+from chat.late_hours import note_changes
 from chat.models import CallRecord
 from chat.recorder import Recorder
 
@@ -82,12 +83,18 @@ def renew_and_sweep(request_ids: list[str]) -> None:
         in_progress = CallRecord.objects.filter(status=CallRecord.Status.IN_PROGRESS)
         if request_ids:
             in_progress.filter(request_id__in=request_ids).update(lease_until=Now() + timedelta(seconds=LEASE_SECONDS))
-        in_progress.filter(lease_until__lt=Now()).update(
-            status=CallRecord.Status.INTERRUPTED,
-            error_code="interrupted",
-            error_message="The process that ran this call ended before the call did.",
-            lease_until=None,
-        )
+        abandoned = in_progress.filter(lease_until__lt=Now())
+        if not (begun := list(abandoned.values_list("created_at", flat=True))):
+            return
+        with transaction.atomic():
+            note_changes(begun)
+            # Not one more than was noted, should another lease have ended meanwhile.
+            abandoned.filter(created_at__in=begun).update(
+                status=CallRecord.Status.INTERRUPTED,
+                error_code="interrupted",
+                error_message="The process that ran this call ended before the call did.",
+                lease_until=None,
+            )
     except DatabaseError:
         # The recorder says that the database is away, and leases can wait: a lease that ended in the meantime is mended
         # when its call ends.

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 
 from chat.call_rows import CallRows
+from chat.late_hours import note_changes
 from chat.models import ID_LENGTH, Attempt, CallContent, CallRecord
 
 UNFINISHED = (CallRecord.Status.IN_PROGRESS, CallRecord.Status.INTERRUPTED)
@@ -92,6 +93,7 @@ def _replace(batch: Sequence[CallRows]) -> None:
 
 
 def _insert_parts(batch: Sequence[CallRows], calls: Sequence[CallRecord], *, replace: bool = False) -> None:
+    note_changes(rows.call["created_at"] for rows in batch)
     pairs = list(zip(batch, calls, strict=True))
     contents = [CallContent(call=call, **rows.content) for rows, call in pairs if rows.content is not None]
     if replace:

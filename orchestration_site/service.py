@@ -24,6 +24,7 @@ from chat.services import Observer, Service
 from llm import Engine, EngineConfig
 from llm.route import parse_route
 from llm.simulator import serve
+from stats.roll_up_task import RollUps
 
 logger = logging.getLogger("orchestration_site")
 
@@ -86,9 +87,16 @@ async def open_service() -> AsyncGenerator[dict[str, Any]]:
         watching = asyncio.create_task(open_calls.run(), name="open calls")
         watching.add_done_callback(report_death)
         stack.push_async_callback(_stop, watching)
+<<<<<<< HEAD
         answers = await stack.enter_async_context(
             open_cache(CacheConfig(redis_url=settings.REDIS_URL, max_bytes=settings.CACHE_MAX_BYTES))
         )
+=======
+        roll_ups = RollUps()
+        rolling_up = asyncio.create_task(roll_ups.run(), name="roll-ups")
+        rolling_up.add_done_callback(report_death)
+        stack.push_async_callback(_close, roll_ups, rolling_up)
+>>>>>>> stats
         engine = await stack.enter_async_context(Engine(config))
         stack.callback(forget_process)
         state = StateMetrics(engine, recorder, open_calls)
@@ -116,6 +124,11 @@ async def _stop(task: asyncio.Task[None]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
+
+
+async def _close(roll_ups: RollUps, rolling_up: asyncio.Task[None]) -> None:
+    roll_ups.close()
+    await rolling_up
 
 
 async def _finish(recorder: Recorder, recording: asyncio.Task[None]) -> None:

@@ -14,6 +14,7 @@ from django.db import transaction
 from django.utils import timezone
 from tqdm import tqdm
 
+from chat.late_hours import note_changes
 from chat.models import Attempt, CallContent, CallRecord
 
 MODELS = {"gpt-4o": Decimal("0.0000100"), "gpt-4o-mini": Decimal("0.0000006"), "gpt-6-luna": Decimal("0.0000005")}
@@ -41,6 +42,7 @@ class Command(BaseCommand):
                 numbers = range(first, min(first + BATCH_CALLS, count))
                 calls = [made_up_call(figures, end - step * (count - number)) for number in numbers]
                 with transaction.atomic():
+                    note_changes(call.created_at for call in calls)
                     saved = CallRecord.objects.bulk_create(calls)
                     Attempt.objects.bulk_create([attempt for call in saved for attempt in attempts_of(figures, call)])
                     if options["content"]:

@@ -13,6 +13,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from tqdm import tqdm
 
+from chat.late_hours import note_changes
 from chat.models import Attempt, CallContent, CallRecord
 
 UNITS = {"h": "hours", "d": "days", "w": "weeks"}
@@ -56,9 +57,11 @@ class Command(BaseCommand):
     def _delete_batch(self, doomed: QuerySet[CallRecord], size: int, *, content_only: bool) -> int:
         """One transaction, so that a call goes with all that belongs to it, and writers get a turn in between."""
         with transaction.atomic():
-            ids = list(doomed.order_by("created_at").values_list("id", flat=True)[:size])
+            batch = list(doomed.order_by("created_at").values_list("id", "created_at")[:size])
+            ids = [id_ for id_, _ in batch]
             CallContent.objects.filter(call_id__in=ids).delete()
             if not content_only:
+                note_changes(created_at for _, created_at in batch)
                 Attempt.objects.filter(call_id__in=ids).delete()
                 CallRecord.objects.filter(id__in=ids).delete()
         return len(ids)

@@ -1,0 +1,55 @@
+"""What is added up over calls and over attempts. All sums are whole numbers, so that parts add up exactly."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import BigIntegerField, Count, Func, Q, Sum
+from django.db.models.functions import Coalesce
+
+from chat.models import Attempt, CallRecord
+
+COST_PLACES = 10
+
+
+class CostUnits(Func):
+    """A cost as a whole number of 1e-10 USD. SQLite keeps decimals as floating point, which does not add up exactly."""
+
+    template = f"CAST(ROUND(%(expressions)s * {10**COST_PLACES}) AS BIGINT)"
+    output_field = BigIntegerField()
+
+
+def usd(units: int) -> Decimal:
+    return Decimal(units).scaleb(-COST_PLACES)
+
+
+def _sum(expression: Any, picked: Q | None = None) -> Coalesce:
+    return Coalesce(Sum(expression, filter=picked), 0, output_field=BigIntegerField())
+
+
+IN_PROGRESS = Q(status=CallRecord.Status.IN_PROGRESS)
+CALL_SUMS: dict[str, Any] = {
+    "total": Count("*"),
+    "cancelled": Count("id", filter=Q(status=CallRecord.Status.CANCELLED)),
+    "in_progress": Count("id", filter=IN_PROGRESS),
+    "unanswered": Count("id", filter=Q(status__in=CallRecord.UNANSWERED)),
+    "fallbacks": Count("id", filter=Q(fallback_triggered=True)),
+    "defaults": Count("id", filter=Q(is_default_message=True)),
+    "cost": _sum(CostUnits("cost_usd")),
+    "costs_unknown": Count("id", filter=Q(cost_usd=None) & ~IN_PROGRESS),
+    "prompt": _sum("prompt_tokens"),
+    "completion": _sum("completion_tokens"),
+}
+SENT = ~Q(status=Attempt.Status.SKIPPED)
+RACED = Q(raced=True) & SENT
+WON = Q(status=Attempt.Status.SUCCEEDED)
+ATTEMPT_SUMS: dict[str, Any] = {
+    "sent": Count("id", filter=SENT),
+    "failed": Count("id", filter=Q(status=Attempt.Status.FAILED)),
+    "spent": _sum(CostUnits("cost_usd")),
+    "estimated": _sum(CostUnits("cost_usd"), Q(usage_estimated=True)),
+    "races": Count("id", filter=RACED),
+    "wins": Count("id", filter=RACED & WON),
+    "lost_cost": _sum(CostUnits("cost_usd"), RACED & ~WON),
+}
