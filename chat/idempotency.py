@@ -8,35 +8,55 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from asgiref.sync import sync_to_async
-from django.db import IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, InterfaceError, connection, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from rest_framework.exceptions import APIException, ValidationError
 
-from chat.models import CallRecord, IdempotencyKey
+from chat.models import ID_LENGTH, CallRecord, IdempotencyKey
+from chat.storage import SUFFIX_LENGTH
+
+logger = logging.getLogger("chat.idempotency")
+
+T = TypeVar("T")
 
 HEADER = "Idempotency-Key"
+ASKING_HEADERS = ("x-route", "x-default-message")
+"""Headers that decide what is answered, as a field of the body does."""
 KEPT = timedelta(hours=24)
 SETTLING = timedelta(seconds=20)
 """How long a request may be without a row of its own, before or after its call: after that its process has died."""
 CAME_TO_NOTHING = (CallRecord.Status.FAILED, CallRecord.Status.CANCELLED, CallRecord.Status.INTERRUPTED)
 
 
+DELETED_AT_ONCE = 500
+
+
 class KeyInUse(APIException):
     status_code = 409
     default_detail = "A request with this Idempotency-Key is still running. Repeat it later."
+    wait = 1
 
 
 class KeyReused(APIException):
     status_code = 422
     default_detail = "This Idempotency-Key was used for another request: its address or its body was different."
+
+
+class KeysAway(APIException):
+    """Without the database nobody knows if a request is a repetition, so no model is asked."""
+
+    status_code = 503
+    default_detail = "Idempotency keys can't be looked up at the moment. Repeat the request later."
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +77,35 @@ class Claim:
     held: str
 
     async def save(self, answer: SavedAnswer) -> None:
-        """Keep the answer, durably, before the caller sees the end of it."""
-        await sync_to_async(self._save)(answer)
+        """Keep the answer, durably, before the caller sees the end of it.
+
+        If the database is away, the caller gets its answer all the same: it was made, and paid.
+        """
+        await self._change("idempotency_not_saved", lambda: self._save(answer))
+
+    async def release(self) -> None:
+        """The request came to nothing: the next one with this key need not wait."""
+        await self._change("idempotency_not_released", lambda: self._ours().filter(answered=False).delete())
+
+    async def _change(self, failed: str, change: Callable[[], object]) -> None:
+        try:
+            await _in_database(change)
+        except (DatabaseError, InterfaceError) as error:
+            logger.error(failed, extra={"error": type(error).__name__, "claim": self.held})
 
     def _save(self, answer: SavedAnswer) -> None:
-        IdempotencyKey.objects.filter(api_key=self.api_key, key=self.key, claim=self.held).update(
+        self._ours().update(
             answered=True, content_type=answer.content_type, headers=dict(answer.headers), body=answer.body
         )
 
+    def _ours(self) -> QuerySet[IdempotencyKey]:
+        return IdempotencyKey.objects.filter(api_key=self.api_key, key=self.key, claim=self.held)
 
-def fingerprint(path: str, body: Any) -> str:
+
+def fingerprint(path: str, body: Any, headers: Mapping[str, str]) -> str:
     """What must be the same for a request to be a repetition."""
-    return hashlib.sha256(json.dumps([path, body], sort_keys=True).encode()).hexdigest()
+    asking = {name: headers[name] for name in ASKING_HEADERS if name in headers}
+    return hashlib.sha256(json.dumps([path, body, asking], sort_keys=True).encode()).hexdigest()
 
 
 def checked_key(written: str) -> str:
@@ -78,16 +115,37 @@ def checked_key(written: str) -> str:
     return written
 
 
-async def claim_key(*, api_key: str, key: str, fingerprint: str, request_id: str) -> Claim | SavedAnswer:
-    """Take a key, or the answer that it has. Raises KeyInUse and KeyReused."""
+async def claim_key(
+    *, api_key: str, key: str, fingerprint: str, request_id: str, created_at: datetime
+) -> Claim | SavedAnswer:
+    """Take a key, or the answer that it has. Raises KeyInUse, KeyReused and KeysAway.
+
+    `request_id` and `created_at` are those of the call that is to follow.
+    """
     claim = Claim(api_key, key, secrets.token_hex(16))
-    return await sync_to_async(_claim)(claim, fingerprint, request_id)
+    ours = {"fingerprint": fingerprint, "request_id": request_id, "claim": claim.held, "created_at": created_at}
+    try:
+        return await _in_database(lambda: _claim(claim, ours))
+    except (DatabaseError, InterfaceError) as error:
+        logger.error("idempotency_away", extra={"error": type(error).__name__})
+        raise KeysAway from error
 
 
-def _claim(claim: Claim, fingerprint: str, request_id: str) -> Claim | SavedAnswer:
-    now = timezone.now()
-    ours = {"fingerprint": fingerprint, "request_id": request_id, "claim": claim.held, "created_at": now}
+async def _in_database(work: Callable[[], T]) -> T:
+    """In the request's own thread, which gives its connection back at once: a call may run for minutes."""
+
+    def run() -> T:
+        try:
+            return work()
+        finally:
+            connection.close()
+
+    return await sync_to_async(run)()
+
+
+def _claim(claim: Claim, ours: Mapping[str, Any]) -> Claim | SavedAnswer:
     keys = IdempotencyKey.objects.filter(api_key=claim.api_key, key=claim.key)
+    now = timezone.now()
     found = keys.first()
     if found is None:
         try:
@@ -97,13 +155,15 @@ def _claim(claim: Claim, fingerprint: str, request_id: str) -> Claim | SavedAnsw
             raise KeyInUse from None
         return claim
     if found.created_at > now - KEPT:
-        if found.fingerprint != fingerprint:
+        if found.fingerprint != ours["fingerprint"]:
             raise KeyReused
         if found.answered:
             return SavedAnswer(found.content_type, found.headers, bytes(found.body))
         if not _came_to_nothing(found, now):
             raise KeyInUse
-    taken = keys.filter(claim=found.claim).update(**ours, answered=False, content_type="", headers={}, body=b"")
+    taken = keys.filter(claim=found.claim, answered=found.answered).update(
+        **ours, answered=False, content_type="", headers={}, body=b""
+    )
     if not taken:
         raise KeyInUse
     return claim
@@ -111,7 +171,11 @@ def _claim(claim: Claim, fingerprint: str, request_id: str) -> Claim | SavedAnsw
 
 def _came_to_nothing(found: IdempotencyKey, now: datetime) -> bool:
     """Has the request that holds a key ended without an answer? Its call's row says so, lease and all."""
-    call = CallRecord.objects.filter(request_id=found.request_id).values("status", "created_at", "latency_ms").first()
+    # Both, because a caller may choose an X-Request-ID twice; the second call's row then has a suffix.
+    calls = CallRecord.objects.filter(
+        created_at=found.created_at, request_id__startswith=found.request_id[: ID_LENGTH - SUFFIX_LENGTH]
+    )
+    call = calls.values("status", "created_at", "latency_ms").first()
     if call is None:
         return found.created_at < now - SETTLING
     if call["status"] in CAME_TO_NOTHING:
@@ -122,6 +186,14 @@ def _came_to_nothing(found: IdempotencyKey, now: datetime) -> bool:
     return bool(call["created_at"] + timedelta(milliseconds=call["latency_ms"] or 0) < now - SETTLING)
 
 
+def old_keys() -> QuerySet[IdempotencyKey]:
+    """Keys that are too old to be used."""
+    return IdempotencyKey.objects.filter(created_at__lt=timezone.now() - KEPT)
+
+
 def forget_old_keys() -> int:
-    """Delete keys that are too old to be used. Returns how many."""
-    return IdempotencyKey.objects.filter(created_at__lt=timezone.now() - KEPT).delete()[0]
+    """Delete them, some at a time, so that writers get a turn in between. Returns how many there were."""
+    forgotten = 0
+    while ids := list(old_keys().order_by("created_at").values_list("id", flat=True)[:DELETED_AT_ONCE]):
+        forgotten += old_keys().filter(id__in=ids).delete()[0]
+    return forgotten

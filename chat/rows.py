@@ -44,13 +44,15 @@ class RowMaker:
             "finish_reason": _storable(outcome.finish_reason)[:64],
             "completion_id": _name(outcome.completion_id),
             "cached": outcome.cached,
+            # The answer is stored with the call that a model answered; its id must not be listed twice.
+            "stored": order.stored and not outcome.cached,
             "cost_usd": outcome.cost_usd,
             **_tokens(outcome.usage),
         }
         return CallRows(
             call=call,
             attempts=[self._attempt(attempt) for attempt in outcome.attempts],
-            content=self._content(order, outcome.content, outcome.completion),
+            content=self._content(order, outcome.content, None if outcome.cached else outcome.completion),
             size=order.body_bytes + len(outcome.content),
         )
 

@@ -46,20 +46,29 @@ def service_of(request: Request) -> Service:
 
 async def serve(request: Request, order: Order, style: Style) -> HttpResponseBase:
     """Run the order, or repeat the answer that its idempotency key has. Raises CallFailed and other APIExceptions."""
-    claim: Claim | None = None
-    if written := request.headers.get(HEADER):
-        claimed = await claim_key(
-            api_key=order.api_key,
-            key=checked_key(written),
-            fingerprint=fingerprint(request.path, request.data),
-            request_id=order.request_id,
-        )
-        if isinstance(claimed, SavedAnswer):
-            return _repeated(claimed)
-        claim = claimed
-    if order.request.stream:
-        return await _stream(request, order, style, claim)
-    return await _whole(request, order, style, claim)
+    written = request.headers.get(HEADER)
+    if written is None:
+        return await _answer(request, order, style, None)
+    claim = await claim_key(
+        api_key=order.api_key,
+        key=checked_key(written),
+        fingerprint=fingerprint(request.path, request.data, request.headers),
+        request_id=order.request_id,
+        created_at=order.created_at,
+    )
+    if isinstance(claim, SavedAnswer):
+        return _repeated(claim)
+    try:
+        return await _answer(request, order, style, claim)
+    except Exception:
+        # Not where the caller has gone: the call is ending, and its row will say so when it has.
+        await claim.release()
+        raise
+
+
+async def _answer(request: Request, order: Order, style: Style, claim: Claim | None) -> HttpResponseBase:
+    answer = _stream if order.request.stream else _whole
+    return await answer(request, order, style, claim)
 
 
 async def _whole(request: Request, order: Order, style: Style, claim: Claim | None) -> HttpResponseBase:

@@ -13,6 +13,9 @@ from chat.models import ID_LENGTH, Attempt, CallContent, CallRecord
 
 UNFINISHED = (CallRecord.Status.IN_PROGRESS, CallRecord.Status.INTERRUPTED)
 
+SUFFIX_LENGTH = 13
+"""Of what makes a request id unique that a caller has chosen twice."""
+
 CALL_FIELDS = [field.name for field in CallRecord._meta.concrete_fields if field.name not in ("id", "request_id")]
 CONTENT_FIELDS = ["messages", "parameters", "content", "completion"]
 
@@ -65,7 +68,7 @@ def _write_one(rows: CallRows) -> Exception | None:
                 _replace([rows])
             elif there["created_at"] != rows.call["created_at"]:
                 # Another call has this id: the caller chose an X-Request-ID twice. It must not be lost for that.
-                rows.call["request_id"] = f"{rows.request_id[: ID_LENGTH - 13]}-{secrets.token_hex(6)}"
+                rows.call["request_id"] = f"{rows.request_id[: ID_LENGTH - SUFFIX_LENGTH]}-{secrets.token_hex(6)}"
                 _insert([rows])
             elif there["status"] in UNFINISHED and not rows.is_start:
                 _replace([rows])
