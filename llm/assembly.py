@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -97,7 +98,10 @@ def check_completion(answer: Json) -> None:
 
 
 def assemble(chunks: Iterable[Json], accumulate: Accumulate) -> Json:
-    """The whole answer that a stream's chunks amount to. `accumulate` merges a delta into what is there already."""
+    """The whole answer that a stream's chunks amount to. `accumulate` merges a delta into what is there already.
+
+    The chunks stay as they are: some may still wait to be sent to the caller.
+    """
     completion: Json = {}
     choices: dict[int, Json] = {}
     for chunk in chunks:
@@ -136,7 +140,8 @@ def _add_delta(message: Json, delta: Json, accumulate: Accumulate) -> None:
             pieces[name] = [_without_repeats(piece, message.get(name) or ()) for piece in value]
         else:
             pieces[name] = value
-    accumulate(message, pieces)  # type: ignore[arg-type]
+    # A copy, because the accumulator keeps what it is given first, and adds to it.
+    accumulate(message, copy.deepcopy(pieces))  # type: ignore[arg-type]
 
 
 def _without_repeats(piece: Json, tool_calls: Iterable[Json]) -> Json:
@@ -167,10 +172,10 @@ def chunks_of_completion(completion: Json) -> list[Json]:
     frame = {name: value for name, value in completion.items() if name != "usage"}
     frame["object"] = "chat.completion.chunk"
     said, ended = [], []
-    for choice in completion["choices"]:
+    for choice in choices_of(completion):
         index = {"index": choice.get("index", 0)}
-        said.append({**choice, "delta": _as_delta(choice["message"]), "finish_reason": None} | index)
-        said[-1].pop("message")
+        rest = {name: value for name, value in choice.items() if name != "message"}
+        said.append({**rest, "delta": _as_delta(choice.get("message") or {}), "finish_reason": None} | index)
         ended.append({**index, "delta": {}, "finish_reason": choice.get("finish_reason")})
     usage = [{**frame, "choices": [], "usage": completion["usage"]}] if completion.get("usage") else []
     return [{**frame, "choices": said}, {**frame, "choices": ended}, *usage]
@@ -180,4 +185,4 @@ def _as_delta(message: Json) -> Json:
     """In a delta, pieces of a tool call say which one they belong to."""
     if not message.get("tool_calls"):
         return message
-    return {**message, "tool_calls": [{"index": i, **call} for i, call in enumerate(message["tool_calls"])]}
+    return {**message, "tool_calls": [{**call, "index": i} for i, call in enumerate(message["tool_calls"])]}

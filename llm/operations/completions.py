@@ -59,10 +59,7 @@ class Completions(Operation):
                 choice["text"] += piece.get("text") or ""
                 for name, value in piece.items():
                     if name == "logprobs" and isinstance(value, dict):
-                        before = choice["logprobs"] or {}
-                        choice["logprobs"] = {
-                            kind: [*before.get(kind, ()), *(new or ())] for kind, new in value.items()
-                        }
+                        choice["logprobs"] = _joined(choice["logprobs"] or {}, value)
                     elif name not in ("text", "logprobs") and (value is not None or name not in choice):
                         choice[name] = value
         answer["choices"] = [choices[index] for index in sorted(choices)]
@@ -102,12 +99,17 @@ class Completions(Operation):
         }
 
     def chunks_of(self, answer: Json) -> list[Json]:
-        return [answer]
+        said = {name: value for name, value in answer.items() if name != "usage"}
+        usage = [{**said, "choices": [], "usage": answer["usage"]}] if answer.get("usage") else []
+        return [said, *usage]
 
 
 def _joined(before: Json, more: Json) -> Json:
     """Log probabilities: parallel lists, by kind."""
-    return {kind: [*before.get(kind, ()), *(values or ())] for kind, values in more.items()}
+    joined = dict(before)
+    for kind, values in more.items():
+        joined[kind] = [*(before.get(kind) or ()), *values] if values else before.get(kind, values)
+    return joined
 
 
 COMPLETIONS = Completions()
