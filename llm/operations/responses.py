@@ -22,7 +22,7 @@ TOOL_CALLS = frozenset({"function_call", "custom_tool_call"})
 
 class ResponseReader(StreamReader):
     def read(self, chunk: Json) -> None:
-        kind = chunk.get("type")
+        kind = _kind(chunk)
         if kind == "error":
             raise read_error(chunk, http_status=200)
         response = _object(chunk.get("response"))
@@ -59,7 +59,7 @@ class Responses(Operation):
         return ResponseReader()
 
     def assemble(self, chunks: Iterable[Json], accumulate: Accumulate) -> Json:
-        answers = [_object(chunk.get("response")) for chunk in chunks if chunk.get("type") in ENDED]
+        answers = [_object(chunk.get("response")) for chunk in chunks if _kind(chunk) in ENDED]
         if not answers:
             raise ValueError("the stream has no last event")
         return answers[-1]
@@ -72,23 +72,23 @@ class Responses(Operation):
 
     def says_something(self, answer: Json) -> bool:
         if _is_event(answer):
-            return str(answer["type"]).endswith(".delta") and bool(answer.get("delta"))
+            return _kind(answer).endswith(".delta") and bool(answer.get("delta"))
         return any(map(_is_output, _items(answer.get("output"))))
 
     def text(self, answer: Json) -> str:
         if _is_event(answer):
-            return str(answer.get("delta") or "") if answer["type"] in TEXT_DELTAS else ""
+            return str(answer.get("delta") or "") if _kind(answer) in TEXT_DELTAS else ""
         parts = (part for item in _items(answer.get("output")) for part in _items(item.get("content")))
         return "".join(str(part.get("text") or part.get("refusal") or "") for part in parts)
 
     def finish_reason(self, answer: Json) -> str:
         """In the words of chat completions, so that records of both can be compared."""
         if _is_event(answer):
-            return self.finish_reason(_object(answer.get("response"))) if answer["type"] in ENDED else ""
+            return self.finish_reason(_object(answer.get("response"))) if _kind(answer) in ENDED else ""
         if answer.get("status") == "incomplete":
             reason = str(_object(answer.get("incomplete_details")).get("reason") or "incomplete")
             return "length" if reason == "max_output_tokens" else reason
-        calls_tool = any(item.get("type") in TOOL_CALLS for item in _items(answer.get("output")))
+        calls_tool = any(_kind(item) in TOOL_CALLS for item in _items(answer.get("output")))
         return "tool_calls" if calls_tool else "stop"
 
     def usage(self, answer: Json) -> Usage | None:
@@ -204,6 +204,10 @@ def _is_output(item: Json) -> bool:
             parts = _items(item.get("content"))
             return any(part.get("text") or part.get("refusal") or part.get("audio") for part in parts)
     return True
+
+
+def _kind(value: Json) -> str:
+    return str(value.get("type") or "")
 
 
 def _object(value: object) -> Json:
