@@ -76,9 +76,10 @@ def openai_status_of(error: UpstreamError) -> int:
 
     Our key is no business of the caller's: an upstream that refuses it is an upstream that failed.
     """
-    if isinstance(error, UpstreamAuthFailed) or error.http_status is None or error.http_status < 400:
+    status = error.http_status
+    if isinstance(error, UpstreamAuthFailed) or status is None or not 400 <= status <= 599:
         return status_of(error)
-    return error.http_status
+    return status
 
 
 def envelope(code: str, message: str, request_id: str, details: Mapping[str, Any] | None = None) -> dict[str, Any]:

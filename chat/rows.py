@@ -77,7 +77,7 @@ class RowMaker:
             "streamed": request.stream,
             "route": request.route.written,
             "model_requested": request.route.first.name,
-            "metadata": self._json(order.metadata),
+            "metadata": self.kept(order.metadata),
             "api_key": order.api_key,
             "client_ip": order.client_ip,
             "user_agent": _storable(order.user_agent)[:400],
@@ -89,10 +89,10 @@ class RowMaker:
         request = order.request
         asked = request.operation.input_fields()
         return {
-            "messages": self._json(request.operation.messages(request.body)),
-            "parameters": self._json({name: value for name, value in request.body.items() if name not in asked}),
+            "messages": self.kept(request.operation.messages(request.body)),
+            "parameters": self.kept({name: value for name, value in request.body.items() if name not in asked}),
             "content": self._text(content),
-            "completion": self._json(completion) if order.keep_completion else None,
+            "completion": self.kept(completion) if order.keep_completion else None,
         }
 
     def _attempt(self, attempt: AttemptRecord) -> Values:
@@ -118,14 +118,17 @@ class RowMaker:
             text = pattern.sub(REDACTED, text)
         return _storable(text)
 
-    def _json(self, value: Any) -> Any:
-        """The same in every text of a JSON value. Keys stay as they are: they are names, not words of a caller."""
+    def kept(self, value: Any) -> Any:
+        """A JSON value as it may be kept: redacted in every text, and fit for any database.
+
+        Keys stay as they are: they are names, not words of a caller.
+        """
         if isinstance(value, str):
             return self._text(value)
         if isinstance(value, Mapping):
-            return {_storable(str(name)): self._json(inner) for name, inner in value.items()}
+            return {_storable(str(name)): self.kept(inner) for name, inner in value.items()}
         if isinstance(value, list):
-            return [self._json(inner) for inner in value]
+            return [self.kept(inner) for inner in value]
         return value
 
 

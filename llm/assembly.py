@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -33,15 +34,25 @@ def says_something(part: object) -> bool:
     return isinstance(part, dict) and any(part.get(name) for name in OUTPUT_FIELDS)
 
 
+def index_of(choice: Mapping[str, Any]) -> int:
+    """Which of several choices it is; the first where it does not say."""
+    index = choice.get("index")
+    return index if isinstance(index, int) else 0
+
+
+def finish_reason_of(choice: Mapping[str, Any]) -> str:
+    return str(choice.get("finish_reason") or "")
+
+
 def finish_reasons(answer: Mapping[str, Any]) -> list[str]:
-    return [str(choice["finish_reason"]) for choice in choices_of(answer) if choice.get("finish_reason")]
+    return [reason for choice in choices_of(answer) if (reason := finish_reason_of(choice))]
 
 
 def first_text(answer: Mapping[str, Any]) -> str:
     """The text of the first choice of a completion or chunk: its content, or else its refusal."""
     for choice in choices_of(answer):
         part = choice.get("delta") or choice.get("message")
-        if choice.get("index", 0) == 0 and isinstance(part, dict):
+        if index_of(choice) == 0 and isinstance(part, dict):
             content = part.get("content")
             if isinstance(content, list):
                 return "".join(str(piece.get("text", "")) for piece in content if isinstance(piece, dict))
@@ -90,20 +101,23 @@ def check_completion(answer: Json) -> None:
     choices = choices_of(answer)
     if not choices:
         raise InvalidUpstreamResponse("The upstream's answer has no choices.", http_status=200)
-    if not any(says_something(c.get("message")) or c.get("finish_reason") in ENDS_EMPTY for c in choices):
+    if not any(says_something(c.get("message")) or finish_reason_of(c) in ENDS_EMPTY for c in choices):
         raise InvalidUpstreamResponse("The upstream's answer is empty.", http_status=200)
     if not finish_reasons(answer):
         raise InvalidUpstreamResponse("The upstream's answer has no finish reason.", http_status=200)
 
 
 def assemble(chunks: Iterable[Json], accumulate: Accumulate) -> Json:
-    """The whole answer that a stream's chunks amount to. `accumulate` merges a delta into what is there already."""
+    """The whole answer that a stream's chunks amount to. `accumulate` merges a delta into what is there already.
+
+    The chunks stay as they are: some may still wait to be sent to the caller.
+    """
     completion: Json = {}
     choices: dict[int, Json] = {}
     for chunk in chunks:
         completion.update({k: v for k, v in chunk.items() if k not in ("choices", "obfuscation") and v is not None})
         for piece in choices_of(chunk):
-            choice = choices.setdefault(piece.get("index", 0), {"message": {}})
+            choice = choices.setdefault(index_of(piece), {"message": {}})
             for name, value in piece.items():
                 if name == "delta":
                     _add_delta(choice["message"], value or {}, accumulate)
@@ -136,7 +150,8 @@ def _add_delta(message: Json, delta: Json, accumulate: Accumulate) -> None:
             pieces[name] = [_without_repeats(piece, message.get(name) or ()) for piece in value]
         else:
             pieces[name] = value
-    accumulate(message, pieces)  # type: ignore[arg-type]
+    # A copy, because the accumulator keeps what it is given first, and adds to it.
+    accumulate(message, copy.deepcopy(pieces))  # type: ignore[arg-type]
 
 
 def _without_repeats(piece: Json, tool_calls: Iterable[Json]) -> Json:
@@ -166,11 +181,12 @@ def chunks_of_completion(completion: Json) -> list[Json]:
     """The chunks of a stream that amounts to `completion`; the last one has its usage, if it has one."""
     frame = {name: value for name, value in completion.items() if name != "usage"}
     frame["object"] = "chat.completion.chunk"
-    said, ended = [], []
-    for choice in completion["choices"]:
-        index = {"index": choice.get("index", 0)}
-        said.append({**choice, "delta": _as_delta(choice["message"]), "finish_reason": None} | index)
-        said[-1].pop("message")
+    said: list[Json] = []
+    ended: list[Json] = []
+    for choice in choices_of(completion):
+        index = {"index": index_of(choice)}
+        rest = {name: value for name, value in choice.items() if name != "message"}
+        said.append({**rest, "delta": _as_delta(choice.get("message") or {}), "finish_reason": None} | index)
         ended.append({**index, "delta": {}, "finish_reason": choice.get("finish_reason")})
     usage = [{**frame, "choices": [], "usage": completion["usage"]}] if completion.get("usage") else []
     return [{**frame, "choices": said}, {**frame, "choices": ended}, *usage]
@@ -180,4 +196,4 @@ def _as_delta(message: Json) -> Json:
     """In a delta, pieces of a tool call say which one they belong to."""
     if not message.get("tool_calls"):
         return message
-    return {**message, "tool_calls": [{"index": i, **call} for i, call in enumerate(message["tool_calls"])]}
+    return {**message, "tool_calls": [{**call, "index": i} for i, call in enumerate(message["tool_calls"])]}

@@ -38,6 +38,7 @@ class BodyLimit:
     async def _refuse(self, scope: Scope, send: Send) -> None:
         error = {
             "code": "request_too_large",
+            **({"type": "invalid_request_error", "param": None} if scope["path"].startswith("/v1/") else {}),
             "message": f"The body may have at most {self._max_bytes} bytes.",
             "request_id": scope["state"]["request_id"],
         }

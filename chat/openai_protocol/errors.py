@@ -14,7 +14,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from chat.exceptions import CallFailed, flatten, handle, openai_status_of, retry_after_header
-from chat.openai_protocol.headers import headers_of
+from chat.openai_protocol.headers import header_value, headers_of
 from chat.request_ids import request_id_of
 from llm import UpstreamAuthFailed, UpstreamError
 
@@ -29,7 +29,7 @@ def openai_handle(exception: Exception, context: Mapping[str, Any]) -> Response:
         # Our retries have been used up, and a client's on top of them would multiply the load.
         headers = headers_of(exception.outcome) | {"x-should-retry": "false"} | retry_after_header(error.retry_after)
         if error.upstream_request_id:
-            headers["x-upstream-request-id"] = error.upstream_request_id
+            headers["x-upstream-request-id"] = header_value(error.upstream_request_id)
         return Response(error_body(error, request_id), openai_status_of(error), headers=headers)
     answer = handle(exception, context)
     native = answer.data["error"]

@@ -18,9 +18,9 @@ def headers_of(known: Opening | CallOutcome) -> dict[str, str]:
         for attempt in known.attempts:
             if attempt.status is AttemptStatus.SUCCEEDED and attempt.upstream_request_id:
                 headers["x-upstream-request-id"] = attempt.upstream_request_id
-    return {name: _header_value(value) for name, value in headers.items()}
+    return {name: header_value(value) for name, value in headers.items()}
 
 
-def _header_value(text: str) -> str:
+def header_value(text: str) -> str:
     """A model's name may hold anything; a header may not."""
     return "".join(letter if " " <= letter <= "~" else "?" for letter in text)

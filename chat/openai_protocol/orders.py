@@ -6,6 +6,7 @@ What the protocol has no field for comes in headers, or in the body under the sa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,21 +19,34 @@ from rest_framework.request import Request
 from chat.models import CallRecord
 from chat.orders import Order, cache_ttl
 from chat.request_ids import request_id_of
-from chat.serializers import MAX_TIMEOUT_SECONDS, MAX_TTL_SECONDS
+from chat.serializers import MAX_TIMEOUT_SECONDS, MAX_TTL_SECONDS, NumberField, TextField
 from llm import CHAT_COMPLETIONS, RESPONSES, CallRequest, Engine, Operation, Route, RouteError
 
 EXTRAS = ("x-route", "x-timeout", "x-hedge-after", "x-default-message", "x-cache-ttl")
 STORABLE = (CHAT_COMPLETIONS.name,)
+MAX_ROUTE_LENGTH = 1000
+
+
+class WrittenNumberField(NumberField):
+    """A number, or the text of one: headers are text."""
+
+    def to_internal_value(self, data: Any) -> float:
+        if isinstance(data, str) and not re.fullmatch(r"[0-9.eE+-]{1,32}", data):
+            self.fail("invalid")
+        try:
+            return super().to_internal_value(float(data) if isinstance(data, str) else data)
+        except ValueError:
+            self.fail("invalid")
 
 
 class ExtrasSerializer(serializers.Serializer[Any]):
-    """The extras, without their `x-`. Headers are text, so numbers may be."""
+    """The extras, without their `x-`."""
 
-    route = serializers.CharField(required=False, max_length=1000)
-    timeout = serializers.FloatField(required=False, min_value=0.01, max_value=MAX_TIMEOUT_SECONDS)
-    hedge_after = serializers.FloatField(required=False, min_value=0, max_value=MAX_TIMEOUT_SECONDS)
-    default_message = serializers.CharField(required=False, max_length=10_000, trim_whitespace=False)
-    cache_ttl = serializers.FloatField(required=False, min_value=0, max_value=MAX_TTL_SECONDS)
+    route = TextField(required=False, max_length=MAX_ROUTE_LENGTH)
+    timeout = WrittenNumberField(required=False, min_value=0.01, max_value=MAX_TIMEOUT_SECONDS)
+    hedge_after = WrittenNumberField(required=False, min_value=0, max_value=MAX_TIMEOUT_SECONDS)
+    default_message = TextField(required=False, max_length=10_000)
+    cache_ttl = WrittenNumberField(required=False, min_value=0, max_value=MAX_TTL_SECONDS)
 
 
 def read_order(request: Request, engine: Engine, operation: Operation) -> Order:
@@ -50,7 +64,7 @@ def read_order(request: Request, engine: Engine, operation: Operation) -> Order:
     ttl = cache_ttl(extras)
     return Order(
         request=CallRequest(
-            route=_route(engine, extras.get("route", model)),
+            route=_route(engine, "x-route" if "route" in extras else "model", extras.get("route", model)),
             body=body,
             operation=operation,
             stream=stream,
@@ -108,10 +122,12 @@ def _stream(body: Mapping[str, Any], operation: Operation) -> bool:
     return bool(stream)
 
 
-def _route(engine: Engine, written: object) -> Route:
+def _route(engine: Engine, parameter: str, written: object) -> Route:
     if not isinstance(written, str) or not written:
-        raise ValidationError({"model": ["You must name a model, or a route."]})
+        raise ValidationError({parameter: ["You must name a model, or a route."]})
+    if len(written) > MAX_ROUTE_LENGTH:
+        raise ValidationError({parameter: [f"A route has at most {MAX_ROUTE_LENGTH} characters."]})
     try:
         return engine.route(written)
     except RouteError as error:
-        raise ValidationError({"model": [error.message]}) from error
+        raise ValidationError({parameter: [error.message]}) from error

@@ -19,7 +19,7 @@ from chat.serializers import MetadataField
 from llm import CHAT_COMPLETIONS
 from llm.types import Json
 
-METADATA = re.compile(r"metadata\[(.{1,64})\]")
+METADATA = re.compile(r"metadata\[(.{1,64})\]", re.DOTALL)
 
 
 class MessagesQuery(serializers.Serializer[Any]):
@@ -34,7 +34,7 @@ class ListQuery(MessagesQuery):
 
 
 class MetadataSerializer(serializers.Serializer[Any]):
-    metadata = MetadataField()
+    metadata = MetadataField(allow_null=True)
 
 
 def read_list_query(parameters: QueryDict) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def list_completions(query: Mapping[str, Any]) -> Json:
         found = found.alias(**{name: MetadataText("metadata", Value(key))}).filter(**{name: value})
     newest_first = query["order"] == "desc"
     if "after" in query:
-        last = _one(query["after"])
+        last = _one(query["after"], newest=not newest_first)
         older = Q(created_at__lt=last.created_at) | Q(created_at=last.created_at, id__lt=last.id)
         newer = Q(created_at__gt=last.created_at) | Q(created_at=last.created_at, id__gt=last.id)
         found = found.filter(older if newest_first else newer)
@@ -75,7 +75,7 @@ def read_completion(completion_id: str) -> Json:
 
 
 def update_metadata(completion_id: str, metadata: Mapping[str, str]) -> Json:
-    """Raises NotFound."""
+    """`metadata` must be fit to be kept, see `RowMaker`. Raises NotFound."""
     call = _one(completion_id)
     call.metadata = dict(metadata)
     call.save(update_fields=["metadata"])
@@ -113,17 +113,23 @@ def list_messages(completion_id: str, query: Mapping[str, Any]) -> Json:
 
 
 def _stored() -> QuerySet[CallRecord]:
-    """What is listed: what was sent with `store: true`, or by the setting everything that was kept."""
+    """What is listed: what was sent with `store: true`, or by the setting everything that was kept.
+
+    An answer that the cache gave again is the same completion, and is there already.
+    """
     listed = Q() if settings.STORED_COMPLETIONS == "all" else Q(stored=True)
-    kept = CallRecord.objects.filter(listed, operation=CHAT_COMPLETIONS.name, body__completion__isnull=False)
+    kept = CallRecord.objects.filter(
+        listed, operation=CHAT_COMPLETIONS.name, body__completion__isnull=False, cached=False
+    )
     return kept.exclude(completion_id="").select_related("body")
 
 
-def _one(completion_id: str) -> CallRecord:
-    """The newest, should an upstream have given an id twice."""
+def _one(completion_id: str, *, newest: bool = True) -> CallRecord:
+    """The newest, should an upstream have given an id twice. (A page goes on after the last, so that pages do end.)"""
     call = None
+    order = ("-created_at", "-id") if newest else ("created_at", "id")
     if "\x00" not in completion_id:
-        call = _stored().filter(completion_id=completion_id).order_by("-created_at", "-id").first()
+        call = _stored().filter(completion_id=completion_id).order_by(*order).first()
     if call is None:
         raise NotFound(f"There is no stored completion '{completion_id}'.")
     return call

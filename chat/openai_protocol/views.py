@@ -165,7 +165,7 @@ class StoredCompletionView(OpenAIView):
     async def post(self, request: Request, completion_id: str) -> Response:
         serializer = stored.MetadataSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        metadata = serializer.validated_data["metadata"]
+        metadata = service_of(request).row_maker.kept(serializer.validated_data["metadata"] or {})
         return Response(await sync_to_async(stored.update_metadata)(completion_id, metadata))
 
     @extend_schema(

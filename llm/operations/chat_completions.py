@@ -17,7 +17,7 @@ class ChatCompletionReader(StreamReader):
 
     def read(self, chunk: Json) -> None:
         for choice in assembly.choices_of(chunk):
-            index, reason = choice.get("index", 0), choice.get("finish_reason")
+            index, reason = assembly.index_of(choice), assembly.finish_reason_of(choice)
             says_something = assembly.says_something(choice.get("delta"))
             self.begun = self.begun or says_something or reason in assembly.ENDS_EMPTY
             if reason:

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from llm.assembly import ENDS_EMPTY, choices_of, finish_reasons, usage_of
+from llm.assembly import ENDS_EMPTY, choices_of, finish_reason_of, finish_reasons, index_of, usage_of
 from llm.errors import InvalidUpstreamResponse
 from llm.operations.base import Accumulate, Operation, StreamReader
 from llm.tokens import count_input_tokens
@@ -20,7 +20,7 @@ class CompletionReader(StreamReader):
 
     def read(self, chunk: Json) -> None:
         for choice in choices_of(chunk):
-            index, reason = choice.get("index", 0), choice.get("finish_reason")
+            index, reason = index_of(choice), finish_reason_of(choice)
             self.begun = self.begun or bool(choice.get("text")) or reason in ENDS_EMPTY
             if reason:
                 self._open_choices.discard(index)
@@ -41,7 +41,7 @@ class Completions(Operation):
         choices = choices_of(answer)
         if not choices:
             raise InvalidUpstreamResponse("The upstream's answer has no choices.", http_status=200)
-        if not any(choice.get("text") or choice.get("finish_reason") in ENDS_EMPTY for choice in choices):
+        if not any(choice.get("text") or finish_reason_of(choice) in ENDS_EMPTY for choice in choices):
             raise InvalidUpstreamResponse("The upstream's answer is empty.", http_status=200)
         if not finish_reasons(answer):
             raise InvalidUpstreamResponse("The upstream's answer has no finish reason.", http_status=200)
@@ -55,14 +55,11 @@ class Completions(Operation):
         for chunk in chunks:
             answer.update({k: v for k, v in chunk.items() if k not in ("choices", "obfuscation") and v is not None})
             for piece in choices_of(chunk):
-                choice = choices.setdefault(piece.get("index", 0), {"text": "", "logprobs": None})
+                choice = choices.setdefault(index_of(piece), {"text": "", "logprobs": None})
                 choice["text"] += piece.get("text") or ""
                 for name, value in piece.items():
                     if name == "logprobs" and isinstance(value, dict):
-                        before = choice["logprobs"] or {}
-                        choice["logprobs"] = {
-                            kind: [*before.get(kind, ()), *(new or ())] for kind, new in value.items()
-                        }
+                        choice["logprobs"] = _joined(choice["logprobs"] or {}, value)
                     elif name not in ("text", "logprobs") and (value is not None or name not in choice):
                         choice[name] = value
         answer["choices"] = [choices[index] for index in sorted(choices)]
@@ -75,7 +72,7 @@ class Completions(Operation):
         return any(choice.get("text") for choice in choices_of(answer))
 
     def text(self, answer: Json) -> str:
-        return "".join(str(choice.get("text") or "") for choice in choices_of(answer) if choice.get("index", 0) == 0)
+        return "".join(str(choice.get("text") or "") for choice in choices_of(answer) if index_of(choice) == 0)
 
     def finish_reason(self, answer: Json) -> str:
         return next(iter(finish_reasons(answer)), "")
@@ -102,12 +99,17 @@ class Completions(Operation):
         }
 
     def chunks_of(self, answer: Json) -> list[Json]:
-        return [answer]
+        said = {name: value for name, value in answer.items() if name != "usage"}
+        usage = [{**said, "choices": [], "usage": answer["usage"]}] if answer.get("usage") else []
+        return [said, *usage]
 
 
 def _joined(before: Json, more: Json) -> Json:
     """Log probabilities: parallel lists, by kind."""
-    return {kind: [*before.get(kind, ()), *(values or ())] for kind, values in more.items()}
+    joined = dict(before)
+    for kind, values in more.items():
+        joined[kind] = [*(before.get(kind) or ()), *values] if values else before.get(kind, values)
+    return joined
 
 
 COMPLETIONS = Completions()

@@ -16,11 +16,13 @@ from llm.upstream_errors import read_error
 
 ENDED = frozenset({"response.completed", "response.incomplete"})
 TEXT_DELTAS = frozenset({"response.output_text.delta", "response.refusal.delta"})
+TOOL_CALLS = frozenset({"function_call", "custom_tool_call"})
+"""Items that wait for the caller to run a tool."""
 
 
 class ResponseReader(StreamReader):
     def read(self, chunk: Json) -> None:
-        kind = chunk.get("type")
+        kind = _kind(chunk)
         if kind == "error":
             raise read_error(chunk, http_status=200)
         response = _object(chunk.get("response"))
@@ -31,8 +33,8 @@ class ResponseReader(StreamReader):
                 RESPONSES.check(response)
             self.begun = self.finished = True
         elif not self.begun:
-            # A tool that the upstream itself runs may be done before there is a word of text. Reasoning is no output.
-            item_done = kind == "response.output_item.done" and _object(chunk.get("item")).get("type") != "reasoning"
+            # A tool that the upstream itself runs may be done before there is a word of text.
+            item_done = kind == "response.output_item.done" and _is_output(_object(chunk.get("item")))
             self.begun = item_done or RESPONSES.says_something(chunk)
 
 
@@ -50,14 +52,14 @@ class Responses(Operation):
         if not isinstance(output, list):
             raise InvalidUpstreamResponse("The upstream's answer has no output.", http_status=200)
         # The caller's own limit, or the provider's filter, explains an empty answer.
-        if not output and answer.get("status") != "incomplete":
+        if not any(map(_is_output, _items(output))) and answer.get("status") != "incomplete":
             raise InvalidUpstreamResponse("The upstream's answer is empty.", http_status=200)
 
     def reader(self) -> StreamReader:
         return ResponseReader()
 
     def assemble(self, chunks: Iterable[Json], accumulate: Accumulate) -> Json:
-        answers = [_object(chunk.get("response")) for chunk in chunks if chunk.get("type") in ENDED]
+        answers = [_object(chunk.get("response")) for chunk in chunks if _kind(chunk) in ENDED]
         if not answers:
             raise ValueError("the stream has no last event")
         return answers[-1]
@@ -70,23 +72,23 @@ class Responses(Operation):
 
     def says_something(self, answer: Json) -> bool:
         if _is_event(answer):
-            return str(answer["type"]).endswith(".delta") and bool(answer.get("delta"))
-        return bool(answer.get("output"))
+            return _kind(answer).endswith(".delta") and bool(answer.get("delta"))
+        return any(map(_is_output, _items(answer.get("output"))))
 
     def text(self, answer: Json) -> str:
         if _is_event(answer):
-            return str(answer.get("delta") or "") if answer["type"] in TEXT_DELTAS else ""
+            return str(answer.get("delta") or "") if _kind(answer) in TEXT_DELTAS else ""
         parts = (part for item in _items(answer.get("output")) for part in _items(item.get("content")))
         return "".join(str(part.get("text") or part.get("refusal") or "") for part in parts)
 
     def finish_reason(self, answer: Json) -> str:
         """In the words of chat completions, so that records of both can be compared."""
         if _is_event(answer):
-            return self.finish_reason(_object(answer.get("response"))) if answer["type"] in ENDED else ""
+            return self.finish_reason(_object(answer.get("response"))) if _kind(answer) in ENDED else ""
         if answer.get("status") == "incomplete":
             reason = str(_object(answer.get("incomplete_details")).get("reason") or "incomplete")
             return "length" if reason == "max_output_tokens" else reason
-        calls_tool = any(str(item.get("type")) == "function_call" for item in _items(answer.get("output"))[-1:])
+        calls_tool = any(_kind(item) in TOOL_CALLS for item in _items(answer.get("output")))
         return "tool_calls" if calls_tool else "stop"
 
     def usage(self, answer: Json) -> Usage | None:
@@ -191,6 +193,21 @@ def _events_of_part(part: Json, at: Json) -> list[Json]:
 def _is_event(answer: Json) -> bool:
     """An event of a stream, and not a whole answer: both may come to a method that reads either."""
     return "type" in answer and answer.get("object") != "response"
+
+
+def _is_output(item: Json) -> bool:
+    """Is an item of the output an answer? Reasoning and a message that says nothing are none; a tool's work is one."""
+    match item.get("type"):
+        case "reasoning":
+            return False
+        case "message":
+            parts = _items(item.get("content"))
+            return any(part.get("text") or part.get("refusal") or part.get("audio") for part in parts)
+    return True
+
+
+def _kind(value: Json) -> str:
+    return str(value.get("type") or "")
 
 
 def _object(value: object) -> Json:
