@@ -161,7 +161,6 @@ class Attempt(Tokens):
         return f"{self.model} {self.status}"
 
 
-<<<<<<< HEAD
 class IdempotencyKey(models.Model):
     """A key under which a caller may repeat a request, and the answer that it gets again.
 
@@ -185,7 +184,8 @@ class IdempotencyKey(models.Model):
 
     def __str__(self) -> str:
         return self.key
-=======
+
+
 class LateHour(models.Model):
     """A note that calls of an hour were written, changed or deleted when they were old already. See `late_hours`.
 
@@ -197,4 +197,3 @@ class LateHour(models.Model):
 
     def __str__(self) -> str:
         return f"late in {self.hour:%Y-%m-%d %H}h"
->>>>>>> stats

@@ -87,16 +87,13 @@ async def open_service() -> AsyncGenerator[dict[str, Any]]:
         watching = asyncio.create_task(open_calls.run(), name="open calls")
         watching.add_done_callback(report_death)
         stack.push_async_callback(_stop, watching)
-<<<<<<< HEAD
         answers = await stack.enter_async_context(
             open_cache(CacheConfig(redis_url=settings.REDIS_URL, max_bytes=settings.CACHE_MAX_BYTES))
         )
-=======
         roll_ups = RollUps()
         rolling_up = asyncio.create_task(roll_ups.run(), name="roll-ups")
         rolling_up.add_done_callback(report_death)
         stack.push_async_callback(_close, roll_ups, rolling_up)
->>>>>>> stats
         engine = await stack.enter_async_context(Engine(config))
         stack.callback(forget_process)
         state = StateMetrics(engine, recorder, open_calls)
