@@ -1,0 +1,33 @@
+# The service in production. Build: docker build -t llm-orchestration .
+# Run: see compose.yaml, or deploy/kubernetes.yaml.
+
+FROM python:3.11-slim AS build
+COPY requirements.txt /tmp/requirements.txt
+RUN python -m venv /venv \
+    && /venv/bin/pip install --no-cache-dir --disable-pip-version-check -r /tmp/requirements.txt
+
+FROM python:3.11-slim
+RUN useradd --uid 10001 --create-home --home-dir /srv service \
+    && install --directory --owner=service --group=service /srv/app /srv/spool /srv/logs
+COPY --from=build /venv /venv
+COPY --chown=service:service manage.py /srv/app/
+COPY --chown=service:service access /srv/app/access
+COPY --chown=service:service chat /srv/app/chat
+COPY --chown=service:service llm /srv/app/llm
+COPY --chown=service:service orchestration_site /srv/app/orchestration_site
+COPY --chown=service:service stats /srv/app/stats
+ENV PATH=/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    ENVIRONMENT=production \
+    SPOOL_DIR=/srv/spool \
+    LOG_DIR=/srv/logs
+WORKDIR /srv/app
+USER 10001
+EXPOSE 8000
+# /health/ready would restart a process for a database that is away, which no restart brings back.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health', timeout=2)"]
+# SIGTERM lets open calls end for SHUTDOWN_GRACE seconds; whoever stops the container must wait longer than that.
+STOPSIGNAL SIGTERM
+CMD ["python", "manage.py", "serve", "--host", "0.0.0.0", "--port", "8000", "--workers", "2"]
