@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, Self
 
 from llm.simulator.behaviour import Behaviour
 from llm.simulator.exchange import to_json
 
 
-class WholeAnswer(Protocol):
-    """An answer decided in full, to be sent in one piece."""
+class Answer(Protocol):
+    """An answer decided in full, before anything is sent."""
 
     @property
     def chunks(self) -> int:
@@ -21,9 +21,8 @@ class WholeAnswer(Protocol):
         """The answer in one piece; with `until`, only that many content chunks of it and no finish reason."""
 
 
-@runtime_checkable
-class Answer(WholeAnswer, Protocol):
-    """One that can be sent as server-sent events too. The events are bytes for the wire."""
+class StreamedAnswer(Answer, Protocol):
+    """An answer that can be sent as server-sent events too. They are bytes for the wire."""
 
     def opening_events(self) -> Iterable[bytes]:
         """What comes before any content."""
@@ -35,16 +34,21 @@ class Answer(WholeAnswer, Protocol):
         """Why it ended, the usage, and how the API ends a stream."""
 
     def error_event(self, error: Mapping[str, Any]) -> bytes:
-        """A failure in the middle of the stream, with OpenAI's error object."""
+        """A failure in the middle of the stream, made of OpenAI's error object."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A valid request of any API, ready to be answered."""
+    """A valid request of any API, to be answered by `stream` if there is one, else by `whole`."""
 
     prompt_tokens: int
-    stream: bool
-    answer: Callable[[Behaviour], WholeAnswer]
+    whole: Callable[[Behaviour], Answer]
+    stream: Callable[[Behaviour], StreamedAnswer] | None = None
+
+    @classmethod
+    def of(cls, prompt_tokens: int, answer: Callable[[Behaviour], StreamedAnswer], *, stream: bool) -> Self:
+        """A request of an API that can stream."""
+        return cls(prompt_tokens, answer, answer if stream else None)
 
 
 def event(payload: Mapping[str, Any], *, name: str | None = None) -> bytes:
@@ -57,5 +61,5 @@ def raw_event(data: bytes, *, name: str | None = None) -> bytes:
     return (b"" if name is None else f"event: {name}\n".encode()) + b"data: " + data + b"\n\n"
 
 
-DONE = raw_event(b"[DONE]")
+DONE: Final = raw_event(b"[DONE]")
 """How the older APIs end a stream."""

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
-from llm.simulator.answer import Answer, WholeAnswer, raw_event
+from llm.simulator.answer import Answer, StreamedAnswer, raw_event
 from llm.simulator.exchange import BODILESS, Exchange, to_json
 from llm.simulator.state import SeenRequest, Turn
 
@@ -46,7 +46,7 @@ class Answering:
             return False
         return True
 
-    async def whole(self, answer: WholeAnswer) -> None:
+    async def whole(self, answer: Answer) -> None:
         """Answer in one piece, after all the time that generating it takes."""
         behaviour, chunks = self._behaviour, answer.chunks
         rate = behaviour.tokens_per_second
@@ -59,7 +59,7 @@ class Answering:
             body = body[: len(body) // 2]
         await self._send(behaviour.status, body, _JSON)
 
-    async def stream(self, answer: Answer) -> None:
+    async def stream(self, answer: StreamedAnswer) -> None:
         """Answer as server-sent events."""
         await self._exchange.start(self._behaviour.status, (*self._retry_after(), *_EVENT_STREAM))
         if await self._mishap(0, answer):
@@ -71,7 +71,7 @@ class Answering:
             return
         await self._exchange.write(b"".join(answer.closing_events()), more=False)
 
-    async def _stream_content(self, answer: Answer) -> bool:
+    async def _stream_content(self, answer: StreamedAnswer) -> bool:
         """False if the stream is over before its time."""
         clock = asyncio.get_running_loop().time
         rate = self._behaviour.tokens_per_second
@@ -87,7 +87,7 @@ class Answering:
                 return False
         return True
 
-    async def _mishap(self, sent: int, answer: Answer) -> bool:
+    async def _mishap(self, sent: int, answer: StreamedAnswer) -> bool:
         """Let happen what is scripted for after `sent` of its chunks; True if that was the end of the stream."""
         behaviour = self._behaviour
 

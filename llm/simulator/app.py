@@ -2,44 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
-from llm.simulator.answer import Answer, Asked
 from llm.simulator.answering import Answering
 from llm.simulator.catalogue import SIM_MODELS
-from llm.simulator.chat_completion import ask_chat
 from llm.simulator.control import answer_control, is_control
-from llm.simulator.embeddings import ask_embeddings
+from llm.simulator.doors import DOORS
 from llm.simulator.exchange import ClientGone, Exchange, Receive, Scope, Send
 from llm.simulator.openai_errors import Refusal
 from llm.simulator.request import check_context_window, check_supported, model_name, parse_object
-from llm.simulator.response_answer import ask_response
 from llm.simulator.state import SeenRequest, SimulatorState
-from llm.simulator.text_completion import ask_text
 
-
-@dataclass(frozen=True, slots=True)
-class _Api:
-    """One of OpenAI's APIs. `replaced_by` names the newer parameter for one that a model may refuse."""
-
-    ask: Callable[[Mapping[str, Any]], Asked]
-    prompt_field: str
-    replaced_by: Mapping[str, str]
-
-
-_CHAT_REPLACED: Final = {
-    "max_tokens": "max_completion_tokens",
-    "functions": "tools",
-    "function_call": "tool_choice",
-}
-_APIS: Final[Mapping[str, _Api]] = {
-    "/v1/chat/completions": _Api(ask_chat, "messages", _CHAT_REPLACED),
-    "/v1/completions": _Api(ask_text, "prompt", {}),
-    "/v1/embeddings": _Api(ask_embeddings, "input", {}),
-    "/v1/responses": _Api(ask_response, "input", {"max_tokens": "max_output_tokens"}),
-}
 _MODELS: Final = "/v1/models"
 _USUAL_MODELS: Final = ("gpt-4o", "gpt-4o-mini", "gpt-4.1", "gpt-4.1-mini", "text-embedding-3-small")
 _CREATED: Final = 1_700_000_000
@@ -69,7 +42,7 @@ class SimulatorApp:
         await exchange.run(self._answer(exchange, body))
 
     async def _answer(self, exchange: Exchange, body: bytes) -> None:
-        if exchange.method == "POST" and exchange.path in _APIS:
+        if exchange.method == "POST" and exchange.path in DOORS:
             with self.state.recording(exchange.path) as seen:
                 try:
                     await self._answer_model_request(exchange, body, seen)
@@ -87,7 +60,7 @@ class SimulatorApp:
             await answer_control(exchange, self.state, body)
             return
         _require_bearer(exchange)
-        if path in _APIS:
+        if path in DOORS:
             raise Refusal(405, f"Not allowed to {exchange.method} on {path}.", allow="POST")
         if path != _MODELS and not path.startswith(_MODELS + "/"):
             raise Refusal(404, f"Invalid URL ({exchange.method} {path})", code="unknown_url")
@@ -109,17 +82,16 @@ class SimulatorApp:
         turn = self.state.take_turn(seen.model)
         answering = Answering(exchange, seen, turn)
         await answering.begin()
-        api = _APIS[exchange.path]
-        check_supported(payload, turn.behaviour, api.replaced_by)
-        asked = api.ask(payload)
-        check_context_window(asked.prompt_tokens, turn.behaviour.context_window, prompt_field=api.prompt_field)
+        door = DOORS[exchange.path]
+        check_supported(payload, turn.behaviour, door.replaced_by)
+        asked = door.read(payload)
+        check_context_window(asked.prompt_tokens, turn.behaviour.context_window, prompt_field=door.prompt_field)
         if await answering.fail_as_scripted():
             return
-        answer = asked.answer(turn.behaviour)
-        if asked.stream and isinstance(answer, Answer):
-            await answering.stream(answer)
+        if asked.stream is not None:
+            await answering.stream(asked.stream(turn.behaviour))
         else:
-            await answering.whole(answer)
+            await answering.whole(asked.whole(turn.behaviour))
 
 
 def create_app() -> SimulatorApp:

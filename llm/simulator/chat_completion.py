@@ -116,7 +116,7 @@ class ChatCompletion:
 def ask_chat(payload: Mapping[str, Any]) -> Asked:
     """Read a chat completion request. Raises Refusal (400) with `param` set."""
     request = ChatRequest.from_payload(payload)
-    return Asked(request.prompt.tokens, request.stream, partial(_complete, request))
+    return Asked.of(request.prompt.tokens, partial(_complete, request), stream=request.stream)
 
 
 def _complete(request: ChatRequest, behaviour: Behaviour) -> ChatCompletion:

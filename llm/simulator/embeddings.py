@@ -36,7 +36,7 @@ def ask_embeddings(payload: Mapping[str, Any]) -> Asked:
         vectors = () if behaviour.empty else tuple(_vector(repr(each), dimensions) for each in inputs)
         return Embeddings(model, vectors, tokens if behaviour.usage else None, in_base64=encoding == "base64")
 
-    return Asked(tokens, False, answer)
+    return Asked(tokens, answer)
 
 
 @dataclass(frozen=True, slots=True)

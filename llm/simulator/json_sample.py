@@ -12,6 +12,7 @@ from llm.simulator.openai_errors import Refusal
 
 _TEXT: Final = "simulated"
 _MAX_LENGTH: Final = 1_000
+_MAX_VALUES: Final = 10_000
 _BOUNDS: Final[Mapping[str, Callable[[float, float], bool]]] = {
     "minimum": operator.ge,
     "exclusiveMinimum": operator.gt,
@@ -39,15 +40,15 @@ class _Unfit(Exception):
 def fitting_json(schema: object, *, param: str) -> str:
     """JSON text for the smallest value that fits: what is required, and nothing else.
 
-    Knows the keywords that OpenAI's strict schemas may have, but not `pattern`, and no length above 1,000. What is no
-    schema at all is fitted by an empty object. Raises Refusal (400), naming `param`, for a schema that no finite value
-    fits.
+    Knows the keywords that OpenAI's strict schemas may have, but not `pattern`, no length above 1,000, and no more
+    than 10,000 values. What is no schema at all is fitted by an empty object. Raises Refusal (400), naming `param`, for
+    one that no such value fits.
     """
     if not isinstance(schema, dict):
         return "{}"
     try:
         return json.dumps(_Sampler(schema).value(schema, ()))
-    except (_Unfit, RecursionError):
+    except (_Unfit, RecursionError, ArithmeticError, ValueError):  # the last two for bounds at the edge of arithmetic
         raise Refusal(400, "No value fits the schema.", code="invalid_json_schema", param=param) from None
 
 
@@ -61,9 +62,13 @@ def json_answer(form: object, schema: object, *, param: str) -> str | None:
 class _Sampler:
     def __init__(self, root: Mapping[str, Any]) -> None:
         self._root = root
+        self._values_left = _MAX_VALUES
 
     def value(self, schema: object, within: tuple[str, ...]) -> object:
         """A value for `schema`, which stands inside the references `within`."""
+        self._values_left -= 1
+        if self._values_left < 0:
+            raise RecursionError  # and not _Unfit, after which the next alternative would be tried
         if not isinstance(schema, dict):
             return _TEXT
         if isinstance(reference := schema.get("$ref"), str):

@@ -25,7 +25,7 @@ _INCOMPLETE: Final[Mapping[str, str]] = {"length": "max_output_tokens", "content
 def ask_response(payload: Mapping[str, Any]) -> Asked:
     """Read a request of the Responses API. Raises Refusal (400) with `param` set."""
     request = ResponsesRequest.from_payload(payload)
-    return Asked(request.prompt.tokens, request.stream, partial(_respond, request))
+    return Asked.of(request.prompt.tokens, partial(_respond, request), stream=request.stream)
 
 
 def _respond(request: ResponsesRequest, behaviour: Behaviour) -> ResponseAnswer:
@@ -87,12 +87,11 @@ class ResponseAnswer:
 
     def closing_events(self) -> Iterator[bytes]:
         """All that began is done, and the response has its usage."""
-        tool = self.generation.tool
-        if tool is None:
+        if self.generation.tool is None:
             yield self._part_event("response.output_text.done", text=self._text, logprobs=[])
             yield self._part_event("response.content_part.done", part=_output_text(self._text))
         else:
-            yield self._item_event("response.function_call_arguments.done", name=tool.name, arguments=self._text)
+            yield self._item_event("response.function_call_arguments.done", arguments=self._text)
         yield self._event("response.output_item.done", output_index=0, item=self._item(self._end, self._text))
         yield self._event(f"response.{self._end}", response=self.whole())
 
@@ -135,13 +134,13 @@ class ResponseAnswer:
             return head | {"type": "message", "role": "assistant", "content": [_output_text(text)]}
         return head | {"type": "function_call", "call_id": self.call_id, "name": tool.name, "arguments": text}
 
-    def _event(self, name: str, /, **payload: Any) -> bytes:
+    def _event(self, name: str, **payload: Any) -> bytes:
         return event({"type": name, "sequence_number": next(self._numbers), **payload}, name=name)
 
-    def _item_event(self, name: str, /, **payload: Any) -> bytes:
+    def _item_event(self, name: str, **payload: Any) -> bytes:
         return self._event(name, item_id=self._own_item_id, output_index=0, **payload)
 
-    def _part_event(self, name: str, /, **payload: Any) -> bytes:
+    def _part_event(self, name: str, **payload: Any) -> bytes:
         return self._item_event(name, content_index=0, **payload)
 
 

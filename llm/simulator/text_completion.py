@@ -21,7 +21,8 @@ def ask_text(payload: Mapping[str, Any]) -> Asked:
     """Read a request of the legacy completions API. Raises Refusal (400) with `param` set."""
     request = TextRequest.from_payload(payload)
     # Each prompt has a context window of its own.
-    return Asked(max(prompt.tokens for prompt in request.prompts), request.stream, partial(_complete, request))
+    longest = max(prompt.tokens for prompt in request.prompts)
+    return Asked.of(longest, partial(_complete, request), stream=request.stream)
 
 
 def _complete(request: TextRequest, behaviour: Behaviour) -> TextCompletion:
