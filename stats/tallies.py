@@ -13,7 +13,7 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from django.db.models import CharField, Count, F, Q, Sum, Value
+from django.db.models import BigIntegerField, CharField, Count, F, Q, Sum, Value
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Cast, Coalesce, NullIf, Substr
 
@@ -101,8 +101,9 @@ def _add_roll_ups(tallies: Tallies, filter_: StatsFilter, periods: tuple[Period,
         tally.first_tokens.packs.append(bytes(first_tokens))
 
 
-def _sums_of(names: Iterable[str]) -> dict[str, Sum]:
-    return {f"sum_{name}": Sum(name) for name in names}
+def _sums_of(names: Iterable[str]) -> dict[str, Coalesce]:
+    """Each is 0 where there is nothing to add up: without a `group_by`, the database answers a row even then."""
+    return {f"sum_{name}": Coalesce(Sum(name), 0, output_field=BigIntegerField()) for name in names}
 
 
 def _whole(names: Iterable[str], values: Iterable[Any]) -> dict[str, int]:

@@ -1,0 +1,271 @@
+"""Writers and several processes that sum up, at the same time: on SQLite's file and on a real PostgreSQL.
+
+What is decided is the order in which they read and commit, so each test stops one of them at the place that matters.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import random
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from django.core.management import call_command
+from django.db import connection, connections, transaction
+from django.utils import timezone
+
+from chat.late_hours import hour_of, note_changes
+from chat.models import Attempt, CallRecord, LateHour
+from stats import roll_up
+from stats.figures import StatsFilter
+from stats.models import HourlyAttempts, HourlyCalls, RollUpState
+from stats.roll_up import roll_up_hour
+from stats.roll_up_task import RollUps
+from stats.selectors import read_stats
+from tests.servers import PostgresServer
+from tests.stats.history import START, make_call
+
+T = TypeVar("T")
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[PostgresServer]:
+    # Not below pytest's own folder, which only its owner may enter.
+    folder = Path(tempfile.mkdtemp(prefix="postgres-"))
+    folder.chmod(0o755)
+    server = PostgresServer(folder)
+    server.start()
+    yield server
+    server.close()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(params=["the tests' own database", "PostgreSQL"])
+def history(request: pytest.FixtureRequest, transactional_db: None) -> Iterator[None]:
+    """An hour with one call, summed up. The database is the same for all threads."""
+    if request.param == "PostgreSQL":
+        server: PostgresServer = request.getfixturevalue("postgres")
+        own = connections["default"]
+        values = {**own.settings_dict, "ENGINE": "django.db.backends.postgresql", "OPTIONS": {"connect_timeout": 3}}
+        values |= {"NAME": "postgres", "HOST": "127.0.0.1", "PORT": server.port, "USER": "service", "PASSWORD": ""}
+        settings = connections.settings["default"]
+        connections.settings["default"] = values
+        del connections["default"]
+        try:
+            call_command("migrate", verbosity=0)
+            _empty()
+            yield from _with_one_call()
+        finally:
+            connections["default"].close()
+            connections.settings["default"] = settings
+            connections["default"] = own
+    else:
+        yield from _with_one_call()
+
+
+def _with_one_call() -> Iterator[None]:
+    make_call({"cost_usd": "0.1"}, latency_ms=10)
+    while roll_up_hour():
+        pass
+    yield
+
+
+def _empty() -> None:
+    for model in (Attempt, CallRecord, LateHour, HourlyCalls, HourlyAttempts, RollUpState):
+        model.objects.all().delete()
+
+
+def in_thread(thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+    return thread.submit(work).result(timeout=20)
+
+
+def closing(work: Callable[[], T]) -> Callable[[], T]:
+    def run() -> T:
+        try:
+            return work()
+        finally:
+            connection.close()
+
+    return run
+
+
+def write_late(**figures: object) -> None:
+    with transaction.atomic():
+        note_changes([START])
+        make_call({"cost_usd": "0.1"}, created_at=START, **figures)
+
+
+def figures() -> tuple[int, int | None]:
+    found = read_stats(StatsFilter()).figures
+    return found.total_requests, found.latency_ms.p99
+
+
+def from_the_calls() -> tuple[int, int | None]:
+    latencies = sorted(CallRecord.objects.values_list("latency_ms", flat=True))
+    return len(latencies), latencies[-(-99 * len(latencies) // 100) - 1]
+
+
+def stop_before_storing(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:
+    """The next to sum up stops when it has read; every other one goes on."""
+    has_read, go_on = threading.Event(), threading.Event()
+    store, once = roll_up._store, threading.Lock()
+
+    def slow(found: object) -> bool:
+        if once.acquire(blocking=False):
+            has_read.set()
+            assert go_on.wait(20)
+        return store(found)
+
+    monkeypatch.setattr(roll_up, "_store", slow)
+    return has_read, go_on
+
+
+def test_a_late_call_that_commits_while_its_hour_is_summed_up_is_not_lost(
+    history: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_late(latency_ms=20)
+    has_read, go_on = stop_before_storing(monkeypatch)
+    with ThreadPoolExecutor(1) as thread:
+        summing = thread.submit(closing(roll_up_hour))
+        assert has_read.wait(20)
+        write_late(latency_ms=30)
+        go_on.set()
+        assert summing.result(timeout=20)
+    assert LateHour.objects.count() == 1
+    assert figures() == (3, 30)
+    assert roll_up_hour()
+    assert not LateHour.objects.exists()
+    assert figures() == (3, 30)
+
+
+def test_a_call_that_is_late_for_an_hour_not_yet_summed_up_is_not_lost(
+    history: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = START + dt.timedelta(hours=3)
+    make_call(created_at=later, latency_ms=20)
+    has_read, go_on = stop_before_storing(monkeypatch)
+    with ThreadPoolExecutor(1) as thread:
+        summing = thread.submit(closing(roll_up_hour))
+        assert has_read.wait(20)
+        with transaction.atomic():
+            note_changes([later])
+            make_call(created_at=later, latency_ms=30)
+        go_on.set()
+        assert summing.result(timeout=20)
+    assert RollUpState.objects.get().rolled_until == hour_of(later) + dt.timedelta(hours=1)
+    assert figures() == (3, 30)
+
+
+def test_who_read_earlier_does_not_overwrite_what_another_stored_meanwhile(
+    history: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_late(latency_ms=20)
+    has_read, go_on = stop_before_storing(monkeypatch)
+    with ThreadPoolExecutor(1) as thread:
+        summing = thread.submit(closing(roll_up_hour))
+        assert has_read.wait(20)
+        write_late(latency_ms=30)
+        assert roll_up_hour()
+        go_on.set()
+        assert summing.result(timeout=20)
+    assert not LateHour.objects.exists()
+    assert figures() == (3, 30)
+
+
+def test_a_note_that_is_not_committed_outlives_those_that_are_dealt_with(history: None) -> None:
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite has one writer at a time")
+    write_late(latency_ms=20)
+    with ThreadPoolExecutor(1) as thread, transaction.atomic():
+        note_changes([START])
+        make_call(created_at=START, latency_ms=30)
+        assert in_thread(thread, closing(roll_up_hour))
+        assert in_thread(thread, closing(figures)) == (2, 20)
+    assert LateHour.objects.count() == 1
+    assert figures() == (3, 30)
+
+
+def test_with_writers_and_summers_at_once_every_answer_is_of_one_state(history: None) -> None:
+    """Each transaction adds two calls or deletes two, so an odd count would be half of one."""
+    stop = threading.Event()
+    make_call(created_at=START, latency_ms=10)
+    with transaction.atomic():
+        note_changes([START])
+
+    def write(seed: int) -> None:
+        rng = random.Random(seed)
+        while not stop.is_set():
+            moment = START + dt.timedelta(hours=rng.randrange(3))
+            with transaction.atomic():
+                note_changes([moment])
+                if rng.random() < 0.7:
+                    for _ in range(2):
+                        make_call({}, created_at=moment, latency_ms=rng.randrange(1000))
+                elif len(doomed := list(CallRecord.objects.order_by("?").values_list("id", "created_at")[:2])) == 2:
+                    note_changes(created_at for _, created_at in doomed)
+                    ids = [id_ for id_, _ in doomed]
+                    locked = CallRecord.objects.filter(id__in=ids)
+                    if connection.vendor == "postgresql":
+                        locked = locked.select_for_update()
+                    if locked.count() == len(list(locked)) == 2:
+                        Attempt.objects.filter(call_id__in=ids).delete()
+                        CallRecord.objects.filter(id__in=ids).delete()
+
+    def sum_up() -> None:
+        while not stop.is_set():
+            roll_up_hour()
+
+    def read() -> int:
+        answers = 0
+        while not stop.is_set():
+            assert figures()[0] % 2 == 0
+            answers += 1
+        return answers
+
+    works: list[Callable[[], object]] = [lambda: write(1), sum_up, sum_up, read]
+    if connection.vendor == "postgresql":
+        works.insert(0, lambda: write(2))
+    with ThreadPoolExecutor(len(works)) as threads:
+        running = [threads.submit(closing(work)) for work in works]
+        stop.wait(4)
+        stop.set()
+        results = [each.result(timeout=30) for each in running]
+    assert isinstance(results[-1], int)
+    assert results[-1] > 5
+    assert RollUpState.objects.get().version > 5
+    assert figures() == from_the_calls()
+    while roll_up_hour():
+        pass
+    assert not LateHour.objects.exists()
+    assert figures() == from_the_calls()
+
+
+# --- The service's task ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_the_service_sums_up_what_is_old_and_ends_when_it_is_told_to() -> None:
+    await asyncio.to_thread(closing(lambda: make_call(created_at=timezone.now() - dt.timedelta(hours=9))))
+    task = RollUps(first_seconds=0)
+    running = asyncio.create_task(task.run())
+    async with asyncio.timeout(10):
+        while not await asyncio.to_thread(closing(HourlyCalls.objects.exists)):
+            await asyncio.sleep(0.01)
+        task.close()
+        await running
+
+
+async def test_a_service_that_ends_at_once_waits_for_nothing() -> None:
+    task = RollUps()
+    running = asyncio.create_task(task.run())
+    await asyncio.sleep(0)
+    task.close()
+    async with asyncio.timeout(1):
+        await running

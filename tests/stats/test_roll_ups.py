@@ -1,0 +1,293 @@
+"""Roll-ups: whatever happens to the history, the figures are those of the calls themselves."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.utils import timezone
+
+from chat import open_calls, storage
+from chat.call_rows import CallRows
+from chat.late_hours import hour_of, note_changes
+from chat.models import Attempt, CallRecord, LateHour
+from stats import periods
+from stats.figures import GROUP_BY, StatsFilter
+from stats.models import HourlyAttempts, HourlyCalls, RollUpState
+from stats.periods import HOUR, Period, sources
+from stats.roll_up import hours_left, roll_up_hour, start_again
+from stats.selectors import read_stats
+from stats.serializers import stats_json
+from tests.stats.history import (
+    KEYS,
+    START,
+    all_calls,
+    close_to,
+    expected_figures,
+    expected_groups,
+    make_call,
+    make_random_history,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+def run(*arguments: str) -> None:
+    call_command(*arguments, verbosity=0, stdout=StringIO())
+
+
+def roll_up() -> None:
+    run("roll_up")
+
+
+def answer(**filters: Any) -> dict[str, Any]:
+    return stats_json(read_stats(StatsFilter(**filters)), filters.get("group_by"))
+
+
+def assert_all_figures_are_right(**filters: Any) -> None:
+    since, until = filters.get("since", START), filters.get("until", timezone.now())
+    picked = [
+        call
+        for call in all_calls()
+        if since <= call.created_at < until
+        and all(KEYS[name](call) == filters[name] for name in ("model", "door", "status", "api_key") if name in filters)
+    ]
+    groups = expected_groups(picked, filters["group_by"]) if "group_by" in filters else []
+    assert answer(**filters) == close_to({**expected_figures(picked), "groups": groups, "groups_truncated": False})
+
+
+def rows_of(call: CallRecord, *, announced: bool = False, **values: Any) -> CallRows:
+    names = [field.name for field in CallRecord._meta.concrete_fields if field.name != "id"]
+    own = {name: getattr(call, name) for name in names} | values
+    attempt = {"ordinal": 0, "model": "o3", "provider": "openai", "status": "succeeded", "started_after_ms": 0}
+    return CallRows(call=own, attempts=[attempt | {"cost_usd": own["cost_usd"]}], announced=announced)
+
+
+@pytest.fixture
+def rolled_up() -> None:
+    make_random_history(200)
+    roll_up()
+    assert HourlyCalls.objects.exists()
+    assert HourlyAttempts.objects.exists()
+
+
+# --- What is read ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("group_by", [None, *GROUP_BY])
+def test_every_figure_of_closed_hours_is_that_of_their_calls(rolled_up: None, group_by: str | None) -> None:
+    assert_all_figures_are_right(**({"group_by": group_by} if group_by else {}))
+
+
+def test_closed_hours_are_read_from_their_sums_alone(rolled_up: None) -> None:
+    before = answer(group_by="model")
+    Attempt.objects.all().delete()
+    CallRecord.objects.all().delete()
+    assert answer(group_by="model") == before
+
+
+@pytest.mark.parametrize("minutes", [0, 1, 59])
+@pytest.mark.parametrize("hours", [0, 1, 2, 40])
+def test_a_period_may_begin_and_end_within_an_hour(rolled_up: None, hours: int, minutes: int) -> None:
+    since = START + dt.timedelta(hours=3, minutes=30)
+    until = since + dt.timedelta(hours=hours, minutes=minutes, microseconds=1)
+    assert_all_figures_are_right(since=since, until=until, group_by="status")
+
+
+@pytest.mark.parametrize(
+    "filters", [{"model": "o3"}, {"door": "stream"}, {"status": "failed"}, {"api_key": ""}, {"api_key": "beta"}]
+)
+def test_a_filter_picks_the_same_calls_from_sums(rolled_up: None, filters: dict[str, str]) -> None:
+    assert_all_figures_are_right(**filters, group_by="day", since=START + dt.timedelta(hours=5, minutes=7))
+
+
+def test_a_cost_keeps_its_last_place_in_sums() -> None:
+    for cost in ("0.0000000001", "123456.0000000001", "0.1", "0.2"):
+        make_call({"cost_usd": cost, "raced": True, "status": "lost"}, cost_usd=cost)
+    before = read_stats(StatsFilter()).figures
+    roll_up()
+    after = read_stats(StatsFilter()).figures
+    assert str(after.total_cost_usd) == str(before.total_cost_usd) == "123456.3000000002"
+    assert str(after.race_cost_usd) == "123456.3000000002"
+
+
+# --- What is summed up -----------------------------------------------------------------------------------------------
+
+
+def test_an_empty_history_has_nothing_to_sum_up() -> None:
+    assert (hours_left(), roll_up_hour()) == (0, False)
+
+
+def test_young_hours_are_left_alone() -> None:
+    now = timezone.now()
+    make_call(created_at=now - dt.timedelta(minutes=119))
+    assert roll_up_hour() is False
+    make_call(created_at=now - dt.timedelta(hours=4))
+    assert roll_up_hour() is True
+    assert roll_up_hour() is False
+    state = RollUpState.objects.get()
+    assert state.rolled_until == hour_of(now - dt.timedelta(hours=3))
+
+
+def test_hours_without_a_call_cost_nothing() -> None:
+    make_call(created_at=dt.datetime(1970, 1, 1, tzinfo=dt.UTC))
+    make_call(created_at=START)
+    assert [roll_up_hour() for _ in range(3)] == [True, True, False]
+    assert answer()["total_requests"] == 2
+
+
+def test_an_hour_that_did_not_change_is_summed_up_once(rolled_up: None) -> None:
+    version = RollUpState.objects.get().version
+    roll_up()
+    assert RollUpState.objects.get().version == version
+
+
+def test_again_repairs_what_was_changed_behind_the_service(rolled_up: None) -> None:
+    CallRecord.objects.filter(door="chat").update(latency_ms=123_456)
+    run("roll_up", "--again")
+    assert_all_figures_are_right(group_by="door")
+
+
+def test_starting_again_forgets_every_sum(rolled_up: None) -> None:
+    start_again()
+    assert not HourlyCalls.objects.exists()
+    assert not HourlyAttempts.objects.exists()
+    assert_all_figures_are_right(group_by="model")
+
+
+# --- What changes afterwards -----------------------------------------------------------------------------------------
+
+
+def write_late() -> None:
+    call = CallRecord(
+        request_id="req_from_the_spool",
+        created_at=START + dt.timedelta(hours=4, minutes=10),
+        door="stream",
+        route="o3",
+        model_requested="o3",
+        model_used="o3",
+        provider_used="openai",
+        status="succeeded",
+        latency_ms=98_765,
+        cost_usd="0.5",
+    )
+    assert storage.write_again([rows_of(call)]) == [None]
+
+
+def write_before_everything() -> None:
+    call = CallRecord(
+        request_id="req_before", created_at=START - dt.timedelta(days=2), door="chat", status="failed", latency_ms=7
+    )
+    assert storage.write([rows_of(call)]) == [None]
+
+
+def end_a_long_call() -> None:
+    call = CallRecord.objects.filter(status="in_progress").order_by("created_at")[0]
+    Attempt.objects.filter(call=call).delete()
+    ended = rows_of(call, announced=True, status="succeeded", model_used="o3", latency_ms=55_555, lease_until=None)
+    assert storage.write([ended]) == [None]
+    assert CallRecord.objects.get(id=call.id).latency_ms == 55_555
+
+
+def interrupt() -> None:
+    CallRecord.objects.filter(status="in_progress").update(lease_until=START)
+    open_calls.renew_and_sweep([])
+    assert not CallRecord.objects.filter(status="in_progress").exists()
+
+
+def prune() -> None:
+    age = (timezone.now() - START - dt.timedelta(hours=30)) // HOUR
+    before = CallRecord.objects.count()
+    run("prune_calls", "--older-than", f"{age}h")
+    assert CallRecord.objects.count() < before
+
+
+CHANGES = [write_late, write_before_everything, end_a_long_call, interrupt, prune]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
+@pytest.mark.parametrize("group_by", ["status", "hour"])
+@pytest.mark.django_db(transaction=True)
+def test_a_change_of_closed_hours_counts_at_once_and_after_they_are_summed_up_again(
+    rolled_up: None, change: Callable[[], None], group_by: str
+) -> None:
+    before = answer(group_by=group_by)
+    change()
+    assert LateHour.objects.exists()
+    after = answer(since=START - dt.timedelta(days=9), group_by=group_by)
+    assert after != before
+    assert_all_figures_are_right(since=START - dt.timedelta(days=9), group_by=group_by)
+    roll_up()
+    assert not LateHour.objects.exists()
+    assert answer(since=START - dt.timedelta(days=9), group_by=group_by) == after
+    # All of it is in the sums now: none of it is read from the calls.
+    Attempt.objects.all().delete()
+    CallRecord.objects.all().delete()
+    assert answer(group_by=group_by) == after
+
+
+def test_made_up_calls_of_closed_hours_count() -> None:
+    make_call(created_at=timezone.now() - dt.timedelta(days=30))
+    make_call(created_at=timezone.now() - dt.timedelta(hours=5))
+    roll_up()
+    run("make_calls", "--count", "50", "--days", "20")
+    assert answer()["total_requests"] == 52
+
+
+def test_a_change_of_the_content_alone_leaves_the_sums_as_they_are(rolled_up: None) -> None:
+    run("prune_calls", "--older-than", "0d", "--content-only")
+    assert not LateHour.objects.exists()
+
+
+def test_a_young_call_leaves_no_note() -> None:
+    note_changes([timezone.now() - dt.timedelta(minutes=59), timezone.now() + dt.timedelta(days=1)])
+    assert not LateHour.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_write_that_fails_leaves_no_note(rolled_up: None) -> None:
+    call = CallRecord(request_id="req_bad", created_at=START, door="chat", status="failed", latency_ms=1)
+    rows = rows_of(call)
+    rows.attempts.append(rows.attempts[0])
+    (error,) = storage.write_again([rows])
+    assert error is not None
+    assert not LateHour.objects.exists()
+    assert_all_figures_are_right(group_by="model")
+
+
+# --- How a period is divided -----------------------------------------------------------------------------------------
+
+
+def hours(*numbers: int) -> list[dt.datetime]:
+    return [hour_of(START) + number * HOUR for number in numbers]
+
+
+@pytest.mark.parametrize("most", [1, 2, 20])
+@pytest.mark.parametrize("late", [(), (2,), (0, 1, 5), (3, 4, 9), (0, 3, 6, 9), (-5, 30)], ids=str)
+@pytest.mark.parametrize("wanted", [(None, None), (0.5, None), (None, 7.25), (1, 8), (2.5, 2.75), (11, 12), (3.5, 4.5)])
+def test_every_moment_is_in_exactly_one_source(
+    monkeypatch: pytest.MonkeyPatch, late: tuple[int, ...], wanted: tuple[float | None, float | None], most: int
+) -> None:
+    monkeypatch.setattr(periods, "MAX_HOLES", most)
+    first = hour_of(START)
+    since, until = (None if hour is None else first + hour * HOUR for hour in wanted)
+    found = sources(Period(since, until), first + 10 * HOUR, hours(*late))
+
+    def holds(period: Period, moment: dt.datetime) -> bool:
+        return (period.since is None or period.since <= moment) and (period.until is None or moment < period.until)
+
+    for quarter in range(-40, 60):
+        moment = first + quarter * HOUR / 4
+        summed = sum(holds(period, moment) for period in found.rolled_up)
+        called = sum(holds(period, moment) for period in found.calls)
+        assert summed + called == holds(Period(since, until), moment), moment
+        if summed:
+            assert hour_of(moment) not in hours(*late)
+            assert moment < first + 10 * HOUR
+    assert len(found.calls) <= most + 2
+    for period in found.rolled_up:
+        assert all(end is None or end == hour_of(end) for end in (period.since, period.until))
