@@ -158,11 +158,11 @@ def test_pages_end_even_where_an_upstream_gives_one_id_to_all(written_site: Call
     choice = {"index": 0, "message": {"role": "assistant", "content": "a"}, "finish_reason": "stop"}
     client, _ = written_site(lambda path, body: Reply({"id": body["model"], "choices": [choice]}))
     sdk = sdk_of(client)
-    for model in ("same", "other", "same"):
+    for model in ("same", "one", "same", "two", "same"):
         make(sdk, model)
     for order in ("asc", "desc"):
         page = sdk.chat.completions.list(limit=1, order=order)  # type: ignore[arg-type]
-        for _ in range(4):
+        for _ in range(6):
             if not page.has_next_page():
                 break
             page = page.get_next_page()
