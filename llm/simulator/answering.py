@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
-from llm.simulator.completion import Completion
+from llm.simulator.answer import Answer, StreamedAnswer, raw_event
 from llm.simulator.exchange import BODILESS, Exchange, to_json
 from llm.simulator.state import SeenRequest, Turn
 
@@ -46,66 +46,62 @@ class Answering:
             return False
         return True
 
-    async def whole(self, payload: Callable[[int | None], dict[str, Any]], chunks: int) -> None:
-        """Answer in one piece, after all the time that generating `chunks` of content takes.
-
-        `payload` is called with the number of content chunks to keep, or None for all of them.
-        """
-        behaviour = self._behaviour
+    async def whole(self, answer: Answer) -> None:
+        """Answer in one piece, after all the time that generating it takes."""
+        behaviour, chunks = self._behaviour, answer.chunks
         rate = behaviour.tokens_per_second
         await self._wait(behaviour.first_token_s + (chunks / rate if rate else 0))
         if behaviour.error_after is not None:
             await self.refuse(behaviour.status, behaviour.error_object)
             return
-        body = to_json(payload(None if behaviour.end_after is None else min(behaviour.end_after, chunks)))
+        body = to_json(answer.whole(None if behaviour.end_after is None else min(behaviour.end_after, chunks)))
         if behaviour.malformed_after is not None:
             body = body[: len(body) // 2]
         await self._send(behaviour.status, body, _JSON)
 
-    async def stream(self, completion: Completion) -> None:
+    async def stream(self, answer: StreamedAnswer) -> None:
         """Answer as server-sent events."""
         await self._exchange.start(self._behaviour.status, (*self._retry_after(), *_EVENT_STREAM))
-        if await self._mishap(0, completion.chunks):
+        if await self._mishap(0, answer):
             return
-        for chunk in completion.role_chunks():
-            await self._event(chunk)
+        for event in answer.opening_events():
+            await self._exchange.write(event, more=True)
         await self._wait(self._behaviour.first_token_s)
-        if not await self._stream_content(completion):
+        if not await self._stream_content(answer):
             return
-        closing = b"".join(_event(to_json(chunk)) for chunk in completion.closing_chunks())
-        await self._exchange.write(closing + _event(b"[DONE]"), more=False)
+        await self._exchange.write(b"".join(answer.closing_events()), more=False)
 
-    async def _stream_content(self, completion: Completion) -> bool:
+    async def _stream_content(self, answer: StreamedAnswer) -> bool:
         """False if the stream is over before its time."""
         clock = asyncio.get_running_loop().time
         rate = self._behaviour.tokens_per_second
         started = clock()
-        for sent, chunk in enumerate(completion.content_chunks()):
+        for sent, event in enumerate(answer.content_events()):
             # By the clock, not by the last chunk, so that the pace does not drift. Also at full speed every chunk lets
             # the loop run: other clients get their turn, and a client that has gone is noticed.
             due = started + sent * self._slowness / rate if rate else started
             await asyncio.sleep(max(0, due - clock()))
-            await self._event(chunk)
+            await self._exchange.write(event, more=True)
             self._seen.chunks_sent = sent + 1
-            if await self._mishap(sent + 1, completion.chunks):
+            if await self._mishap(sent + 1, answer):
                 return False
         return True
 
-    async def _mishap(self, sent: int, chunks: int) -> bool:
-        """Let happen what is scripted for after `sent` of so many chunks; True if that was the end of the stream."""
+    async def _mishap(self, sent: int, answer: StreamedAnswer) -> bool:
+        """Let happen what is scripted for after `sent` of its chunks; True if that was the end of the stream."""
         behaviour = self._behaviour
 
         def now(after: int | None) -> bool:
-            return after is not None and sent == min(after, chunks)
+            return after is not None and sent == min(after, answer.chunks)
 
         if now(behaviour.malformed_after):
-            await self._exchange.write(_event(b"{broken"), more=True)
+            await self._exchange.write(raw_event(b"{broken"), more=True)
         if now(behaviour.cut_after):
             await self._cut()
         if now(behaviour.stall_after):
             await self._exchange.stall()
         if now(behaviour.error_after):
-            await self._exchange.write(_event(to_json({"error": dict(behaviour.error_object)})), more=False)
+            await self._exchange.write(answer.error_event(behaviour.error_object), more=False)
             return True
         if now(behaviour.end_after):
             await self._exchange.write(b"", more=False)
@@ -132,9 +128,6 @@ class Answering:
         self._seen.complete()
         await self._exchange.abort()
 
-    async def _event(self, chunk: dict[str, Any]) -> None:
-        await self._exchange.write(_event(to_json(chunk)), more=True)
-
     async def _wait(self, seconds: float) -> None:
         if seconds:
             await asyncio.sleep(seconds * self._slowness)
@@ -142,7 +135,3 @@ class Answering:
     def _retry_after(self) -> tuple[tuple[str, str], ...]:
         value = self._behaviour.retry_after
         return () if value is None else (("retry-after", value),)
-
-
-def _event(data: bytes) -> bytes:
-    return b"data: " + data + b"\n\n"

@@ -6,22 +6,13 @@ from typing import Any, Final
 
 from llm.simulator.answering import Answering
 from llm.simulator.catalogue import SIM_MODELS
-from llm.simulator.chat_request import (
-    ChatRequest,
-    check_context_window,
-    check_supported,
-    model_name,
-    parse_object,
-)
-from llm.simulator.completion import complete
 from llm.simulator.control import answer_control, is_control
-from llm.simulator.embeddings import embed
+from llm.simulator.doors import DOORS
 from llm.simulator.exchange import ClientGone, Exchange, Receive, Scope, Send
 from llm.simulator.openai_errors import Refusal
+from llm.simulator.request import check_context_window, check_supported, model_name, parse_object
 from llm.simulator.state import SeenRequest, SimulatorState
 
-_CHAT: Final = "/v1/chat/completions"
-_EMBEDDINGS: Final = "/v1/embeddings"
 _MODELS: Final = "/v1/models"
 _USUAL_MODELS: Final = ("gpt-4o", "gpt-4o-mini", "gpt-4.1", "gpt-4.1-mini", "text-embedding-3-small")
 _CREATED: Final = 1_700_000_000
@@ -51,7 +42,7 @@ class SimulatorApp:
         await exchange.run(self._answer(exchange, body))
 
     async def _answer(self, exchange: Exchange, body: bytes) -> None:
-        if exchange.method == "POST" and exchange.path in (_CHAT, _EMBEDDINGS):
+        if exchange.method == "POST" and exchange.path in DOORS:
             with self.state.recording(exchange.path) as seen:
                 try:
                     await self._answer_model_request(exchange, body, seen)
@@ -69,7 +60,7 @@ class SimulatorApp:
             await answer_control(exchange, self.state, body)
             return
         _require_bearer(exchange)
-        if path in (_CHAT, _EMBEDDINGS):
+        if path in DOORS:
             raise Refusal(405, f"Not allowed to {exchange.method} on {path}.", allow="POST")
         if path != _MODELS and not path.startswith(_MODELS + "/"):
             raise Refusal(404, f"Invalid URL ({exchange.method} {path})", code="unknown_url")
@@ -91,22 +82,16 @@ class SimulatorApp:
         turn = self.state.take_turn(seen.model)
         answering = Answering(exchange, seen, turn)
         await answering.begin()
-        check_supported(payload, turn.behaviour)
-        if exchange.path == _EMBEDDINGS:
-            embeddings = embed(payload)
-            check_context_window(embeddings["usage"]["prompt_tokens"], turn.behaviour.context_window)
-            if not await answering.fail_as_scripted():
-                await answering.whole(lambda _until: embeddings, chunks=0)
-            return
-        request = ChatRequest.from_payload(payload)
-        check_context_window(request.prompt_tokens, turn.behaviour.context_window)
+        door = DOORS[exchange.path]
+        check_supported(payload, turn.behaviour, door.replaced_by)
+        asked = door.read(payload)
+        check_context_window(asked.prompt_tokens, turn.behaviour.context_window, prompt_field=door.prompt_field)
         if await answering.fail_as_scripted():
             return
-        completion = complete(request, turn.behaviour)
-        if request.stream:
-            await answering.stream(completion)
+        if asked.stream is not None:
+            await answering.stream(asked.stream(turn.behaviour))
         else:
-            await answering.whole(completion.whole, completion.chunks)
+            await answering.whole(asked.whole(turn.behaviour))
 
 
 def create_app() -> SimulatorApp:

@@ -24,6 +24,9 @@ class Behaviour:
     `end_after` a shortened answer with no finish reason, `malformed_after` half a JSON body, `error_after` an error
     object inside a 200.
 
+    It is the same for every API. The Responses API says a finish reason by its status: length and content_filter are
+    incomplete, none is in_progress, any other is completed. An embedding has no content chunks.
+
     Raises ValueError, naming the field, for a value out of range or of the wrong type.
     """
 
@@ -34,7 +37,7 @@ class Behaviour:
     tokens_per_second: float | None = None
     """Pace of the content; None: as fast as possible."""
     answer: str | None = None
-    """The text; None: a deterministic one that names the model and echoes the last user message."""
+    """The text; None: JSON that fits the request's format, else words that name the model and echo the user's last."""
     status: int = 200
     """HTTP status, 200 to 599. From 300 on the body is an error object."""
     error: Mapping[str, Any] | None = field(default=None, hash=False)
@@ -50,7 +53,7 @@ class Behaviour:
     stall_after: int | None = None
     """Send nothing more; the connection stays open until the client goes."""
     end_after: int | None = None
-    """End the body cleanly, with no finish reason and no [DONE]."""
+    """End the body cleanly, with no finish reason and nothing that ends a stream."""
     malformed_after: int | None = None
     """Send one event that is not JSON, and go on."""
     error_after: int | None = None
@@ -58,7 +61,7 @@ class Behaviour:
     finish_reason: str | None = None
     """None: stop, length, or tool_calls, whichever is true."""
     empty: bool = False
-    """No content at all."""
+    """No content at all; no vectors."""
     refuse: tuple[str, ...] = ()
     """Parameters answered with 400 `unsupported_parameter`."""
     refuse_values: tuple[str, ...] = ()
@@ -66,7 +69,7 @@ class Behaviour:
     context_window: int | None = None
     """Prompt tokens above it are answered with 400 `context_length_exceeded`."""
     tool_call: bool = False
-    """Call the first function tool of the request, unless its last message is already a tool's result."""
+    """Call the function tool that the request chose, else its first, unless its last message is already a result."""
     cached_tokens: int = 0
     """Part of the prompt tokens, which are never fewer."""
     reasoning_tokens: int = 0

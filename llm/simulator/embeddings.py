@@ -7,57 +7,58 @@ import hashlib
 import math
 import struct
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
-from llm.simulator.chat_request import approximate_tokens, model_name
+from llm.simulator.answer import Asked
+from llm.simulator.behaviour import Behaviour
 from llm.simulator.openai_errors import Refusal
+from llm.simulator.request import model_name, texts_or_tokens
+from llm.simulator.tokens import approximate_tokens
 
 DEFAULT_DIMENSIONS: Final = 8
 MAX_DIMENSIONS: Final = 4096
 
 
-def embed(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer to an embeddings request; equal inputs get equal vectors. Raises Refusal (400) with `param` set."""
+def ask_embeddings(payload: Mapping[str, Any]) -> Asked:
+    """Read an embeddings request; equal inputs get equal vectors. Raises Refusal (400) with `param` set."""
     model = model_name(payload)
-    inputs = _inputs(payload.get("input"))
+    inputs = texts_or_tokens(payload.get("input"), param="input")
     dimensions = payload.get("dimensions", DEFAULT_DIMENSIONS)
     if not isinstance(dimensions, int) or isinstance(dimensions, bool) or not 1 <= dimensions <= MAX_DIMENSIONS:
         raise Refusal(400, f"'dimensions' must be from 1 to {MAX_DIMENSIONS}.", param="dimensions")
     encoding = payload.get("encoding_format", "float")
     if encoding not in ("float", "base64"):
         raise Refusal(400, "'encoding_format' must be float or base64.", param="encoding_format")
-    vectors = [_vector(repr(each), dimensions) for each in inputs]
     tokens = sum(approximate_tokens(each) if isinstance(each, str) else len(each) for each in inputs)
-    return {
-        "object": "list",
-        "data": [
-            {
-                "object": "embedding",
-                "index": index,
-                "embedding": _base64(vector) if encoding == "base64" else vector,
-            }
-            for index, vector in enumerate(vectors)
-        ],
-        "model": model,
-        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
-    }
+
+    def answer(behaviour: Behaviour) -> Embeddings:
+        vectors = () if behaviour.empty else tuple(_vector(repr(each), dimensions) for each in inputs)
+        return Embeddings(model, vectors, tokens if behaviour.usage else None, in_base64=encoding == "base64")
+
+    return Asked(tokens, answer)
 
 
-def _inputs(value: object) -> list[str | list[int]]:
-    """A text, tokens, or a list of either; always as a list."""
-    if isinstance(value, str) or (isinstance(value, list) and value and _are_tokens(value)):
-        value = [value]
-    if (
-        not isinstance(value, list)
-        or not value
-        or not all(isinstance(each, str) or _are_tokens(each) for each in value)
-    ):
-        raise Refusal(400, "'input' must be a text, a list of texts, or tokens.", param="input")
-    return value
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """The vectors in the order of the inputs. There is no stream of them, and they are no content chunks."""
 
+    model: str
+    vectors: tuple[list[float], ...]
+    tokens: int | None
+    in_base64: bool
+    chunks: int = 0
 
-def _are_tokens(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(token, int) for token in value)
+    def whole(self, until: int | None = None) -> dict[str, Any]:
+        """The answer, which cannot be shortened."""
+        data = [
+            {"object": "embedding", "index": index, "embedding": _base64(vector) if self.in_base64 else vector}
+            for index, vector in enumerate(self.vectors)
+        ]
+        answer = {"object": "list", "data": data, "model": self.model}
+        if self.tokens is None:
+            return answer
+        return answer | {"usage": {"prompt_tokens": self.tokens, "total_tokens": self.tokens}}
 
 
 def _vector(text: str, dimensions: int) -> list[float]:
