@@ -108,6 +108,16 @@ def test_structured_output_is_parsed(run: Run, simulator: SimulatorThread) -> No
     assert request["body"]["response_format"]["json_schema"]["name"] == "trip"
 
 
+def test_a_response_comes_by_a_route_whole_and_streamed(run: Run) -> None:
+    answer = ANSWER.format("gpt-4o")
+    assert run("responses") == [answer, answer, "response.completed"]
+    assert set(CallRecord.objects.values_list("operation", "streamed")) == {("responses", True), ("responses", False)}
+
+
+def test_a_response_that_breaks_ends_with_an_error_event_and_is_never_complete(run: Run) -> None:
+    assert run("brokenResponse") == ["error", "stream_interrupted", False]
+
+
 def test_embeddings_are_numbers(run: Run) -> None:
     assert run("embeddings") == [True, True]
 

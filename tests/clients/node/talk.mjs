@@ -76,6 +76,23 @@ const programs = {
       return [text, error.constructor.name, error.code];
     }
   },
+  async responses() {
+    const types = new Set();
+    let final;
+    for await (const event of await openai.responses.create({ model: "sim-503>gpt-4o", input: "Hello", stream: true })) {
+      types.add(event.type);
+      final = event.response ?? final;
+    }
+    const whole = await openai.responses.create({ model: "sim-503>gpt-4o", input: "Hello" });
+    const text = final.output[0].content[0].text;
+    return [whole.output_text, text, [...types].at(-1)];
+  },
+  async brokenResponse() {
+    const seen = [];
+    for await (const event of await openai.responses.create({ model: "sim-cut", input: "Hello", stream: true }))
+      seen.push(event);
+    return [seen.at(-1).type, seen.at(-1).code, seen.some(({ type }) => type === "response.completed")];
+  },
   async stored() {
     const { completions } = openai.chat;
     const made = [];
