@@ -16,7 +16,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import cachetools
 import redis.asyncio
@@ -180,13 +180,12 @@ def _outcome(order: Order, found: str) -> CallOutcome:
     )
 
 
-def _usage(kept: dict[str, int] | None) -> Usage | None:
+def _usage(kept: Any) -> Usage | None:
     if kept is None:
         return None
-    usage = Usage(**kept)
     if not all(isinstance(count, int) for count in kept.values()):
         raise TypeError("a count of tokens is no number")
-    return usage
+    return Usage(**kept)
 
 
 def _name(order: Order) -> str:

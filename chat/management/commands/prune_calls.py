@@ -13,6 +13,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from tqdm import tqdm
 
+from chat.idempotency import forget_old_keys, old_keys
 from chat.models import Attempt, CallContent, CallRecord
 
 UNITS = {"h": "hours", "d": "days", "w": "weeks"}
@@ -27,7 +28,7 @@ def age(text: str) -> timedelta:
 
 
 class Command(BaseCommand):
-    help = "Deletes calls that are older than an age, in batches, while the service runs."
+    help = "Deletes calls that are older than an age, in batches, while the service runs; and idempotency keys after 24 hours."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--older-than", type=age, required=True, metavar="AGE", help="like 36h, 30d or 8w")
@@ -45,6 +46,7 @@ class Command(BaseCommand):
         total = doomed.count()
         if options["dry_run"]:
             self.stdout.write(f"Would delete {what} from before {limit:%Y-%m-%d %H:%M} UTC: {total}")
+            self.stdout.write(f"Would delete idempotency keys that are too old to be used: {old_keys().count()}")
             return
         deleted = 0
         with tqdm(total=total, unit=" calls", disable=options["verbosity"] == 0) as progress:
@@ -52,6 +54,7 @@ class Command(BaseCommand):
                 deleted += count
                 progress.update(count)
         self.stdout.write(f"Deleted {what} from before {limit:%Y-%m-%d %H:%M} UTC: {deleted}")
+        self.stdout.write(f"Deleted idempotency keys that are too old to be used: {forget_old_keys()}")
 
     def _delete_batch(self, doomed: QuerySet[CallRecord], size: int, *, content_only: bool) -> int:
         """One transaction, so that a call goes with all that belongs to it, and writers get a turn in between."""
