@@ -19,6 +19,7 @@ import pytest
 from chat.answer_cache import ENTRY_OVERHEAD_BYTES, ProcessStore
 from chat.models import CallRecord
 from llm.simulator import Behaviour, SimulatorThread
+from tests.chat.test_sse import parse
 from tests.servers import RedisServer
 from tests.site_process import SiteProcess, free_port
 
@@ -55,6 +56,13 @@ def ask_v1(client: httpx2.Client, **fields: Any) -> httpx2.Response:
     response = client.post(V1, json=body)
     assert response.status_code == 200, response.text
     return response
+
+
+def text_of(response: httpx2.Response) -> str:
+    if "event-stream" in response.headers["content-type"]:
+        assert response.text.endswith("data: [DONE]\n\n")
+        return parse(response.content).text
+    return str(response.json()["content"])
 
 
 def chunks_of(response: httpx2.Response) -> list[dict[str, Any]]:
@@ -148,7 +156,7 @@ def test_how_a_request_is_written_does_not_matter_only_what_it_asks(start_site: 
 def test_whole_and_streamed_answers_are_one_on_the_native_doors(
     client: httpx2.Client, simulator: SimulatorThread
 ) -> None:
-    answer = "One\n\ntwo \U0001f600 \r three.\r"
+    answer = "One\n\ntwo \U0001f600 three.\n"
     simulator.script("gpt-4o", Behaviour(answer=answer))
     for first, second in (("/chat", "/chat/stream"), ("/chat/stream", "/chat")):
         before, after = ask(client, first, seed=len(first)), ask(client, second, seed=len(first))
@@ -404,7 +412,9 @@ async def test_many_calls_at_once_take_turns_at_redis(
 ) -> None:
     site = start_site(REDIS_URL=redis_server.url)
     caplog.set_level(logging.WARNING)
-    async with httpx2.AsyncClient(base_url=site.base_url, timeout=30, trust_env=False, limits=httpx2.Limits(max_connections=None)) as client:
+    async with httpx2.AsyncClient(
+        base_url=site.base_url, timeout=30, trust_env=False, limits=httpx2.Limits(max_connections=None)
+    ) as client:
         body = {"prompt": "Hello", "cache_ttl": 60}
         await client.post("/chat", json=body)
         answers = await asyncio.gather(*(client.post("/chat", json=body) for _ in range(200)))

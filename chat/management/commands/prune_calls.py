@@ -1,4 +1,4 @@
-"""`manage.py prune_calls --older-than 30d`: delete old calls, or only what was said in them."""
+"""`manage.py prune_calls --older-than 30d`: delete old calls, or only what was said in them; and old keys."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def age(text: str) -> timedelta:
 
 
 class Command(BaseCommand):
-    help = "Deletes calls that are older than an age, in batches, while the service runs; and idempotency keys after 24 hours."
+    help = "Deletes calls older than an age, and idempotency keys older than a day, in batches, while the service runs."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--older-than", type=age, required=True, metavar="AGE", help="like 36h, 30d or 8w")
