@@ -16,7 +16,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import cachetools
 import redis.asyncio
@@ -33,6 +33,8 @@ T = TypeVar("T")
 
 REDIS_SECONDS = 0.5
 """How long a call waits for Redis before it asks a model instead."""
+REDIS_CONNECTIONS = 32
+"""At most, of each process; calls beyond them take turns."""
 REST_SECONDS = 5.0
 """How long Redis is left alone after it could not be reached."""
 MAX_ENTRY_BYTES = 4 * 1024 * 1024
@@ -145,12 +147,15 @@ async def open_cache(config: CacheConfig) -> AsyncGenerator[AnswerCache]:
         yield AnswerCache(ProcessStore(config.max_bytes))
         return
     # Once again at once, for a connection that a restart of Redis has cut; more would only make calls wait.
-    client = redis.asyncio.Redis.from_url(
+    pool = redis.asyncio.BlockingConnectionPool.from_url(
         config.redis_url,
+        max_connections=REDIS_CONNECTIONS,
+        timeout=REDIS_SECONDS,
         socket_timeout=REDIS_SECONDS,
         socket_connect_timeout=REDIS_SECONDS,
         retry=Retry(NoBackoff(), 1),
     )
+    client = redis.asyncio.Redis.from_pool(pool)
     try:
         yield AnswerCache(RedisStore(client))
     finally:
@@ -180,13 +185,12 @@ def _outcome(order: Order, found: str) -> CallOutcome:
     )
 
 
-def _usage(kept: dict[str, int] | None) -> Usage | None:
+def _usage(kept: Any) -> Usage | None:
     if kept is None:
         return None
-    usage = Usage(**kept)
     if not all(isinstance(count, int) for count in kept.values()):
         raise TypeError("a count of tokens is no number")
-    return usage
+    return Usage(**kept)
 
 
 def _name(order: Order) -> str:

@@ -12,7 +12,7 @@ from django.http import Http404
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiResponse, extend_schema, inline_serializer
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, inline_serializer
 from rest_framework import serializers
 from rest_framework.exceptions import ParseError
 from rest_framework.request import Request
@@ -41,12 +41,22 @@ from llm import Engine
 ERRORS = {
     400: OpenApiResponse(ErrorSerializer, "Bad input: which field, and why."),
     404: OpenApiResponse(ErrorSerializer, "No such model."),
+    409: OpenApiResponse(ErrorSerializer, "A request with this Idempotency-Key is still running."),
     413: OpenApiResponse(ErrorSerializer, "The body is too large."),
+    422: OpenApiResponse(ErrorSerializer, "The Idempotency-Key was used for another request."),
     429: OpenApiResponse(ErrorSerializer, "The upstream's rate limit or quota; see Retry-After."),
     502: OpenApiResponse(ErrorSerializer, "The upstream failed; `details.attempts` has every cause."),
     503: OpenApiResponse(ErrorSerializer, "No upstream key, or no capacity."),
     504: OpenApiResponse(ErrorSerializer, "No answer in time."),
 }
+HEADERS = [
+    OpenApiParameter(
+        "Idempotency-Key",
+        str,
+        OpenApiParameter.HEADER,
+        description="A repeated request gets the answer of the first one with this key, for 24 hours.",
+    )
+]
 
 
 def page_of(serializer: type[serializers.BaseSerializer[Any]]) -> serializers.Serializer[Any]:
@@ -107,7 +117,9 @@ class ChatView(DoorView):
     door = CallRecord.Door.CHAT
     input_serializer = ChatSerializer
 
-    @extend_schema(summary="One answer", request=ChatSerializer, responses={200: AnswerSerializer, **ERRORS})
+    @extend_schema(
+        summary="One answer", parameters=HEADERS, request=ChatSerializer, responses={200: AnswerSerializer, **ERRORS}
+    )
     async def post(self, request: Request) -> HttpResponseBase:
         return await self.respond(request)
 
@@ -123,6 +135,7 @@ class ParallelView(DoorView):
 
     @extend_schema(
         summary="A race: the fastest success wins",
+        parameters=HEADERS,
         request=ParallelSerializer,
         responses={200: AnswerSerializer, **ERRORS},
     )
@@ -142,8 +155,9 @@ class FallbackView(DoorView):
 
     @extend_schema(
         summary="A fallback chain that always answers",
+        parameters=HEADERS,
         request=FallbackSerializer,
-        responses={200: AnswerSerializer, 400: ERRORS[400], 413: ERRORS[413]},
+        responses={200: AnswerSerializer, **{status: ERRORS[status] for status in (400, 409, 413, 422)}},
     )
     async def post(self, request: Request) -> HttpResponseBase:
         return await self.respond(request)
@@ -162,6 +176,7 @@ class StreamView(DoorView):
             "events are `start`, `delta`, `usage` and `done`. If the stream breaks, the last event is `error` and "
             "there is no `[DONE]`. Before the first piece, errors are ordinary HTTP errors."
         ),
+        parameters=HEADERS,
         request=ChatStreamSerializer,
         responses={(200, "text/event-stream"): OpenApiTypes.STR, **ERRORS},
     )

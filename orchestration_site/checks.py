@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import redis.asyncio
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 from django.core.exceptions import ImproperlyConfigured
 
+from chat.serializers import MAX_TTL_SECONDS
 from llm import EngineConfig, RouteError
 from llm.route import parse_route
 
 ENVIRONMENTS = ("development", "production", "test")
+STORED_COMPLETIONS = ("asked", "all")
 
 
 @register
@@ -42,6 +45,29 @@ def check_routes(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Iter
             )
         except RouteError as error:
             yield Error(f"{where}: {error.message}", hint="Write a|b for a race, a>b for a fallback.", id="site.E002")
+
+
+@register
+def check_answers_given_again(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Iterable[CheckMessage]:
+    if settings.STORED_COMPLETIONS not in STORED_COMPLETIONS:
+        yield Error(
+            f"STORED_COMPLETIONS is '{settings.STORED_COMPLETIONS}'.",
+            hint=f"Use one of {', '.join(STORED_COMPLETIONS)}.",
+            id="site.E003",
+        )
+    if not 0 <= settings.CACHE_TTL <= MAX_TTL_SECONDS:
+        yield Error(
+            f"CACHE_TTL is {settings.CACHE_TTL:g}.",
+            hint=f"Use a number of seconds from 0 (never) to {MAX_TTL_SECONDS:.0f} (a year).",
+            id="site.E004",
+        )
+    if settings.REDIS_URL:
+        try:
+            redis.asyncio.ConnectionPool.from_url(settings.REDIS_URL).make_connection()  # type: ignore[no-untyped-call]
+        except (ValueError, TypeError):  # its text may hold the password
+            yield Error(
+                "REDIS_URL can't be read.", hint="Write redis://host:6379/0, or rediss:// for TLS.", id="site.E005"
+            )
 
 
 @register

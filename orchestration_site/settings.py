@@ -79,6 +79,8 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     }
     DATABASES["default"].setdefault("TEST", {})["NAME"] = env.str("TEST_DATABASE", str(BASE_DIR / "test.sqlite3"))
 elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
+    # A pooled connection may be one that a restart of the server has cut: it is looked at before it is used.
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
     # Under ASGI a kept connection belongs to a thread that is gone after the request; the pool is psycopg's own.
     DATABASES["default"]["OPTIONS"] = {
         "connect_timeout": 3,

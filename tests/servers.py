@@ -1,4 +1,4 @@
-"""Real servers for tests that need one: PostgreSQL from Debian's packages, in a folder of its own."""
+"""Real servers for tests that need one: PostgreSQL and Redis from Debian's packages, each in a folder of its own."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import redis
 
 from tests.site_process import free_port
 
@@ -106,3 +107,42 @@ class PostgresServer:
     def query(self, sql: str) -> list[tuple[object, ...]]:
         with psycopg.connect(self.url, connect_timeout=5) as connection:
             return connection.execute(sql).fetchall()
+
+
+class RedisServer:
+    """A Redis that keeps nothing on disk, on a free port of loopback. It can be killed, frozen and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        binary = shutil.which("redis-server")
+        require(binary, "Redis")
+        assert binary is not None
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._command = [binary, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        give_up = time.monotonic() + 10
+        with self.client() as client:
+            while time.monotonic() < give_up:
+                try:
+                    client.ping()
+                    return
+                except redis.ConnectionError:
+                    time.sleep(0.05)
+        raise AssertionError("Redis did not start")
+
+    def client(self) -> redis.Redis:
+        return redis.Redis.from_url(self.url, socket_timeout=5)
+
+    def freeze(self) -> None:
+        """It takes connections, and answers nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(10)
+            self._process = None

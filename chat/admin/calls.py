@@ -33,9 +33,11 @@ SUMMARY = (
             ("request_id", "created"),
             ("status_badge", "http_status"),
             ("door", "streamed"),
+            ("operation", "cached"),
             ("model_used", "provider_used"),
             ("model_requested", "route"),
             ("fallback_triggered", "is_default_message"),
+            ("completion_id", "stored"),
             ("finish_reason", "error_code"),
             "error_message",
         )
@@ -76,7 +78,7 @@ class CallAdmin(CallColumns, CallModelAdmin):
     list_display_links = ("request",)
     list_filter = (
         *("status", "door", ModelFilter, ProviderFilter, CostFilter, ApiKeyFilter),
-        *("streamed", "fallback_triggered", "is_default_message"),
+        *("streamed", "fallback_triggered", "is_default_message", "cached"),
     )
     date_hierarchy = "created_at"
     search_fields = ("request_id",)

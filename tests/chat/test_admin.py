@@ -199,6 +199,7 @@ def test_the_list_counts_nothing_reads_no_content_and_asks_as_often_for_many_cal
         ("streamed__exact=1", {"streamed": True}),
         ("fallback_triggered__exact=1", {"fallback_triggered": True}),
         ("is_default_message__exact=1", {"is_default_message": True}),
+        ("cached__exact=1", {"cached": True}),
         ("cost=0", {"cost_usd": 0}),
         ("cost=lt0.01", {"cost_usd": Decimal("0.0099999999")}),
         ("cost=lt0.1", {"cost_usd": Decimal("0.01")}),
@@ -514,6 +515,17 @@ def test_a_huge_text_is_cut_and_an_image_is_named_not_loaded(admin_client: Clien
     assert "and 950000 characters more" in page
     assert "(100,022 characters)" in page
     assert len(page) < 200_000
+
+
+def test_a_call_says_which_api_it_was_if_it_came_from_the_cache_and_under_which_id_it_is_stored(
+    admin_client: Client, call: Any
+) -> None:
+    made = call(operation="responses", completion_id="resp_42", cached=True, stored=False)
+    page = admin_client.get(f"{LIST}{made.pk}/change/").content.decode()
+    assert "resp_42" in page
+    for name, shown in (("operation", "responses"), ("cached", 'alt="True"'), ("stored", 'alt="False"')):
+        field = page.split(f"field-{name}", 1)[1]
+        assert shown in field[:1500], name
 
 
 def test_a_call_without_content_says_why(admin_client: Client, call: Any) -> None:

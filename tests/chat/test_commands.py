@@ -9,7 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from chat.models import Attempt, CallContent, CallRecord
+from chat.models import Attempt, CallContent, CallRecord, IdempotencyKey
 
 
 def run(*arguments: str) -> str:
@@ -37,7 +37,7 @@ def test_prune_deletes_old_calls_with_all_that_belongs_to_them(history: None) ->
     assert set(CallRecord.objects.values_list("id", flat=True)) == young
     assert set(CallContent.objects.values_list("call_id", flat=True)) == young
     assert set(Attempt.objects.values_list("call_id", flat=True)) == young
-    assert printed.endswith(f": {60 - len(young)}\n")
+    assert printed.splitlines()[0].endswith(f": {60 - len(young)}")
 
 
 def test_prune_content_only_keeps_every_figure(history: None) -> None:
@@ -59,6 +59,35 @@ def test_prune_leaves_calls_in_progress_alone(db: None) -> None:
     )
     run("prune_calls", "--older-than", "1d")
     assert CallRecord.objects.count() == 1
+
+
+@pytest.fixture
+def keys(db: None) -> None:
+    for hours in (0, 23, 25, 26, 90):
+        IdempotencyKey.objects.create(key=str(hours), created_at=timezone.now() - timedelta(hours=hours))
+
+
+@pytest.mark.parametrize("option", [(), ("--content-only",)])
+def test_prune_deletes_idempotency_keys_after_24_hours_whatever_the_age_and_says_how_many(
+    keys: None, option: tuple[str, ...]
+) -> None:
+    printed = run("prune_calls", "--older-than", "30d", *option)
+    assert printed.splitlines()[1:] == ["Deleted idempotency keys that are too old to be used: 3"]
+    assert set(IdempotencyKey.objects.values_list("key", flat=True)) == {"0", "23"}
+
+
+def test_more_old_keys_than_one_batch_are_all_deleted(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chat.idempotency.DELETED_AT_ONCE", 2)
+    old = timezone.now() - timedelta(days=2)
+    IdempotencyKey.objects.bulk_create(IdempotencyKey(key=str(number), created_at=old) for number in range(5))
+    assert "be used: 5\n" in run("prune_calls", "--older-than", "30d")
+    assert IdempotencyKey.objects.count() == 0
+
+
+def test_a_dry_run_deletes_no_idempotency_key_and_says_how_many_it_would(keys: None) -> None:
+    printed = run("prune_calls", "--older-than", "30d", "--dry-run")
+    assert printed.splitlines()[1:] == ["Would delete idempotency keys that are too old to be used: 3"]
+    assert IdempotencyKey.objects.count() == 5
 
 
 def test_make_calls_makes_that_many_with_attempts_and_says_so(history: None) -> None:

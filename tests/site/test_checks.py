@@ -16,7 +16,7 @@ from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 
 from llm import ModelPrice, Provider
-from orchestration_site.checks import check_environment, check_production, check_routes
+from orchestration_site.checks import check_answers_given_again, check_environment, check_production, check_routes
 from orchestration_site.environment import Environment
 from orchestration_site.upstreams import read_prices, read_providers, read_routes
 
@@ -45,6 +45,32 @@ def production(settings: Any, **overrides: Any) -> None:
     }
     for name, value in {**good, **overrides}.items():
         setattr(settings, name, value)
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad", "error"),
+    [
+        ("STORED_COMPLETIONS", ["asked", "all"], ["", "none", "ALL"], "site.E003"),
+        ("CACHE_TTL", [0.0, 60.0, 31_536_000.0], [-1.0, float("nan"), float("inf")], "site.E004"),
+        (
+            "REDIS_URL",
+            ["", "redis://host:6379/0", "rediss://u:p@host", "unix:///run/redis.sock", "redis://[::1]:6379"],
+            ["host:6379", "http://host", "redis://host:port", "redis://:secret@host/0?no_such_option=1"],
+            "site.E005",
+        ),
+    ],
+)
+def test_a_setting_of_answers_given_again_that_can_be_none_is_an_error(
+    settings: Any, name: str, good: list[Any], bad: list[Any], error: str
+) -> None:
+    for value in good:
+        setattr(settings, name, value)
+        assert ids(check_answers_given_again) == [], value
+    for value in bad:
+        setattr(settings, name, value)
+        (message,) = check_answers_given_again(None)
+        assert message.id == error
+        assert "secret" not in str(message)
 
 
 def test_the_settings_of_the_tests_pass() -> None:

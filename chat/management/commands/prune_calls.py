@@ -1,4 +1,4 @@
-"""`manage.py prune_calls --older-than 30d`: delete old calls, or only what was said in them."""
+"""`manage.py prune_calls --older-than 30d`: delete old calls, or only what was said in them; and old keys."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from django.utils import timezone
 from tqdm import tqdm
 
 from chat.late_hours import note_changes
+from chat.idempotency import forget_old_keys, old_keys
 from chat.models import Attempt, CallContent, CallRecord
 
 UNITS = {"h": "hours", "d": "days", "w": "weeks"}
@@ -28,7 +29,7 @@ def age(text: str) -> timedelta:
 
 
 class Command(BaseCommand):
-    help = "Deletes calls that are older than an age, in batches, while the service runs."
+    help = "Deletes calls older than an age, and idempotency keys older than a day, in batches, while the service runs."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--older-than", type=age, required=True, metavar="AGE", help="like 36h, 30d or 8w")
@@ -46,6 +47,7 @@ class Command(BaseCommand):
         total = doomed.count()
         if options["dry_run"]:
             self.stdout.write(f"Would delete {what} from before {limit:%Y-%m-%d %H:%M} UTC: {total}")
+            self.stdout.write(f"Would delete idempotency keys that are too old to be used: {old_keys().count()}")
             return
         deleted = 0
         with tqdm(total=total, unit=" calls", disable=options["verbosity"] == 0) as progress:
@@ -53,6 +55,7 @@ class Command(BaseCommand):
                 deleted += count
                 progress.update(count)
         self.stdout.write(f"Deleted {what} from before {limit:%Y-%m-%d %H:%M} UTC: {deleted}")
+        self.stdout.write(f"Deleted idempotency keys that are too old to be used: {forget_old_keys()}")
 
     def _delete_batch(self, doomed: QuerySet[CallRecord], size: int, *, content_only: bool) -> int:
         """One transaction, so that a call goes with all that belongs to it, and writers get a turn in between."""
