@@ -13,8 +13,8 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from tqdm import tqdm
 
-from chat.late_hours import note_changes
 from chat.idempotency import forget_old_keys, old_keys
+from chat.late_hours import note_changes
 from chat.models import Attempt, CallContent, CallRecord
 
 UNITS = {"h": "hours", "d": "days", "w": "weeks"}
