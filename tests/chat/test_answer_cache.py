@@ -119,7 +119,7 @@ def test_the_same_request_again_gets_the_same_answer_at_no_cost_and_is_on_record
 def test_the_setting_counts_where_a_request_says_nothing_and_0_turns_it_off(
     start_site: StartSite, simulator: SimulatorThread
 ) -> None:
-    client = start_site(CACHE_TTL=60.0)
+    client = start_site(CACHE_TTL=60.0, REDIS_URL="")
     body = {"prompt": "Hello"}
     cached = ["x-cached" in client.post("/chat", json=body | extra).headers for extra in ({}, {}, {"cache_ttl": 0})]
     assert cached == [False, True, False]
@@ -145,7 +145,7 @@ def test_any_other_request_asks_a_model(client: httpx2.Client, other: dict[str, 
 
 
 def test_how_a_request_is_written_does_not_matter_only_what_it_asks(start_site: StartSite) -> None:
-    client = start_site(ROUTES={"fast": "gpt-4o"})
+    client = start_site(ROUTES={"fast": "gpt-4o"}, REDIS_URL="")
     ask(client, model="gpt-4o", seed=1, temperature=1)
     assert ask(client, temperature=1.0, seed=1, model="fast").headers["x-cached"] == "true"
     assert ask(client, model="openai/gpt-4o", seed=1, temperature=1, timeout=9).headers["x-cached"] == "true"
