@@ -66,7 +66,9 @@ class CallRecord(Tokens):
     request_id = models.CharField(max_length=ID_LENGTH, unique=True)
     created_at = models.DateTimeField(default=timezone.now)
     door = models.CharField(max_length=16, choices=Door)
-    operation = models.CharField(max_length=32, default="chat.completions", help_text="Which of OpenAI's APIs.")
+    operation = models.CharField(
+        max_length=32, default="chat.completions", db_default="chat.completions", help_text="Which of OpenAI's APIs."
+    )
     streamed = models.BooleanField(default=False)
     route = models.CharField(max_length=1000, help_text="As it was written.")
     model_requested = models.CharField(max_length=NAME_LENGTH, help_text="The first model of the route.")
@@ -81,9 +83,13 @@ class CallRecord(Tokens):
     latency_ms = models.PositiveIntegerField(null=True)
     time_to_first_token_ms = models.PositiveIntegerField(null=True)
     finish_reason = models.CharField(max_length=64, blank=True, default="")
-    completion_id = models.CharField(max_length=NAME_LENGTH, blank=True, default="", help_text="The upstream's own id.")
-    stored = models.BooleanField(default=False, help_text="The caller sent `store: true`.")
-    cached = models.BooleanField(default=False, help_text="Answered from the cache; no model was asked.")
+    completion_id = models.CharField(
+        max_length=NAME_LENGTH, blank=True, default="", db_default="", help_text="The upstream's own id."
+    )
+    stored = models.BooleanField(default=False, db_default=False, help_text="The caller sent `store: true`.")
+    cached = models.BooleanField(
+        default=False, db_default=False, help_text="Answered from the cache; no model was asked."
+    )
     metadata = models.JSONField(default=dict, blank=True)
     api_key = models.CharField(max_length=NAME_LENGTH, blank=True, default="")
     client_ip = models.GenericIPAddressField(null=True)
