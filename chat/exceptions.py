@@ -106,7 +106,7 @@ def handle(exception: Exception, context: Mapping[str, Any]) -> Response:
             return Response(envelope(CODES[400], message, request_id, {"fields": fields}), 400)
         case exceptions.APIException():
             code = CODES.get(exception.status_code, "error")
-            headers = _retry_after(getattr(exception, "wait", None))
+            headers = _headers(exception)
             return Response(envelope(code, str(exception.detail), request_id), exception.status_code, headers=headers)
         case Http404():
             return Response(envelope(CODES[404], str(exception) or "Not found.", request_id), 404)
@@ -114,6 +114,13 @@ def handle(exception: Exception, context: Mapping[str, Any]) -> Response:
             return Response(envelope(CODES[403], "Permission denied.", request_id), 403)
     logger.error("unhandled_error", exc_info=exception, extra={"request_id": request_id})
     return Response(envelope(CODES[500], "The service failed to handle this request.", request_id), 500)
+
+
+def _headers(exception: exceptions.APIException) -> dict[str, str]:
+    """How to authenticate, when to try again, what is left of a limit."""
+    scheme = getattr(exception, "auth_header", None)  # set by the view, from its authentication class
+    challenge = {"WWW-Authenticate": scheme} if scheme else {}
+    return challenge | _retry_after(getattr(exception, "wait", None)) | getattr(exception, "headers", {})
 
 
 def _retry_after(seconds: float | None) -> dict[str, str]:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from django.utils import timezone
 from rest_framework.exceptions import APIException
 
+from chat.authorization import authorize
 from chat.call_rows import CallRows
 from chat.open_calls import LEASE_SECONDS, OpenCalls
 from chat.orders import Order
@@ -36,8 +37,12 @@ class NoCapacity(APIException):
     default_detail = "The service can't record calls at the moment. Please try again later."
 
 
-def start_call(service: Service, order: Order) -> Call:
-    """Start a call. Its rows are safe before anyone sees the end of its answer. Raises NoCapacity."""
+async def start_call(service: Service, order: Order) -> Call:
+    """Start a call. Its rows are safe before anyone sees the end of its answer.
+
+    Raises PermissionDenied for what its caller may not do, and NoCapacity.
+    """
+    authorize(service.engine, order.caller, order.request.route)
     if not service.recorder.has_room:
         raise NoCapacity
 
@@ -61,7 +66,7 @@ def start_call(service: Service, order: Order) -> Call:
 
 async def answer_call(service: Service, order: Order) -> CallOutcome:
     """Run a call to its end. If the caller goes away meanwhile, the upstream is stopped and the call recorded so."""
-    call = start_call(service, order)
+    call = await start_call(service, order)
     try:
         return await call.settled()
     finally:

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 
+from access.keyring import Keyring
 from chat.background_tasks import report_death
 from chat.open_calls import OpenCalls
 from chat.recorder import Recorder
@@ -74,12 +75,13 @@ async def open_service() -> AsyncGenerator[dict[str, Any]]:
         stack.push_async_callback(_stop, watching)
         engine = await stack.enter_async_context(Engine(config))
         yield {
+            "keyring": Keyring(),
             "service": Service(
                 engine=engine,
                 recorder=recorder,
                 open_calls=open_calls,
                 row_maker=RowMaker(store_content=settings.STORE_CONTENT, redact=settings.REDACT_PATTERNS),
-            )
+            ),
         }
 
 
