@@ -198,5 +198,5 @@ def _name(order: Order) -> str:
     request = order.request
     stages = [[[model.provider, model.name] for model in stage.models] for stage in request.route.stages]
     body = request.operation.whole_body(request.body)
-    asked = json.dumps([order.api_key, request.operation.name, stages, body], sort_keys=True)
+    asked = json.dumps([order.caller.name, request.operation.name, stages, body], sort_keys=True)
     return f"answer:{hashlib.sha256(asked.encode()).hexdigest()}"

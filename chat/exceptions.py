@@ -121,7 +121,7 @@ def handle(exception: Exception, context: Mapping[str, Any]) -> Response:
             return Response(envelope(CODES[400], message, request_id, {"fields": fields}), 400)
         case exceptions.APIException():
             code = CODES.get(exception.status_code, "error")
-            headers = retry_after_header(getattr(exception, "wait", None))
+            headers = _headers(exception)
             return Response(envelope(code, str(exception.detail), request_id), exception.status_code, headers=headers)
         case Http404():
             return Response(envelope(CODES[404], str(exception) or "Not found.", request_id), 404)
@@ -132,6 +132,13 @@ def handle(exception: Exception, context: Mapping[str, Any]) -> Response:
             return Response(envelope(CODES[403], "Permission denied.", request_id), 403)
     logger.error("unhandled_error", exc_info=exception, extra={"request_id": request_id})
     return Response(envelope(CODES[500], "The service failed to handle this request.", request_id), 500)
+
+
+def _headers(exception: exceptions.APIException) -> dict[str, str]:
+    """How to authenticate, when to try again, what is left of a limit."""
+    scheme = getattr(exception, "auth_header", None)  # set by the view, from its authentication class
+    challenge = {"WWW-Authenticate": scheme} if scheme else {}
+    return challenge | retry_after_header(getattr(exception, "wait", None)) | getattr(exception, "headers", {})
 
 
 def retry_after_header(seconds: float | None) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from rest_framework.exceptions import ValidationError
 
+from access.callers import Caller
 from llm import CallRequest, Engine, RouteError
 from llm.types import ModelRef
 
@@ -42,9 +43,8 @@ class Order:
     request_id: str
     door: str
     created_at: datetime
+    caller: Caller
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    api_key: str = ""
-    client_ip: str | None = None
     user_agent: str = ""
     body_bytes: int = 0
     typed_events: bool = False

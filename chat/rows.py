@@ -78,8 +78,8 @@ class RowMaker:
             "route": request.route.written,
             "model_requested": request.route.first.name,
             "metadata": self.kept(order.metadata),
-            "api_key": order.api_key,
-            "client_ip": order.client_ip,
+            "api_key": order.caller.name,
+            "client_ip": order.caller.address,
             "user_agent": _storable(order.user_agent)[:400],
         }
 

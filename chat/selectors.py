@@ -93,11 +93,13 @@ def read_query(parameters: QueryDict) -> dict[str, Any]:
 
 
 def calls(filters: Mapping[str, Any]) -> QuerySet[CallRecord]:
-    """The calls that fit, with no content and no attempts. Newest first is the page's business."""
+    """The calls that fit (`api_key`: of that key), with no content and no attempts. The page puts the newest first."""
     found = CallRecord.objects.all()
     for name in ("status", "door"):
         if name in filters:
             found = found.filter(**{name: filters[name]})
+    if filters.get("api_key") is not None:
+        found = found.filter(api_key=filters["api_key"])
     if "model" in filters:
         asked = Q(model_used="", model_requested=filters["model"])
         found = found.filter(Q(model_used=filters["model"]) | asked)
@@ -112,12 +114,13 @@ def calls(filters: Mapping[str, Any]) -> QuerySet[CallRecord]:
     return found
 
 
-def call_with_attempts(request_id: str) -> CallRecord | None:
+def call_with_attempts(request_id: str, *, api_key: str | None = None) -> CallRecord | None:
+    """A call, if there is one; with `api_key`, if it is that key's."""
     if "\x00" in request_id:  # PostgreSQL has no place for it
         return None
+    found = CallRecord.objects.filter(request_id=request_id)
+    if api_key is not None:
+        found = found.filter(api_key=api_key)
     return (
-        CallRecord.objects.filter(request_id=request_id)
-        .select_related("body")
-        .prefetch_related(Prefetch("attempts", Attempt.objects.order_by("ordinal")))
-        .first()
+        found.select_related("body").prefetch_related(Prefetch("attempts", Attempt.objects.order_by("ordinal"))).first()
     )

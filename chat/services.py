@@ -14,6 +14,7 @@ from django.utils import timezone
 from rest_framework.exceptions import APIException
 
 from chat.answer_cache import AnswerCache
+from chat.authorization import authorize
 from chat.cached_calls import CachedCall
 from chat.call_rows import CallRows
 from chat.open_calls import LEASE_SECONDS, OpenCalls
@@ -67,8 +68,9 @@ class Conducted(Protocol):
 async def start_call(service: Service, order: Order) -> Conducted:
     """Start a call, or answer it from the cache. Its rows are safe before anyone sees the end of its answer.
 
-    Raises NoCapacity.
+    Raises PermissionDenied for what its caller may not do, and NoCapacity.
     """
+    authorize(service.engine, order.caller, order.request.route)
     if not service.recorder.has_room:
         raise NoCapacity
     if order.cache_ttl and (cached := await _cached(service, order)):

@@ -50,7 +50,7 @@ async def serve(request: Request, order: Order, style: Style) -> HttpResponseBas
     if written is None:
         return await _answer(request, order, style, None)
     claim = await claim_key(
-        api_key=order.api_key,
+        api_key=order.caller.name,
         key=checked_key(written),
         fingerprint=fingerprint(request.path, request.data, request.headers),
         request_id=order.request_id,

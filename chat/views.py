@@ -18,6 +18,7 @@ from rest_framework.exceptions import ParseError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from access.authentication import caller_of
 from chat.answers import answer, headers, json_events, text_events
 from chat.models import CallRecord
 from chat.orders import Order, cache_ttl, call_request, fallback_route, parallel_route
@@ -40,11 +41,13 @@ from llm import Engine
 
 ERRORS = {
     400: OpenApiResponse(ErrorSerializer, "Bad input: which field, and why."),
+    401: OpenApiResponse(ErrorSerializer, "No API key, or one that is wrong, revoked or has expired."),
+    403: OpenApiResponse(ErrorSerializer, "The key may not do this: which scope or model is refused."),
     404: OpenApiResponse(ErrorSerializer, "No such model."),
     409: OpenApiResponse(ErrorSerializer, "A request with this Idempotency-Key is still running."),
     413: OpenApiResponse(ErrorSerializer, "The body is too large."),
     422: OpenApiResponse(ErrorSerializer, "The Idempotency-Key was used for another request."),
-    429: OpenApiResponse(ErrorSerializer, "The upstream's rate limit or quota; see Retry-After."),
+    429: OpenApiResponse(ErrorSerializer, "A limit of the key or address, or the upstream's; see Retry-After."),
     502: OpenApiResponse(ErrorSerializer, "The upstream failed; `details.attempts` has every cause."),
     503: OpenApiResponse(ErrorSerializer, "No upstream key, or no capacity."),
     504: OpenApiResponse(ErrorSerializer, "No answer in time."),
@@ -97,10 +100,10 @@ class DoorView(APIView):
             request_id=request_id_of(request),
             door=self.door,
             created_at=timezone.now(),
+            caller=caller_of(request),
             metadata=data.get("metadata", {}),
             typed_events=data.get("events") == "json",
             cache_ttl=cache_ttl(data),
-            client_ip=request.META.get("REMOTE_ADDR") or None,
             traceparent=request.META.get("HTTP_TRACEPARENT", ""),
             user_agent=request.META.get("HTTP_USER_AGENT", ""),
             body_bytes=int(request.META.get("CONTENT_LENGTH") or 0),
@@ -157,7 +160,7 @@ class FallbackView(DoorView):
         summary="A fallback chain that always answers",
         parameters=HEADERS,
         request=FallbackSerializer,
-        responses={200: AnswerSerializer, **{status: ERRORS[status] for status in (400, 409, 413, 422)}},
+        responses={200: AnswerSerializer, **{status: ERRORS[status] for status in (400, 401, 403, 409, 413, 422, 429)}},
     )
     async def post(self, request: Request) -> HttpResponseBase:
         return await self.respond(request)
@@ -191,10 +194,10 @@ class CallsView(APIView):
         operation_id="calls_list",
         summary="The history",
         parameters=[HistoryQuery],
-        responses={200: page_of(CallSerializer), 400: ERRORS[400]},
+        responses={200: page_of(CallSerializer), 400: ERRORS[400], 401: ERRORS[401]},
     )
     async def get(self, request: Request) -> Response:
-        query = read_query(request.query_params)
+        query = read_query(request.query_params) | {"api_key": caller_of(request).sees_only}
         return Response(await sync_to_async(self._page)(request.build_absolute_uri(), query))
 
     def _page(self, url: str, query: Mapping[str, Any]) -> dict[str, Any]:
@@ -205,9 +208,9 @@ class CallsView(APIView):
 class CallView(APIView):
     """One call with its content and attempts."""
 
-    @extend_schema(summary="One call", responses={200: CallDetailSerializer, 404: ERRORS[404]})
+    @extend_schema(summary="One call", responses={200: CallDetailSerializer, 401: ERRORS[401], 404: ERRORS[404]})
     async def get(self, request: Request, request_id: str) -> Response:
-        call = await sync_to_async(call_with_attempts)(request_id)
+        call = await sync_to_async(call_with_attempts)(request_id, api_key=caller_of(request).sees_only)
         if call is None:
             raise Http404(f"There is no call '{request_id}'.")
         return Response(CallDetailSerializer(call).data)

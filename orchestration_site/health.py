@@ -17,13 +17,20 @@ from orchestration_site import __version__
 from orchestration_site.logging import log_file_error
 
 
-class HealthView(APIView):
+class OpenView(APIView):
+    """For load balancers, which have no key. Nothing in its answers is secret."""
+
+    authentication_classes = ()
+    permission_classes = ()
+
+
+class HealthView(OpenView):
     @extend_schema(summary="The process lives", responses={200: OpenApiTypes.OBJECT})
     async def get(self, request: Request) -> Response:
         return Response({"status": "ok", "version": __version__})
 
 
-class ReadyView(APIView):
+class ReadyView(OpenView):
     """200 if calls can be taken and kept, else 503; each dependency's state either way."""
 
     @extend_schema(summary="The process can take calls", responses={200: OpenApiTypes.OBJECT, 503: OpenApiTypes.OBJECT})

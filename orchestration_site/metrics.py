@@ -9,12 +9,15 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 
+from access.authentication import caller_of
+from access.callers import Scope
 from chat.metrics import exposition
 
 
 class MetricsView(APIView):
     @extend_schema(summary="Figures for Prometheus, of all workers", responses={(200, "text/plain"): OpenApiTypes.STR})
     async def get(self, request: Request) -> HttpResponse:
+        caller_of(request).require(Scope.READ_ALL)
         # With several workers it reads files.
         text, media_type = await sync_to_async(exposition)()
         return HttpResponse(text, content_type=media_type)

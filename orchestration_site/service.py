@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 
+from access.keyring import Keyring
 from chat.answer_cache import CacheConfig, open_cache
 from chat.background_tasks import report_death
 from chat.call_log import log_call
@@ -106,6 +107,7 @@ async def open_service() -> AsyncGenerator[dict[str, Any]]:
 
             observers.append(stack.enter_context(open_tracer()))
         yield {
+            "keyring": Keyring(),
             "service": Service(
                 engine=engine,
                 recorder=recorder,
@@ -113,7 +115,7 @@ async def open_service() -> AsyncGenerator[dict[str, Any]]:
                 row_maker=RowMaker(store_content=settings.STORE_CONTENT, redact=settings.REDACT_PATTERNS),
                 answers=answers,
                 observers=tuple(observers),
-            )
+            ),
         }
 
 

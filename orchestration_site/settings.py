@@ -36,6 +36,7 @@ INSTALLED_APPS = [
     "adrf",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "access.apps.AccessConfig",
     "chat.apps.ChatConfig",
     "stats.apps.StatsConfig",
 ]
@@ -104,8 +105,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer", "chat.renderers.EventStreamRenderer"],
     "DEFAULT_PARSER_CLASSES": ["chat.parsers.StrictJSONParser"],
-    "DEFAULT_AUTHENTICATION_CLASSES": [],
-    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["access.authentication.ApiKeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["access.authentication.ApiKeyPermission"],
     "EXCEPTION_HANDLER": "chat.exceptions.handle",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "UNAUTHENTICATED_USER": None,
@@ -117,6 +118,8 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "One door in front of OpenAI models: races, fallbacks, streams, and every call on record.",
     "VERSION": "0.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": [],
+    "SERVE_PERMISSIONS": [],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
@@ -129,6 +132,12 @@ SPECTACULAR_SETTINGS = {
 }
 MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", 20 * 1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+
+# --- Who may call ----------------------------------------------------------------------------------------------------
+
+API_KEYS_REQUIRED = env.bool("API_KEYS_REQUIRED", PRODUCTION)
+RATE_LIMIT = env.str("RATE_LIMIT", "")
+TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
 
 # --- Upstreams and the engine (seconds) ------------------------------------------------------------------------------
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from adrf.views import APIView
 from asgiref.sync import sync_to_async
 from django.db import close_old_connections
@@ -9,6 +11,8 @@ from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from access.authentication import caller_of
+from access.callers import Scope
 from chat.serializers import ErrorSerializer
 from stats.figures import Stats, StatsFilter
 from stats.selectors import read_stats
@@ -64,13 +68,23 @@ class StatsView(APIView):
             "or days in order, or else the largest groups first; 1,000 at most. Percentiles are exact, by nearest rank."
         ),
         parameters=[StatsQuerySerializer],
-        responses={200: StatsSerializer, 400: OpenApiResponse(ErrorSerializer, "Which parameter is wrong, and why.")},
+        responses={
+            200: StatsSerializer,
+            400: OpenApiResponse(ErrorSerializer, "Which parameter is wrong, and why."),
+            401: OpenApiResponse(ErrorSerializer, "No API key, or one that is wrong."),
+            403: OpenApiResponse(ErrorSerializer, "The statistics of another key take the scope read_all."),
+        },
         examples=[EXAMPLE],
     )
     async def get(self, request: Request) -> Response:
         query = StatsQuerySerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
         filter_ = StatsFilter(**query.validated_data)
+        caller = caller_of(request)
+        if caller.sees_only is not None:
+            if filter_.api_key not in (None, caller.sees_only):
+                caller.require(Scope.READ_ALL)
+            filter_ = replace(filter_, api_key=caller.sees_only)
         # Thread-sensitive: under ASGI each request has such a thread, and in tests it is the one with the database.
         stats = await sync_to_async(_read)(filter_)
         return Response(stats_json(stats, filter_.group_by))

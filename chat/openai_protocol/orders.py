@@ -16,6 +16,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import ParseError, ValidationError
 from rest_framework.request import Request
 
+from access.authentication import caller_of
 from chat.models import CallRecord
 from chat.orders import Order, cache_ttl
 from chat.request_ids import request_id_of
@@ -77,7 +78,7 @@ def read_order(request: Request, engine: Engine, operation: Operation) -> Order:
         door=CallRecord.Door.OPENAI,
         created_at=timezone.now(),
         metadata=metadata if isinstance(metadata, dict) else {},
-        client_ip=request.META.get("REMOTE_ADDR") or None,
+        caller=caller_of(request),
         traceparent=request.META.get("HTTP_TRACEPARENT", ""),
         user_agent=request.META.get("HTTP_USER_AGENT", ""),
         body_bytes=int(request.META.get("CONTENT_LENGTH") or 0),

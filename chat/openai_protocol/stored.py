@@ -50,9 +50,9 @@ def read_list_query(parameters: QueryDict) -> dict[str, Any]:
     return {**query.validated_data, "metadata": pairs}
 
 
-def list_completions(query: Mapping[str, Any]) -> Json:
+def list_completions(owner: str | None, query: Mapping[str, Any]) -> Json:
     """A page, oldest first unless the query says otherwise."""
-    found = _stored()
+    found = _stored(owner)
     if "model" in query:
         found = found.filter(Q(model_used=query["model"]) | Q(body__completion__model=query["model"]))
     for number, (key, value) in enumerate(query["metadata"]):
@@ -60,7 +60,7 @@ def list_completions(query: Mapping[str, Any]) -> Json:
         found = found.alias(**{name: MetadataText("metadata", Value(key))}).filter(**{name: value})
     newest_first = query["order"] == "desc"
     if "after" in query:
-        last = _one(query["after"], newest=not newest_first)
+        last = _one(owner, query["after"], newest=not newest_first)
         older = Q(created_at__lt=last.created_at) | Q(created_at=last.created_at, id__lt=last.id)
         newer = Q(created_at__gt=last.created_at) | Q(created_at=last.created_at, id__gt=last.id)
         found = found.filter(older if newest_first else newer)
@@ -69,31 +69,31 @@ def list_completions(query: Mapping[str, Any]) -> Json:
     return _page([_completion(call) for call in calls], query["limit"])
 
 
-def read_completion(completion_id: str) -> Json:
+def read_completion(owner: str | None, completion_id: str) -> Json:
     """Raises NotFound."""
-    return _completion(_one(completion_id))
+    return _completion(_one(owner, completion_id))
 
 
-def update_metadata(completion_id: str, metadata: Mapping[str, str]) -> Json:
+def update_metadata(owner: str | None, completion_id: str, metadata: Mapping[str, str]) -> Json:
     """`metadata` must be fit to be kept, see `RowMaker`. Raises NotFound."""
-    call = _one(completion_id)
+    call = _one(owner, completion_id)
     call.metadata = dict(metadata)
     call.save(update_fields=["metadata"])
     return _completion(call)
 
 
-def delete_completion(completion_id: str) -> Json:
+def delete_completion(owner: str | None, completion_id: str) -> Json:
     """What was said goes; the figures stay, because they were paid. Raises NotFound."""
-    call = _one(completion_id)
+    call = _one(owner, completion_id)
     with transaction.atomic():
         CallContent.objects.filter(call=call).delete()
         CallRecord.objects.filter(id=call.id).update(stored=False)
     return {"object": "chat.completion.deleted", "id": completion_id, "deleted": True}
 
 
-def list_messages(completion_id: str, query: Mapping[str, Any]) -> Json:
+def list_messages(owner: str | None, completion_id: str, query: Mapping[str, Any]) -> Json:
     """The messages that were sent. Raises NotFound."""
-    call = _one(completion_id)
+    call = _one(owner, completion_id)
     messages = [
         {"content": None, **_as_object(message), "id": f"{completion_id}-{number}"}
         for number, message in enumerate(call.body.messages)
@@ -112,24 +112,27 @@ def list_messages(completion_id: str, query: Mapping[str, Any]) -> Json:
     return _page(messages[: query["limit"] + 1], query["limit"])
 
 
-def _stored() -> QuerySet[CallRecord]:
+def _stored(owner: str | None) -> QuerySet[CallRecord]:
     """What is listed: what was sent with `store: true`, or by the setting everything that was kept.
 
-    An answer that the cache gave again is the same completion, and is there already.
+    An answer that the cache gave again is the same completion, and is there already. `owner` is the API key whose they
+    are, None for any.
     """
     listed = Q() if settings.STORED_COMPLETIONS == "all" else Q(stored=True)
     kept = CallRecord.objects.filter(
         listed, operation=CHAT_COMPLETIONS.name, body__completion__isnull=False, cached=False
     )
+    if owner is not None:
+        kept = kept.filter(api_key=owner)
     return kept.exclude(completion_id="").select_related("body")
 
 
-def _one(completion_id: str, *, newest: bool = True) -> CallRecord:
+def _one(owner: str | None, completion_id: str, *, newest: bool = True) -> CallRecord:
     """The newest, should an upstream have given an id twice. (A page goes on after the last, so that pages do end.)"""
     call = None
     order = ("-created_at", "-id") if newest else ("created_at", "id")
     if "\x00" not in completion_id:
-        call = _stored().filter(completion_id=completion_id).order_by(*order).first()
+        call = _stored(owner).filter(completion_id=completion_id).order_by(*order).first()
     if call is None:
         raise NotFound(f"There is no stored completion '{completion_id}'.")
     return call

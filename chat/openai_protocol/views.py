@@ -13,6 +13,7 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_sche
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from access.authentication import caller_of
 from chat.openai_protocol import stored
 from chat.openai_protocol.answers import style_of
 from chat.openai_protocol.errors import openai_handle
@@ -31,6 +32,8 @@ ERRORS = {
     status: OpenApiResponse(OpenAIErrorSerializer, meaning)
     for status, meaning in (
         (400, "The request can't be understood, or no model would take it."),
+        (401, "No API key, or one that is wrong, revoked or has expired."),
+        (403, "The key may not do this: which scope or model is refused."),
         (404, "There is no such model."),
         (409, "A request with this Idempotency-Key is still running."),
         (413, "The body is too large."),
@@ -99,7 +102,7 @@ class ChatCompletionsView(OperationView):
     )
     async def get(self, request: Request) -> Response:
         query = stored.read_list_query(request.query_params)
-        return Response(await sync_to_async(stored.list_completions)(query))
+        return Response(await sync_to_async(stored.list_completions)(caller_of(request).sees_only, query))
 
 
 class CompletionsView(OperationView):
@@ -154,7 +157,7 @@ class StoredCompletionView(OpenAIView):
 
     @extend_schema(summary="A stored chat completion", responses={200: OpenApiTypes.OBJECT, 404: ERRORS[404]})
     async def get(self, request: Request, completion_id: str) -> Response:
-        return Response(await sync_to_async(stored.read_completion)(completion_id))
+        return Response(await sync_to_async(stored.read_completion)(caller_of(request).sees_only, completion_id))
 
     @extend_schema(
         operation_id="v1_chat_completions_update",
@@ -166,14 +169,16 @@ class StoredCompletionView(OpenAIView):
         serializer = stored.MetadataSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         metadata = service_of(request).row_maker.kept(serializer.validated_data["metadata"] or {})
-        return Response(await sync_to_async(stored.update_metadata)(completion_id, metadata))
+        return Response(
+            await sync_to_async(stored.update_metadata)(caller_of(request).changes_only, completion_id, metadata)
+        )
 
     @extend_schema(
         summary="Delete a stored chat completion: what was said in it; its figures stay",
         responses={200: OpenApiTypes.OBJECT, 404: ERRORS[404]},
     )
     async def delete(self, request: Request, completion_id: str) -> Response:
-        return Response(await sync_to_async(stored.delete_completion)(completion_id))
+        return Response(await sync_to_async(stored.delete_completion)(caller_of(request).changes_only, completion_id))
 
 
 class StoredMessagesView(OpenAIView):
@@ -185,4 +190,6 @@ class StoredMessagesView(OpenAIView):
     async def get(self, request: Request, completion_id: str) -> Response:
         query = stored.MessagesQuery(data=request.query_params)
         query.is_valid(raise_exception=True)
-        return Response(await sync_to_async(stored.list_messages)(completion_id, query.validated_data))
+        return Response(
+            await sync_to_async(stored.list_messages)(caller_of(request).sees_only, completion_id, query.validated_data)
+        )

@@ -10,7 +10,6 @@ from llm.simulator import Behaviour, SimulatorThread
 from tests.site_process import SiteProcess
 
 KEY = "sk-test-0123456789abcdef"
-CALLERS_KEY = "sk-caller-9876543210fedcba"
 
 
 def test_the_upstream_key_is_nowhere_in_what_a_process_leaves_behind(
@@ -21,9 +20,10 @@ def test_the_upstream_key_is_nowhere_in_what_a_process_leaves_behind(
     simulator.script("refusing", Behaviour(status=401, error=quoted))
     site = SiteProcess(tmp_path, upstream=simulator.base_url, LOG_LEVEL="DEBUG")
     site.manage("migrate", "-v0")
+    callers_key = site.manage("api_key", "create", "app").strip()
     site.start()
     try:
-        headers = {"Authorization": f"Bearer {CALLERS_KEY}"}
+        headers = {"Authorization": f"Bearer {callers_key}"}
         with httpx2.Client(base_url=site.base_url, timeout=30, trust_env=False, headers=headers) as client:
             answers = [
                 client.post(door, json={"prompt": "a", "model": model}).text
@@ -36,6 +36,6 @@ def test_the_upstream_key_is_nowhere_in_what_a_process_leaves_behind(
         site.close()
     left = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert {"site.sqlite3", "app.log"} <= {path.name for path in left}
-    for secret in (KEY, CALLERS_KEY):
+    for secret in (KEY, callers_key):
         assert not [answer for answer in answers if secret in answer]
         assert not [path for path in left if secret.encode() in path.read_bytes()]

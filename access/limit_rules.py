@@ -1,0 +1,65 @@
+"""What a key or an address may use, and how a request rate is written: `60/min`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import lru_cache
+
+from django.core.exceptions import ValidationError
+
+SECONDS = {"s": 1, "sec": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3600, "hour": 3600, "d": 86400}
+SECONDS["day"] = SECONDS["d"]
+NO_LIMIT = "none"
+UNIT_NAMES = {1: "second", 60: "minute", 3600: "hour", 86400: "day"}
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most `count` in any `seconds`."""
+
+    count: int
+    seconds: int
+
+    def __str__(self) -> str:
+        return f"{self.count} a {UNIT_NAMES[self.seconds]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """None means: no limit. Money is in US dollars, per day and per month of UTC."""
+
+    requests: Rate | None = None
+    tokens_per_minute: int | None = None
+    max_concurrent: int | None = None
+    usd_per_day: Decimal | None = None
+    usd_per_month: Decimal | None = None
+
+    @property
+    def has_budget(self) -> bool:
+        return self.usd_per_day is not None or self.usd_per_month is not None
+
+    @property
+    def need_estimate(self) -> bool:
+        """Must be known before a call what it may use?"""
+        return self.has_budget or self.tokens_per_minute is not None
+
+
+@lru_cache(maxsize=1000)
+def parse_rate(written: str) -> Rate | None:
+    """`60/min` or any of s, m, h, d; empty or `none` is no limit. Raises ValueError that says how to write one."""
+    if written in ("", NO_LIMIT):
+        return None
+    match = re.fullmatch(r"\s*(\d{1,9})\s*/\s*([a-z]+)\s*", written)
+    if match is None or match[2] not in SECONDS or int(match[1]) == 0:
+        raise ValueError(f"'{written}' is no rate. Write a count and a unit, like 60/min; units are s, min, h and day.")
+    return Rate(int(match[1]), SECONDS[match[2]])
+
+
+def validate_rate(written: str) -> None:
+    """For a model's field. Raises Django's ValidationError."""
+    try:
+        parse_rate(written)
+    except ValueError as error:
+        raise ValidationError(str(error)) from error

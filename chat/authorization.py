@@ -1,0 +1,33 @@
+"""Which models a caller may call. Routes are seen through: it may call a route if it may call every model in it."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+from rest_framework.exceptions import PermissionDenied
+
+from access.callers import Caller, Scope
+from llm import Engine, ModelRef, Route
+
+
+def authorize(engine: Engine, caller: Caller, route: Route) -> None:
+    """Raises PermissionDenied that names the scope or the model that is refused."""
+    caller.require(Scope.CHAT)
+    if not caller.models:
+        return
+    for stage in route.stages:
+        for model in stage.models:
+            if not _may_call(engine, caller, model):
+                raise PermissionDenied(f"The API key '{caller.name}' may not call the model '{model.name}'.")
+
+
+def _may_call(engine: Engine, caller: Caller, model: ModelRef) -> bool:
+    names = [f"{model.provider}/{model.name}"]
+    if model.provider == engine.config.default_provider:
+        names.append(model.name)
+    for allowed in caller.models:
+        if any(fnmatchcase(name, allowed) for name in names):
+            return True
+        if allowed in engine.config.routes and any(model in stage.models for stage in engine.route(allowed).stages):
+            return True
+    return False

@@ -1,0 +1,26 @@
+"""Keys for tests, and Redis as a real server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from access.models import ApiKey
+from access.services import create_key
+
+MakeKey = Callable[..., dict[str, str]]
+
+
+@pytest.fixture
+def make_key(transactional_db: None) -> MakeKey:
+    """Make a key and give the headers that bring it: `make_key("app", scopes=["read_all"])`."""
+
+    def make(name: str, *, expires_in: timedelta | None = None, **fields: Any) -> dict[str, str]:
+        expires_at = None if expires_in is None else timezone.now() + expires_in
+        return {"Authorization": f"Bearer {create_key(key=ApiKey(name=name, expires_at=expires_at, **fields))}"}
+
+    return make
