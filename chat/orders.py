@@ -33,7 +33,8 @@ PASSED_ON = (
 class Order:
     """One call as it was ordered: what to do, who asked, and how the answer is to look.
 
-    `body_bytes` is the size of the caller's request; `typed_events` asks for a stream of JSON events.
+    `body_bytes` is the size of the caller's request; `typed_events` asks for a stream of JSON events. `headers` are
+    for the answer: `start_call` says there what is left of the caller's limits.
     """
 
     request: CallRequest
@@ -45,6 +46,7 @@ class Order:
     user_agent: str = ""
     body_bytes: int = 0
     typed_events: bool = False
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 def call_request(engine: Engine, written_route: str, data: Mapping[str, Any], *, stream: bool = False) -> CallRequest:

@@ -9,8 +9,8 @@ from datetime import timedelta
 from django.utils import timezone
 from rest_framework.exceptions import APIException
 
-from chat.authorization import authorize
 from chat.call_rows import CallRows
+from chat.gate import Gate, settle
 from chat.open_calls import LEASE_SECONDS, OpenCalls
 from chat.orders import Order
 from chat.recorder import Recorder
@@ -28,6 +28,7 @@ class Service:
     recorder: Recorder
     open_calls: OpenCalls
     row_maker: RowMaker
+    gate: Gate
 
 
 class NoCapacity(APIException):
@@ -40,11 +41,12 @@ class NoCapacity(APIException):
 async def start_call(service: Service, order: Order) -> Call:
     """Start a call. Its rows are safe before anyone sees the end of its answer.
 
-    Raises PermissionDenied for what its caller may not do, and NoCapacity.
+    Raises PermissionDenied for what its caller may not do, RateLimited beyond its limits, and NoCapacity.
     """
-    authorize(service.engine, order.caller, order.request.route)
     if not service.recorder.has_room:
         raise NoCapacity
+    admission = await service.gate.admit(order)
+    order.headers.update(admission.headers)
 
     def start_rows() -> CallRows:
         lease_until = timezone.now() + timedelta(seconds=LEASE_SECONDS)
@@ -55,12 +57,18 @@ async def start_call(service: Service, order: Order) -> Call:
         if announced := service.open_calls.ended(open_call):
             rows.announced = True
             rows.call["request_id"] = announced.request_id
-        await service.recorder.save(rows)
+        try:
+            await service.recorder.save(rows)
+        finally:
+            # After the row, because a budget may be read from rows; before the answer ends, because the caller's next
+            # call may need what this one has held.
+            await settle(admission, outcome)
         _log(order, outcome)
 
     open_call = service.open_calls.opened(start_rows)
     call = service.engine.start(order.request, record)
     call.task.add_done_callback(lambda _: service.open_calls.ended(open_call))
+    call.task.add_done_callback(lambda _: admission.abandon())
     return call
 
 

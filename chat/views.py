@@ -112,7 +112,7 @@ class DoorView(APIView):
         outcome = await answer_call(service_of(request), order)
         if outcome.status is CallStatus.FAILED:
             raise CallFailed(outcome)
-        return Response(answer(order, outcome))
+        return Response(answer(order, outcome), headers=order.headers)
 
 
 class ChatView(DoorView):
@@ -195,7 +195,11 @@ class StreamView(DoorView):
             call.cancel()
             raise
         events = json_events if order.typed_events else text_events
-        return EventStreamResponse(with_heartbeat(events(order, call.chunks(), call.settled)), on_close=call.cancel)
+        body = with_heartbeat(events(order, call.chunks(), call.settled))
+        response = EventStreamResponse(body, on_close=call.cancel)
+        for name, value in order.headers.items():
+            response[name] = value
+        return response
 
 
 class CallsView(APIView):

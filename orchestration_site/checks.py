@@ -7,11 +7,13 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 
+from access.limit_rules import parse_rate
 from llm import EngineConfig, RouteError
 from llm.route import parse_route
+from orchestration_site.proxies import read_networks
 
 ENVIRONMENTS = ("development", "production", "test")
 
@@ -42,6 +44,24 @@ def check_routes(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Iter
             )
         except RouteError as error:
             yield Error(f"{where}: {error.message}", hint="Write a|b for a race, a>b for a fallback.", id="site.E002")
+
+
+@register
+def check_access(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Iterable[CheckMessage]:
+    try:
+        parse_rate(settings.RATE_LIMIT)
+    except ValueError as error:
+        yield Error(f"RATE_LIMIT: {error}", id="site.E003")
+    try:
+        read_networks(settings.TRUSTED_PROXIES)
+    except ValueError as error:
+        yield Error(f"TRUSTED_PROXIES: {error}", hint="Write addresses or networks, like 10.0.0.0/8.", id="site.E004")
+    if settings.PRODUCTION and not settings.API_KEYS_REQUIRED:
+        yield Warning(
+            "API_KEYS_REQUIRED is off: whoever reaches the service may call models, and see every call.",
+            hint="Leave API_KEYS_REQUIRED out, or set it to true.",
+            id="site.W001",
+        )
 
 
 @register

@@ -14,11 +14,14 @@ from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 
 from access.keyring import Keyring
+from access.limiter import open_limiter
 from chat.background_tasks import report_death
+from chat.gate import Gate
 from chat.open_calls import OpenCalls
 from chat.recorder import Recorder
 from chat.rows import RowMaker
 from chat.services import Service
+from chat.spending import spent
 from llm import Engine, EngineConfig
 from llm.simulator import serve
 
@@ -73,6 +76,10 @@ async def open_service() -> AsyncGenerator[dict[str, Any]]:
         watching = asyncio.create_task(open_calls.run(), name="open calls")
         watching.add_done_callback(report_death)
         stack.push_async_callback(_stop, watching)
+        limiter = await stack.enter_async_context(open_limiter(settings.REDIS_URL, spent))
+        renewing = asyncio.create_task(limiter.run(), name="limits")
+        renewing.add_done_callback(report_death)
+        stack.push_async_callback(_stop, renewing)
         engine = await stack.enter_async_context(Engine(config))
         yield {
             "keyring": Keyring(),
@@ -81,6 +88,7 @@ async def open_service() -> AsyncGenerator[dict[str, Any]]:
                 recorder=recorder,
                 open_calls=open_calls,
                 row_maker=RowMaker(store_content=settings.STORE_CONTENT, redact=settings.REDACT_PATTERNS),
+                gate=Gate(engine, limiter),
             ),
         }
 

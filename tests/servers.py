@@ -1,4 +1,4 @@
-"""Real servers for tests that need one: PostgreSQL from Debian's packages, in a folder of its own."""
+"""Real servers for tests that need one: PostgreSQL and Redis from Debian's packages, in folders of their own."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -106,3 +107,33 @@ class PostgresServer:
     def query(self, sql: str) -> list[tuple[object, ...]]:
         with psycopg.connect(self.url, connect_timeout=5) as connection:
             return connection.execute(sql).fetchall()
+
+
+class RedisServer:
+    """Redis on a free port of loopback, with nothing on disk. It can be killed and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        binary = shutil.which("redis-server")
+        require(binary, "Redis")
+        self._command = [str(binary), "--save", "", "--bind", "127.0.0.1", "--dir", str(folder)]
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> RedisServer:
+        command = [*self._command, "--port", str(self.port)]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        give_up = time.monotonic() + 10
+        while time.monotonic() < give_up:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return self
+            except OSError:
+                time.sleep(0.02)
+        raise AssertionError("Redis did not start")
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(10)
+            self._process = None
