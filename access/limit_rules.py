@@ -12,7 +12,7 @@ from django.core.exceptions import ValidationError
 SECONDS = {"s": 1, "sec": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3600, "hour": 3600, "d": 86400}
 SECONDS["day"] = SECONDS["d"]
 NO_LIMIT = "none"
-UNIT_NAMES = {1: "second", 60: "minute", 3600: "hour", 86400: "day"}
+UNIT_NAMES = {1: "a second", 60: "a minute", 3600: "an hour", 86400: "a day"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +22,9 @@ class Rate:
     count: int
     seconds: int
 
-    def __str__(self) -> str:
-        return f"{self.count} a {UNIT_NAMES[self.seconds]}"
+    @property
+    def per(self) -> str:
+        return UNIT_NAMES[self.seconds]
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,8 @@ class Order:
     `body_bytes` is the size of the caller's request; `typed_events` asks for a stream of JSON events. `stored`: the
     caller wants to find the answer again. `keep_completion`: its JSON goes into the record. `cache_ttl` is how many
     seconds an answer may be given again to the same request, 0 for never. `traceparent` is the caller's own span, as
-    the W3C's Trace Context writes it.
+    the W3C's Trace Context writes it. `headers` are for the answer: `start_call` says there what is left of the
+    caller's limits.
     """
 
     request: CallRequest
@@ -52,6 +53,7 @@ class Order:
     keep_completion: bool = False
     cache_ttl: float = 0.0
     traceparent: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 def call_request(engine: Engine, written_route: str, data: Mapping[str, Any], *, stream: bool = False) -> CallRequest:

@@ -13,10 +13,11 @@ from typing import Protocol
 from django.utils import timezone
 from rest_framework.exceptions import APIException
 
+from access.limiter import Admission
 from chat.answer_cache import AnswerCache
-from chat.authorization import authorize
 from chat.cached_calls import CachedCall
 from chat.call_rows import CallRows
+from chat.gate import Gate, settle
 from chat.open_calls import LEASE_SECONDS, OpenCalls
 from chat.orders import Order
 from chat.recorder import Recorder
@@ -40,6 +41,7 @@ class Service:
     open_calls: OpenCalls
     row_maker: RowMaker
     answers: AnswerCache
+    gate: Gate
     observers: tuple[Observer, ...] = ()
 
 
@@ -68,14 +70,20 @@ class Conducted(Protocol):
 async def start_call(service: Service, order: Order) -> Conducted:
     """Start a call, or answer it from the cache. Its rows are safe before anyone sees the end of its answer.
 
-    Raises PermissionDenied for what its caller may not do, and NoCapacity.
+    Raises PermissionDenied for what its caller may not do, RateLimited beyond its limits, and NoCapacity.
     """
-    authorize(service.engine, order.caller, order.request.route)
     if not service.recorder.has_room:
         raise NoCapacity
-    if order.cache_ttl and (cached := await _cached(service, order)):
-        return cached
-    return _start(service, order)
+    admission = await service.gate.admit(order)
+    order.headers.update(admission.headers)
+    try:
+        if order.cache_ttl and (cached := await _cached(service, order)):
+            await admission.refund()
+            return cached
+        return _start(service, order, admission)
+    except BaseException:
+        await admission.refund()
+        raise
 
 
 async def _cached(service: Service, order: Order) -> CachedCall | None:
@@ -89,7 +97,7 @@ async def _cached(service: Service, order: Order) -> CachedCall | None:
     return CachedCall(order.request.operation, outcome)
 
 
-def _start(service: Service, order: Order) -> Call:
+def _start(service: Service, order: Order, admission: Admission) -> Call:
 
     def start_rows() -> CallRows:
         lease_until = timezone.now() + timedelta(seconds=LEASE_SECONDS)
@@ -100,7 +108,12 @@ def _start(service: Service, order: Order) -> Call:
         if announced := service.open_calls.ended(open_call):
             rows.announced = True
             rows.call["request_id"] = announced.request_id
-        await service.recorder.save(rows)
+        try:
+            await service.recorder.save(rows)
+        finally:
+            # After the row, because a budget may be read from rows; before the answer ends, because the caller's next
+            # call may need what this one has held.
+            await settle(admission, outcome)
         _observe(service, order, outcome)
         if order.cache_ttl:
             await service.answers.keep(order, outcome)
@@ -108,6 +121,7 @@ def _start(service: Service, order: Order) -> Call:
     open_call = service.open_calls.opened(start_rows)
     call = service.engine.start(order.request, record)
     call.task.add_done_callback(lambda _: service.open_calls.ended(open_call))
+    call.task.add_done_callback(lambda _: admission.abandon())
     return call
 
 

@@ -78,7 +78,7 @@ async def _whole(request: Request, order: Order, style: Style, claim: Claim | No
     body, headers = json.dumps(style.answer(order, outcome)).encode(), style.headers(outcome)
     if claim is not None:
         await claim.save(SavedAnswer("application/json", headers, body))
-    return HttpResponse(body, content_type="application/json", headers=dict(headers))
+    return HttpResponse(body, content_type="application/json", headers={**headers, **order.headers})
 
 
 async def _stream(request: Request, order: Order, style: Style, claim: Claim | None) -> HttpResponseBase:
@@ -100,7 +100,7 @@ async def _stream(request: Request, order: Order, style: Style, claim: Claim | N
     if claim is not None:
         events = _saving(events, claim, headers, call)
     response = EventStreamResponse(with_heartbeat(events), on_close=call.cancel)
-    for name, value in headers.items():
+    for name, value in {**headers, **order.headers}.items():
         response[name] = value
     return response
 

@@ -8,12 +8,14 @@ from typing import Any
 import redis.asyncio
 from django.apps import AppConfig
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 
+from access.limit_rules import parse_rate
 from chat.serializers import MAX_TTL_SECONDS
 from llm import EngineConfig, RouteError
 from llm.route import parse_route
+from orchestration_site.proxies import read_networks
 
 ENVIRONMENTS = ("development", "production", "test")
 STORED_COMPLETIONS = ("asked", "all")
@@ -68,6 +70,24 @@ def check_answers_given_again(app_configs: Sequence[AppConfig] | None, **kwargs:
             yield Error(
                 "REDIS_URL can't be read.", hint="Write redis://host:6379/0, or rediss:// for TLS.", id="site.E005"
             )
+
+
+@register
+def check_access(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Iterable[CheckMessage]:
+    try:
+        parse_rate(settings.RATE_LIMIT)
+    except ValueError as error:
+        yield Error(f"RATE_LIMIT: {error}", id="site.E006")
+    try:
+        read_networks(settings.TRUSTED_PROXIES)
+    except ValueError as error:
+        yield Error(f"TRUSTED_PROXIES: {error}", hint="Write addresses or networks, like 10.0.0.0/8.", id="site.E007")
+    if settings.PRODUCTION and not settings.API_KEYS_REQUIRED:
+        yield Warning(
+            "API_KEYS_REQUIRED is off: whoever reaches the service may call models, and see every call.",
+            hint="Leave API_KEYS_REQUIRED out, or set it to true.",
+            id="site.W001",
+        )
 
 
 @register

@@ -43,6 +43,7 @@ class ReadyView(OpenView):
         ready = database == "ok" and recorder.has_room and not recorder.disk_error
         checks: dict[str, Any] = {
             "database": database,
+            "redis": service.gate.limiter.redis_state,
             "recorder": {"waiting": recorder.waiting, "spool_depth": recorder.spool_depth},
             "spool_disk": recorder.disk_error or "ok",
             "providers": service.engine.key_states(),

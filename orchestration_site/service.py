@@ -14,14 +14,17 @@ from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 
 from access.keyring import Keyring
+from access.limiter import open_limiter
 from chat.answer_cache import CacheConfig, open_cache
 from chat.background_tasks import report_death
 from chat.call_log import log_call
+from chat.gate import Gate
 from chat.metrics import CallMetrics, StateMetrics, forget_process
 from chat.open_calls import OpenCalls
 from chat.recorder import Recorder
 from chat.rows import RowMaker
 from chat.services import Observer, Service
+from chat.spending import spent
 from llm import Engine, EngineConfig
 from llm.route import parse_route
 from llm.simulator import serve
@@ -95,6 +98,10 @@ async def open_service() -> AsyncGenerator[dict[str, Any]]:
         rolling_up = asyncio.create_task(roll_ups.run(), name="roll-ups")
         rolling_up.add_done_callback(report_death)
         stack.push_async_callback(_close, roll_ups, rolling_up)
+        limiter = await stack.enter_async_context(open_limiter(settings.REDIS_URL, spent))
+        renewing = asyncio.create_task(limiter.run(), name="limits")
+        renewing.add_done_callback(report_death)
+        stack.push_async_callback(_stop, renewing)
         engine = await stack.enter_async_context(Engine(config))
         stack.callback(forget_process)
         state = StateMetrics(engine, recorder, open_calls)
@@ -114,6 +121,7 @@ async def open_service() -> AsyncGenerator[dict[str, Any]]:
                 open_calls=open_calls,
                 row_maker=RowMaker(store_content=settings.STORE_CONTENT, redact=settings.REDACT_PATTERNS),
                 answers=answers,
+                gate=Gate(engine, limiter),
                 observers=tuple(observers),
             ),
         }

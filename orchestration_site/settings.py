@@ -136,7 +136,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 # --- Who may call ----------------------------------------------------------------------------------------------------
 
 API_KEYS_REQUIRED = env.bool("API_KEYS_REQUIRED", PRODUCTION)
-RATE_LIMIT = env.str("RATE_LIMIT", "")
+RATE_LIMIT = env.str("RATE_LIMIT", "")  # read by access.limit_rules, checked at start
 TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
 
 # --- Upstreams and the engine (seconds) ------------------------------------------------------------------------------

@@ -121,14 +121,14 @@ class RedisServer:
         self._command = [binary, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def start(self) -> RedisServer:
         self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         give_up = time.monotonic() + 10
         with self.client() as client:
             while time.monotonic() < give_up:
                 try:
                     client.ping()
-                    return
+                    return self
                 except redis.ConnectionError:
                     time.sleep(0.05)
         raise AssertionError("Redis did not start")

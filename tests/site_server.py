@@ -21,7 +21,13 @@ def running_site() -> Iterator[str]:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(
-        application, lifespan="on", log_config=None, access_log=False, timeout_graceful_shutdown=2, loop="asyncio"
+        application,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=2,
+        loop="asyncio",
     )
     server = uvicorn.Server(config)
     failed: list[BaseException] = []

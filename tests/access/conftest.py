@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from django.utils import timezone
 
 from access.models import ApiKey
 from access.services import create_key
+from tests.servers import RedisServer
 
 MakeKey = Callable[..., dict[str, str]]
 
@@ -24,3 +26,10 @@ def make_key(transactional_db: None) -> MakeKey:
         return {"Authorization": f"Bearer {create_key(key=ApiKey(name=name, expires_at=expires_at, **fields))}"}
 
     return make
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path).start()
+    yield server
+    server.kill()

@@ -40,5 +40,6 @@ class Command(RunserverCommand):
             lifespan="on",
             log_config=None,
             access_log=False,
+            proxy_headers=False,  # TRUSTED_PROXIES says whom to believe
             timeout_graceful_shutdown=int(settings.SHUTDOWN_GRACE),
         )

@@ -43,6 +43,7 @@ class Command(BaseCommand):
             lifespan="on",
             log_config=None,
             access_log=False,
+            proxy_headers=False,  # TRUSTED_PROXIES says whom to believe
             timeout_graceful_shutdown=int(settings.SHUTDOWN_GRACE),
         )
 
