@@ -13,7 +13,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from access.keyring import Keyring
 from access.models import ApiKey, ApiKeySecret
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def run(*arguments: str) -> tuple[str, str]:
