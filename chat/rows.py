@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -49,11 +50,12 @@ class RowMaker:
             "cost_usd": outcome.cost_usd,
             **_tokens(outcome.usage),
         }
+        kept = outcome.completion if order.keep_completion and not outcome.cached else None
         return CallRows(
             call=call,
             attempts=[self._attempt(attempt) for attempt in outcome.attempts],
-            content=self._content(order, outcome.content, None if outcome.cached else outcome.completion),
-            size=order.body_bytes + len(outcome.content),
+            content=self._content(order, outcome.content, kept),
+            size=order.body_bytes + len(outcome.content) + (len(json.dumps(kept)) if kept else 0),
         )
 
     def start_rows(self, order: Order, *, lease_until: datetime) -> CallRows:
@@ -92,7 +94,7 @@ class RowMaker:
             "messages": self.kept(request.operation.messages(request.body)),
             "parameters": self.kept({name: value for name, value in request.body.items() if name not in asked}),
             "content": self._text(content),
-            "completion": self.kept(completion) if order.keep_completion else None,
+            "completion": self.kept(completion),
         }
 
     def _attempt(self, attempt: AttemptRecord) -> Values:
