@@ -56,16 +56,17 @@ class Upstream:
     def __init__(self, config: EngineConfig) -> None:
         self._config = config
         self._clients: dict[str, AsyncOpenAI] = {}
-        self.keys: dict[str, ProviderKeys] = {}
+        self.keys = {
+            name: ProviderKeys(provider, clock=lambda: asyncio.get_running_loop().time())
+            for name, provider in config.providers.items()
+        }
         self._exit = AsyncExitStack()
         # Which attempt a request of the HTTP client belongs to: both are in the same task.
         self._watched: ContextVar[Attempt] = ContextVar("attempt")
 
     async def __aenter__(self) -> Self:
-        clock = asyncio.get_running_loop().time
         for name, provider in self._config.providers.items():
             self._clients[name] = await self._exit.enter_async_context(self._client(provider))
-            self.keys[name] = ProviderKeys(provider, clock)
         return self
 
     async def __aexit__(
