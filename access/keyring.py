@@ -98,6 +98,7 @@ class Keyring:
         try:
             entry = _Entry(_read(digest), read_at)
         except (DatabaseError, InterfaceError) as error:
+            logger.error("keys_unreadable", extra={"error": type(error).__name__})
             stale = self._cached(digest)
             if stale is None or stale.facts is None or read_at - stale.read_at > STALE_SECONDS:
                 raise KeysUnreadable from error

@@ -56,6 +56,10 @@ CODES = {
 }
 
 
+REFUSALS = (401, 403, 429)
+"""What our own access rules answer. Each is logged."""
+
+
 class CallFailed(exceptions.APIException):
     """A call ended with no answer. The outcome says why, and what was tried."""
 
@@ -122,6 +126,8 @@ def handle(exception: Exception, context: Mapping[str, Any]) -> Response:
         case exceptions.APIException():
             code = CODES.get(exception.status_code, "error")
             headers = _headers(exception)
+            if exception.status_code in REFUSALS:
+                _log_refusal(exception, code, context["request"])
             return Response(envelope(code, str(exception.detail), request_id), exception.status_code, headers=headers)
         case Http404():
             return Response(envelope(CODES[404], str(exception) or "Not found.", request_id), 404)
@@ -132,6 +138,19 @@ def handle(exception: Exception, context: Mapping[str, Any]) -> Response:
             return Response(envelope(CODES[403], "Permission denied.", request_id), 403)
     logger.error("unhandled_error", exc_info=exception, extra={"request_id": request_id})
     return Response(envelope(CODES[500], "The service failed to handle this request.", request_id), 500)
+
+
+def _log_refusal(exception: exceptions.APIException, code: str, request: Any) -> None:
+    """It reached no model, and so it has no row. The message names the key, and never holds it."""
+    extra = {
+        "request_id": request_id_of(request),
+        "code": code,
+        "http_status": exception.status_code,
+        "detail": str(exception.detail),
+        "path": request.path,
+        "client_ip": request.META.get("REMOTE_ADDR"),
+    }
+    logger.info("request_refused", extra=extra)
 
 
 def _headers(exception: exceptions.APIException) -> dict[str, str]:

@@ -296,6 +296,10 @@ def test_a_revoked_key_stops_within_seconds_on_every_worker_and_no_key_is_left_b
         assert site.terminate() == 0
     finally:
         site.close()
+    lines = [json.loads(line) for line in (tmp_path / "logs" / "app.log").read_text().splitlines()]
+    refused = [line for line in lines if line["event"] == "request_refused"]
+    assert {line["detail"] for line in refused} == {"The API key is not known.", "The API key was revoked."}
+    assert {line["http_status"] for line in refused} == {401}
     left = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert {"site.sqlite3", "app.log"} <= {path.name for path in left}
     for key in (secret, wrong):
