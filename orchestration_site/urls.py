@@ -9,6 +9,9 @@ from orchestration_site.errors import nothing_here
 from orchestration_site.health import HealthView, ReadyView
 from orchestration_site.metrics import MetricsView
 
+PAGE = ["get", "head"]
+"""A page of HTML has no answer to OPTIONS: REST framework's own fails for want of a template."""
+
 urlpatterns = [
     path("", include("chat.urls")),
     path("", include("chat.openai_protocol.urls")),
@@ -17,8 +20,8 @@ urlpatterns = [
     path("health/ready", ReadyView.as_view(), name="ready"),
     path("metrics", MetricsView.as_view(), name="metrics"),
     path("schema", SpectacularAPIView.as_view(), name="schema"),
-    path("docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
-    path("redoc", SpectacularRedocView.as_view(url_name="schema"), name="redoc"),
+    path("docs", SpectacularSwaggerView.as_view(url_name="schema", http_method_names=PAGE), name="docs"),
+    path("redoc", SpectacularRedocView.as_view(url_name="schema", http_method_names=PAGE), name="redoc"),
     path("admin/", admin.site.urls),
     path("", RedirectView.as_view(pattern_name="docs")),
     # Last: with DEBUG on, Django would answer an unknown address with a page of HTML.

@@ -46,7 +46,8 @@ async def _response_events(order: Order, chunks: AsyncIterator[Json], ending: En
     last: Json | None = None
     number = -1
     async for chunk in chunks:
-        number = max(number, chunk.get("sequence_number", -1))
+        if isinstance(sequence_number := chunk.get("sequence_number"), int):
+            number = max(number, sequence_number)
         if order.request.operation.finish_reason(chunk):
             last = chunk
         else:

@@ -45,6 +45,11 @@ ERRORS = {
         (504, "No answer in time."),
     )
 }
+WHOLE_OR_STREAMED: dict[Any, Any] = {
+    (200, "application/json"): OpenApiTypes.OBJECT,
+    (200, "text/event-stream"): OpenApiTypes.STR,
+    **ERRORS,
+}
 HEADERS = [
     OpenApiParameter(name, kind, OpenApiParameter.HEADER, description=meaning)
     for name, kind, meaning in (
@@ -85,11 +90,7 @@ class ChatCompletionsView(OperationView):
         summary="A chat completion, as OpenAI has it; `model` takes a route",
         parameters=HEADERS,
         request=ChatCompletionRequestSerializer,
-        responses={
-            (200, "application/json"): OpenApiTypes.OBJECT,
-            (200, "text/event-stream"): OpenApiTypes.STR,
-            **ERRORS,
-        },
+        responses=WHOLE_OR_STREAMED,
     )
     async def post(self, request: Request) -> HttpResponseBase:
         return await self.run(request)
@@ -112,11 +113,7 @@ class CompletionsView(OperationView):
         summary="A text completion, where the upstream has this API",
         parameters=HEADERS,
         request=CompletionRequestSerializer,
-        responses={
-            (200, "application/json"): OpenApiTypes.OBJECT,
-            (200, "text/event-stream"): OpenApiTypes.STR,
-            **ERRORS,
-        },
+        responses=WHOLE_OR_STREAMED,
     )
     async def post(self, request: Request) -> HttpResponseBase:
         return await self.run(request)
@@ -142,11 +139,7 @@ class ResponsesView(OperationView):
         summary="A response, whole or streamed",
         parameters=HEADERS,
         request=ResponseRequestSerializer,
-        responses={
-            (200, "application/json"): OpenApiTypes.OBJECT,
-            (200, "text/event-stream"): OpenApiTypes.STR,
-            **ERRORS,
-        },
+        responses=WHOLE_OR_STREAMED,
     )
     async def post(self, request: Request) -> HttpResponseBase:
         return await self.run(request)

@@ -124,3 +124,12 @@ def test_a_stream_is_described_as_events(schema: dict[str, Any]) -> None:
 def test_the_history_describes_its_filters(schema: dict[str, Any]) -> None:
     names = {parameter["name"] for parameter in schema["paths"]["/calls"]["get"]["parameters"]}
     assert {"status", "model", "door", "since", "until", "metadata", "cursor", "page_size"} <= names
+
+
+@pytest.mark.parametrize("page", ["/docs", "/redoc"])
+def test_a_page_answers_to_get_alone_and_shows_no_traceback(client: httpx2.Client, page: str) -> None:
+    assert client.get(page).status_code == 200
+    for method in ("OPTIONS", "POST", "DELETE"):
+        answer = client.request(method, page)
+        assert answer.status_code == 405
+        assert "Traceback" not in answer.text
