@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx2
 import pytest
+import redis
 
 from llm import Provider
 from llm.simulator import SimulatorThread
@@ -35,6 +36,9 @@ def start_site(
     simulator: SimulatorThread, settings: Any, transactional_db: None
 ) -> Iterator[Callable[..., httpx2.Client]]:
     """Start the service with settings of your own: `start_site(STORE_CONTENT=False)` gives a client for it."""
+    if settings.REDIS_URL:  # a real one, which remembers what earlier tests have used of their limits
+        with redis.Redis.from_url(settings.REDIS_URL) as shared:
+            shared.flushdb()
     with ExitStack() as stack:
 
         def start(**overrides: object) -> httpx2.Client:
