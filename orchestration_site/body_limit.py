@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-import json
+from io import BytesIO
+from typing import Any
+
+from corsheaders.middleware import CorsMiddleware
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpRequest, HttpResponseBase
 
 from orchestration_site.asgi_types import Application, Message, Receive, Scope, Send
+from orchestration_site.errors import refusal
+from orchestration_site.security import Security
 
 
 class BodyLimit:
@@ -13,6 +20,7 @@ class BodyLimit:
     def __init__(self, application: Application, *, max_bytes: int) -> None:
         self._application = application
         self._max_bytes = max_bytes
+        self._answer: Any = Security(CorsMiddleware(self._too_large))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -36,12 +44,14 @@ class BodyLimit:
             await self._refuse(scope, send)
 
     async def _refuse(self, scope: Scope, send: Send) -> None:
-        error = {
-            "code": "request_too_large",
-            **({"type": "invalid_request_error", "param": None} if scope["path"].startswith("/v1/") else {}),
-            "message": f"The body may have at most {self._max_bytes} bytes.",
-            "request_id": scope["state"]["request_id"],
-        }
-        headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
-        await send({"type": "http.response.start", "status": 413, "headers": headers})
-        await send({"type": "http.response.body", "body": json.dumps({"error": error}).encode()})
+        # Through the same middleware as every other answer, so that a browser may show it.
+        response = await self._answer(ASGIRequest(scope, BytesIO()))
+        headers = [(name.lower().encode("ascii"), value.encode("latin-1")) for name, value in response.items()]
+        await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+        await send({"type": "http.response.body", "body": response.content})
+
+    async def _too_large(self, request: HttpRequest) -> HttpResponseBase:
+        message = f"The body may have at most {self._max_bytes} bytes."
+        response = refusal(request, 413, "request_too_large", message)
+        response["Connection"] = "close"
+        return response

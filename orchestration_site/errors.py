@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from chat.exceptions import CODES, envelope
 from chat.request_ids import request_id_of
+
+
+def refusal(request: HttpRequest, status: int, code: str, message: str) -> JsonResponse:
+    """What is refused before any view: the envelope, and under /v1 what OpenAI's SDKs look for besides."""
+    body: dict[str, Any] = envelope(code, message, request_id_of(request))
+    if request.path_info.startswith("/v1/"):
+        kind = "permission_error" if status == 403 else "invalid_request_error"
+        body["error"] |= {"type": kind, "param": None}
+    return JsonResponse(body, status=status)
 
 
 def _answer(request: HttpRequest, status: int, message: str) -> JsonResponse:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from orchestration_site import cors
 from orchestration_site.environment import Environment
 from orchestration_site.logging import logging_config
 from orchestration_site.upstreams import read_patterns, read_prices, read_providers, read_routes
@@ -32,6 +33,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "corsheaders",
     "rest_framework",
     "adrf",
     "drf_spectacular",
@@ -41,15 +43,26 @@ INSTALLED_APPS = [
     "stats.apps.StatsConfig",
 ]
 
-MIDDLEWARE = [  # what the admin needs
-    "django.middleware.security.SecurityMiddleware",
+MIDDLEWARE = [
+    # What every answer needs. Both are natively async.
+    "orchestration_site.security.Security",
+    "corsheaders.middleware.CorsMiddleware",
+    # What the admin needs.
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
+
+# Django's own SecurityMiddleware and XFrameOptionsMiddleware are not there: orchestration_site.security.Security is both.
+SILENCED_SYSTEM_CHECKS = ["security.W001", "security.W002", *env.list("SILENCED_CHECKS", default=[])]
+
+HTTPS = env.bool("HTTPS", PRODUCTION)
+SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^health$", r"^health/ready$", r"^metrics$"]  # probes come by plain HTTP
+# An hour by default: a browser that has seen it takes no plain HTTP for that long, whatever the settings say then.
+SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", 3600) if HTTPS else 0
 
 ROOT_URLCONF = "orchestration_site.urls"
 ASGI_APPLICATION = "orchestration_site.asgi.application"
@@ -138,6 +151,14 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 API_KEYS_REQUIRED = env.bool("API_KEYS_REQUIRED", PRODUCTION)
 RATE_LIMIT = env.str("RATE_LIMIT", "")  # read by access.limit_rules, checked at start
 TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
+CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
+if CORS_ALLOW_ALL_ORIGINS := "*" in CORS_ALLOWED_ORIGINS:
+    CORS_ALLOWED_ORIGINS = []
+CORS_URLS_REGEX = cors.URLS
+CORS_ALLOW_METHODS = cors.METHODS
+CORS_ALLOW_HEADERS = cors.REQUEST_HEADERS
+CORS_EXPOSE_HEADERS = cors.RESPONSE_HEADERS
+CORS_PREFLIGHT_MAX_AGE = cors.PREFLIGHT_SECONDS
 
 # --- Upstreams and the engine (seconds) ------------------------------------------------------------------------------
 
@@ -163,6 +184,7 @@ HEDGE_AFTER = env.float("HEDGE_AFTER", 0.0)
 HEDGE_BUDGET = env.float("HEDGE_BUDGET", 0.1)
 BREAKER_FAILURES = env.int("BREAKER_FAILURES", 5)
 BREAKER_COOLDOWN = env.float("BREAKER_COOLDOWN", 30.0)
+WEB_CONCURRENCY = env.int("WEB_CONCURRENCY", 1)
 SHUTDOWN_GRACE = env.float("SHUTDOWN_GRACE", 25.0)
 
 # --- Answers that are given again -----------------------------------------------------------------------------------
