@@ -7,4 +7,4 @@ class SiteConfig(AppConfig):
     name = "orchestration_site"
 
     def ready(self) -> None:
-        from orchestration_site import checks  # noqa: F401 - registers itself
+        from orchestration_site import checks, deployment_checks  # noqa: F401 - they register themselves

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import redis.asyncio
@@ -13,11 +15,12 @@ from django.core.exceptions import ImproperlyConfigured
 
 from access.limit_rules import parse_rate
 from chat.serializers import MAX_TTL_SECONDS
-from llm import EngineConfig, RouteError
+from llm import EngineConfig, Provider, RouteError
 from llm.route import parse_route
 from orchestration_site.proxies import read_networks
 
 ENVIRONMENTS = ("development", "production", "test")
+SQLITE = "django.db.backends.sqlite3"
 STORED_COMPLETIONS = ("asked", "all")
 
 
@@ -95,15 +98,49 @@ def check_production(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
     """What production must not start with."""
     if not settings.PRODUCTION:
         return
-    if not settings.OPENAI_API_KEY:
+    if not Provider(name="openai", base_url="", api_key=settings.OPENAI_API_KEY).api_keys:
         yield Error("There is no upstream key.", hint="Set OPENAI_API_KEY.", id="site.E010")
     try:
         secret_key = settings.SECRET_KEY
     except ImproperlyConfigured:  # so Django says that it is empty
         secret_key = ""
-    if len(secret_key) < 50 or secret_key.startswith("insecure"):
+    if len(secret_key) < 50 or len(set(secret_key)) < 10 or "insecure" in secret_key:
         yield Error("SECRET_KEY is missing or weak.", hint="Set 50 random characters or more.", id="site.E011")
     if settings.DEBUG:
         yield Error("DEBUG is on.", hint="Leave DEBUG out, or set it to false.", id="site.E012")
     if not settings.ALLOWED_HOSTS or "*" in settings.ALLOWED_HOSTS:
         yield Error("ALLOWED_HOSTS does not say which.", hint="Set ALLOWED_HOSTS to your host names.", id="site.E013")
+
+
+@register
+def check_workers(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Iterable[CheckMessage]:
+    """SQLite has one writer at a time: workers would wait for each other's commits, and too long under load."""
+    if not settings.PRODUCTION or settings.DATABASES["default"]["ENGINE"] != SQLITE:
+        return
+    # `uvicorn --workers` tells its workers nothing, but each of them is a child; a single one is not.
+    if settings.WEB_CONCURRENCY > 1 or multiprocessing.parent_process() is not None:
+        yield Error(
+            "There are several workers, and DATABASE_URL is a SQLite file, which is for one.",
+            hint="Set DATABASE_URL=postgres://user:password@host:5432/name, or WEB_CONCURRENCY (--workers) to 1.",
+            id="site.E014",
+        )
+
+
+@register
+def check_proxies(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Iterable[CheckMessage]:
+    """With these the service starts, and then is of no use, or believes everybody."""
+    if not settings.PRODUCTION:
+        return
+    if settings.HTTPS and not settings.TRUSTED_PROXIES:
+        yield Warning(
+            "HTTPS is on and TRUSTED_PROXIES is empty: behind a proxy that ends TLS, every request is refused.",
+            hint="Set TRUSTED_PROXIES to that proxy's address or network; or HTTPS=false to serve plain HTTP.",
+            id="site.W002",
+        )
+    with suppress(ValueError):  # that is E007
+        if any(network.prefixlen == 0 for network in read_networks(settings.TRUSTED_PROXIES)):
+            yield Warning(
+                "TRUSTED_PROXIES is everybody: any caller may choose the address that limits count by.",
+                hint="Name your proxies' own network, like 10.0.0.0/8.",
+                id="site.W003",
+            )

@@ -33,11 +33,7 @@ RESPONSE_HEADERS = (
     "ratelimit-limit",
     "ratelimit-remaining",
     "ratelimit-reset",
-    *(
-        f"x-ratelimit-{figure}-{kind}"
-        for kind in ("requests", "tokens")
-        for figure in ("limit", "remaining", "reset")
-    ),
+    *(f"x-ratelimit-{figure}-{kind}" for kind in ("requests", "tokens") for figure in ("limit", "remaining", "reset")),
     "idempotent-replayed",
     "x-cached",
     "x-attempts",

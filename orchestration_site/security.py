@@ -48,13 +48,12 @@ class Security(SecurityMiddleware):
         return self.process_response(request, response)
 
     def process_request(self, request: HttpRequest) -> HttpResponseBase | None:  # type: ignore[override]
-        redirect = super().process_request(request)
-        if redirect is None:
+        if not self.redirect or request.is_secure() or self._is_exempt(request):
             return None
         # A redirect would come back by the same proxy, again and again.
         by_unknown_proxy = request.headers.get("X-Forwarded-Proto", "").strip().lower() == "https"
         if request.method in ("GET", "HEAD") and PAGES.fullmatch(request.path_info) and not by_unknown_proxy:
-            return redirect
+            return super().process_request(request)
         message = (
             "The service takes HTTPS only, and TRUSTED_PROXIES does not name the proxy that this request came by."
             if by_unknown_proxy
@@ -71,6 +70,10 @@ class Security(SecurityMiddleware):
         }
         logger.info("request_refused", extra=extra)
         return refusal(request, 403, "https_required", message)
+
+    def _is_exempt(self, request: HttpRequest) -> bool:
+        path = request.path.lstrip("/")
+        return any(pattern.search(path) for pattern in self.redirect_exempt)
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:  # type: ignore[override]
         response = super().process_response(request, response)  # type: ignore[arg-type]

@@ -70,7 +70,7 @@ def refuse_bad_settings() -> None:
 @asynccontextmanager
 async def open_service() -> AsyncGenerator[dict[str, Any]]:
     """Open in order, close in reverse: calls end before the recorder does, so that each of them is on record."""
-    if settings.PRODUCTION:
+    if settings.ENVIRONMENT not in ("development", "test"):  # a production that is misspelt must not start either
         refuse_bad_settings()
     config = engine_config()
     async with AsyncExitStack() as stack:

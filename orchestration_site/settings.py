@@ -55,7 +55,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
 ]
 
-# Django's own SecurityMiddleware and XFrameOptionsMiddleware are not there: orchestration_site.security.Security is both.
+# They miss Django's SecurityMiddleware and XFrameOptionsMiddleware: orchestration_site.security.Security is both.
 SILENCED_SYSTEM_CHECKS = ["security.W001", "security.W002", *env.list("SILENCED_CHECKS", default=[])]
 
 HTTPS = env.bool("HTTPS", PRODUCTION)

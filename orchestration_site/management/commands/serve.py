@@ -25,7 +25,15 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
         parser.add_argument("--port", type=int, default=8000, help="default: %(default)s")
-        parser.add_argument("--workers", type=int, default=1, help="worker processes; default: %(default)s")
+        parser.add_argument(
+            "--workers", type=int, default=settings.WEB_CONCURRENCY, help="worker processes; default: %(default)s"
+        )
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        # For the checks, here and in each worker: production refuses several on SQLite.
+        settings.WEB_CONCURRENCY = options["workers"]
+        os.environ["WEB_CONCURRENCY"] = str(options["workers"])
+        return super().execute(*args, **options)
 
     def handle(self, *args: Any, **options: Any) -> None:
         # When it has shut down in order, uvicorn raises the signal again, for whoever handled it before: that is here.
