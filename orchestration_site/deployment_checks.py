@@ -102,8 +102,8 @@ def check_watching(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> It
     if settings.LOG_DIR.resolve().is_relative_to(settings.BASE_DIR):
         yield Info(
             "LOG_DIR is inside the program's own folder.",
-            hint="Set LOG_DIR to where your log shipper reads, like /var/log/llm-orchestration; or let it read standard "
-            "error, where the same JSON lines go.",
+            hint="Set LOG_DIR to where your log shipper reads, like /var/log/llm-orchestration; or let it read "
+            "standard error, where the same JSON lines go.",
             id="site.I012",
         )
     if settings.SPOOL_DIR.resolve().is_relative_to(settings.BASE_DIR):
