@@ -20,7 +20,6 @@ from llm.route import parse_route
 from orchestration_site.proxies import read_networks
 
 ENVIRONMENTS = ("development", "production", "test")
-SQLITE = "django.db.backends.sqlite3"
 STORED_COMPLETIONS = ("asked", "all")
 
 
@@ -115,7 +114,7 @@ def check_production(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
 @register
 def check_workers(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Iterable[CheckMessage]:
     """SQLite has one writer at a time: workers would wait for each other's commits, and too long under load."""
-    if not settings.PRODUCTION or settings.DATABASES["default"]["ENGINE"] != SQLITE:
+    if not settings.PRODUCTION or not settings.ON_SQLITE:
         return
     # `uvicorn --workers` tells its workers nothing, but each of them is a child; a single one is not.
     if settings.WEB_CONCURRENCY > 1 or multiprocessing.parent_process() is not None:

@@ -12,8 +12,6 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info, Warning, register
 
-from orchestration_site.checks import SQLITE
-
 DAY_SECONDS = 86_400
 
 
@@ -68,7 +66,7 @@ def check_callers(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Ite
 def check_shared_state(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Iterable[CheckMessage]:
     if not settings.PRODUCTION:
         return
-    if settings.DATABASES["default"]["ENGINE"] == SQLITE:
+    if settings.ON_SQLITE:
         yield Info(
             "DATABASE_URL is a SQLite file: one process, on one machine.",
             hint="Set DATABASE_URL=postgres://user:password@host:5432/name for more.",
