@@ -72,7 +72,7 @@ class Security(SecurityMiddleware):
         return refusal(request, 403, "https_required", message)
 
     def _is_exempt(self, request: HttpRequest) -> bool:
-        path = request.path.lstrip("/")
+        path = request.path_info.lstrip("/")
         return any(pattern.search(path) for pattern in self.redirect_exempt)
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:  # type: ignore[override]
