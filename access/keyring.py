@@ -77,7 +77,7 @@ class Keyring:
     async def afind(self, secret: str) -> KeyFacts:
         """`find` on the event loop: a thread is used only where the database must be read."""
         digest = self._digest(secret)
-        entry = self._fresh(digest) or await sync_to_async(self._look_up)(digest)
+        entry = self._fresh(digest) or await sync_to_async(self._look_up, thread_sensitive=False)(digest)
         return _accepted(entry.facts)
 
     def _digest(self, secret: str) -> str:

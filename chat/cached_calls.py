@@ -25,10 +25,9 @@ class CachedCall:
     async def opened(self) -> None:
         return
 
-    async def chunks(self) -> AsyncGenerator[Json, None]:
+    async def batches(self) -> AsyncGenerator[list[Json], None]:
         assert self._outcome.completion is not None
-        for chunk in self._operation.chunks_of(self._outcome.completion):
-            yield chunk
+        yield self._operation.chunks_of(self._outcome.completion)
 
     def cancel(self) -> None:
         return

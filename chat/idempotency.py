@@ -132,7 +132,7 @@ async def claim_key(
 
 
 async def _in_database(work: Callable[[], T]) -> T:
-    """In the request's own thread, which gives its connection back at once: a call may run for minutes."""
+    """In a thread, which gives its connection back at once: a call may run for minutes."""
 
     def run() -> T:
         try:
@@ -140,7 +140,7 @@ async def _in_database(work: Callable[[], T]) -> T:
         finally:
             connection.close()
 
-    return await sync_to_async(run)()
+    return await sync_to_async(run, thread_sensitive=False)()
 
 
 def _claim(claim: Claim, ours: Mapping[str, Any]) -> Claim | SavedAnswer:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -17,8 +16,9 @@ from chat.exceptions import CallFailed
 from chat.idempotency import HEADER, Claim, SavedAnswer, checked_key, claim_key, fingerprint
 from chat.orders import Order
 from chat.services import Conducted, Service, answer_call, start_call
-from chat.sse import EventStreamResponse, saved_events, with_heartbeat
+from chat.sse import EventStreamResponse, saved_events
 from llm import CallOutcome, CallStatus, Opening
+from llm.json_text import write_json
 from llm.types import Json
 
 Ending = Callable[[], Awaitable[CallOutcome]]
@@ -33,7 +33,7 @@ class Style:
     """
 
     answer: Callable[[Order, CallOutcome], Mapping[str, Any]]
-    events: Callable[[Order, AsyncIterator[Json], Ending], AsyncGenerator[bytes]]
+    events: Callable[[Order, AsyncIterator[list[Json]], Ending], AsyncGenerator[bytes]]
     headers: Callable[[Opening | CallOutcome], Mapping[str, str]] = lambda _: {}
 
 
@@ -75,7 +75,7 @@ async def _whole(request: Request, order: Order, style: Style, claim: Claim | No
     outcome = await answer_call(service_of(request), order)
     if outcome.status is CallStatus.FAILED:
         raise CallFailed(outcome)
-    body, headers = json.dumps(style.answer(order, outcome)).encode(), style.headers(outcome)
+    body, headers = write_json(style.answer(order, outcome)), style.headers(outcome)
     if claim is not None:
         await claim.save(SavedAnswer("application/json", headers, body))
     return HttpResponse(body, content_type="application/json", headers={**headers, **order.headers})
@@ -83,8 +83,8 @@ async def _whole(request: Request, order: Order, style: Style, claim: Claim | No
 
 async def _stream(request: Request, order: Order, style: Style, claim: Claim | None) -> HttpResponseBase:
     call = await start_call(service_of(request), order)
-    # Django may drop a response without closing it, if the caller goes while middleware holds it. The task that
-    # serves this request ends in any case.
+    # The answer may be dropped before it has begun, if the caller goes while middleware holds it. The task that serves
+    # this request ends in any case.
     serving = asyncio.current_task()
     assert serving is not None
     serving.add_done_callback(lambda _: call.cancel())
@@ -96,10 +96,10 @@ async def _stream(request: Request, order: Order, style: Style, claim: Claim | N
         call.cancel()
         raise
     headers = style.headers(call.opening)
-    events = style.events(order, call.chunks(), call.settled)
+    events = style.events(order, call.batches(), call.settled)
     if claim is not None:
         events = _saving(events, claim, headers, call)
-    response = EventStreamResponse(with_heartbeat(events), on_close=call.cancel)
+    response = EventStreamResponse(events)
     for name, value in {**headers, **order.headers}.items():
         response[name] = value
     return response

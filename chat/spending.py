@@ -14,7 +14,7 @@ from chat.models import CallRecord
 
 async def spent(api_key: str, since: datetime) -> Decimal | None:
     """US dollars since a moment, as the history says; None while it can't be read."""
-    return await sync_to_async(_spent)(api_key, since)
+    return await sync_to_async(_spent, thread_sensitive=False)(api_key, since)
 
 
 def _spent(api_key: str, since: datetime) -> Decimal | None:

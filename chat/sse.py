@@ -5,17 +5,17 @@ Source: HTML Standard, section 9.2, "Server-sent events".
 
 from __future__ import annotations
 
-import asyncio
-import json
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
 from django.http import StreamingHttpResponse
 
-HEARTBEAT_SECONDS = 15.0
+from llm.json_text import write_json
+
 HEARTBEAT = b": keep-alive\n\n"
+"""A comment, so that no proxy takes a long silence for an end."""
 DONE = b"data: [DONE]\n\n"
 _LINE_END = re.compile("\r\n|\r|\n")
 
@@ -33,27 +33,7 @@ def text_event(text: str) -> bytes:
 
 def event(name: str, data: Any) -> bytes:
     """A typed event with JSON data."""
-    return f"event: {name}\ndata: {json.dumps(data)}\n\n".encode()
-
-
-async def with_heartbeat(events: AsyncIterator[bytes], seconds: float = HEARTBEAT_SECONDS) -> AsyncGenerator[bytes]:
-    """The events, and a comment whenever none came for `seconds`, so that no proxy takes the silence for an end."""
-    pending: asyncio.Task[bytes] | None = None
-    try:
-        while True:
-            # One task stays pending over many heartbeats: cancelling it to wait again would end the generator.
-            pending = asyncio.ensure_future(anext(events))
-            while not (await asyncio.wait({pending}, timeout=seconds))[0]:
-                yield HEARTBEAT
-            try:
-                item = pending.result()
-            except StopAsyncIteration:
-                return
-            yield item
-    finally:
-        if pending is not None:
-            pending.cancel()
-            await asyncio.gather(pending, return_exceptions=True)
+    return b"event: %s\ndata: %s\n\n" % (name.encode(), write_json(data))
 
 
 async def saved_events(body: bytes) -> AsyncGenerator[bytes]:
@@ -64,15 +44,12 @@ async def saved_events(body: bytes) -> AsyncGenerator[bytes]:
 class EventStreamResponse(StreamingHttpResponse):
     """A streaming answer that closes its source at once when the caller goes.
 
-    Django closes only its own wrapper around the iterator; `aclosing` closes ours in the same task. `on_close` is
-    called on the event loop in any case, even if the answer was never begun.
+    Django closes only its own wrapper around the iterator; `aclosing` closes ours in the same task.
     """
 
-    def __init__(self, events: AsyncGenerator[bytes], *, on_close: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, events: AsyncGenerator[bytes]) -> None:
         super().__init__(content_type="text/event-stream; charset=utf-8")
         self._events = events
-        self._on_close = on_close
-        self._loop = asyncio.get_running_loop()
         self.is_async = True
         self["Cache-Control"] = "no-cache, no-transform"
         self["X-Accel-Buffering"] = "no"
@@ -82,8 +59,3 @@ class EventStreamResponse(StreamingHttpResponse):
         async with aclosing(self._events) as events:
             async for item in events:
                 yield item
-
-    def close(self) -> None:
-        # Django calls this on a thread.
-        super().close()
-        self._loop.call_soon_threadsafe(self._on_close)

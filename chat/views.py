@@ -20,6 +20,7 @@ from rest_framework.response import Response
 
 from access.authentication import caller_of
 from chat.answers import answer, headers, json_events, text_events
+from chat.doors import Door
 from chat.models import CallRecord
 from chat.orders import Order, cache_ttl, call_request, fallback_route, parallel_route
 from chat.pages import history_page
@@ -35,6 +36,7 @@ from chat.serializers import (
     FallbackSerializer,
     ParallelSerializer,
     PromptSerializer,
+    checked,
 )
 from chat.serving import Style, serve, service_of
 from llm import Engine
@@ -74,7 +76,7 @@ def page_of(serializer: type[serializers.BaseSerializer[Any]]) -> serializers.Se
     )
 
 
-class DoorView(APIView):
+class DoorView(Door):
     """A native chat door: it takes a JSON order, and answers with one JSON object or with events."""
 
     door: ClassVar[CallRecord.Door]
@@ -89,9 +91,7 @@ class DoorView(APIView):
         """The order of a checked request. Raises ValidationError."""
         if not isinstance(request.data, dict):
             raise ParseError("The body must be a JSON object.")
-        serializer = self.input_serializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        data = serializer.validated_data
+        data = checked(self.input_serializer, request.data)
         if self.always_answers:
             data.setdefault("default_message", settings.DEFAULT_MESSAGE)
         engine = service_of(request).engine

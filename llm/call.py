@@ -31,8 +31,10 @@ from llm.types import AttemptRecord, AttemptStatus, CallStatus, Json, ModelRef, 
 from llm.upstream import OpenStream, Upstream, whole_answer
 from llm.walk import Heat, Walk
 
-QUEUE_CHUNKS = 64
-"""How far a stream may run ahead of its reader."""
+QUEUE_BATCHES = 8
+"""How far a stream may run ahead of its reader: a batch is what an upstream sent at once."""
+SILENCE_SECONDS = 15.0
+"""After this long without a chunk, whoever reads a stream is told that it is still alive."""
 
 OnEnd = Callable[[CallOutcome], Awaitable[None]]
 
@@ -84,7 +86,7 @@ class Call:
         self._finish_reason = ""
         self._completion_id = ""
         self._kept: list[Json] = []
-        self._queue: asyncio.Queue[Json | None] = asyncio.Queue(QUEUE_CHUNKS)
+        self._queue: asyncio.Queue[list[Json] | None] = asyncio.Queue(QUEUE_BATCHES)
         self._opened: asyncio.Future[None] = loop.create_future()
         self._settled: asyncio.Future[CallOutcome] = loop.create_future()
         self._begun = False
@@ -121,10 +123,27 @@ class Call:
     def is_settled(self) -> bool:
         return self._settled.done()
 
+    async def batches(self) -> AsyncGenerator[list[Json], None]:
+        """The chunks of a stream, as they come: each batch has what came at once, and is empty after a long silence.
+
+        It ends when the outcome is settled, whatever the outcome is.
+        """
+        while True:
+            try:
+                async with asyncio.timeout(SILENCE_SECONDS):
+                    batch = await self._queue.get()
+            except TimeoutError:
+                batch = []
+            if batch is None:
+                return
+            yield batch
+
     async def chunks(self) -> AsyncGenerator[Json, None]:
-        """The chunks of a stream, as they come. It ends when the outcome is settled, whatever the outcome is."""
-        while (chunk := await self._queue.get()) is not None:
-            yield chunk
+        """The same, one by one."""
+        async with aclosing(self.batches()) as batches:
+            async for batch in batches:
+                for chunk in batch:
+                    yield chunk
 
     def cancel(self) -> None:
         """The caller has gone: stop the upstream at once. The outcome is still recorded."""
@@ -219,26 +238,26 @@ class Call:
             return self._outcome(CallStatus.FAILED, error=error)
         if self.request.stream:
             self._settle_open()
-            for chunk in operation.chunks_of(completion):
-                await self._queue.put(chunk)
+            await self._queue.put(operation.chunks_of(completion))
         return self._outcome(CallStatus.DEFAULTED, error=error, completion=completion)
 
     async def _relay(self, attempt: Attempt, stream: OpenStream) -> None:
-        """Pass a stream's chunks on. After its first content only the caller's own timeout bounds the whole."""
+        """Pass a stream's batches on. After its first content only the caller's own timeout bounds the whole."""
         self._begun = True
         self._relayed = attempt
         self._settle_open()
         operation = self.request.operation
         deadline = None if self.request.timeout is None else self._deadline
         try:
-            async with asyncio.timeout_at(deadline), aclosing(stream.chunks()) as chunks:
-                async for chunk in chunks:
-                    self._text.append(operation.text(chunk))
-                    self._finish_reason = operation.finish_reason(chunk) or self._finish_reason
-                    self._completion_id = self._completion_id or operation.answer_id(chunk)
+            async with asyncio.timeout_at(deadline), aclosing(stream.batches()) as batches:
+                async for batch in batches:
+                    for chunk in batch:
+                        self._text.append(operation.text(chunk))
+                        self._finish_reason = operation.finish_reason(chunk) or self._finish_reason
+                        self._completion_id = self._completion_id or operation.answer_id(chunk)
                     if self.request.keep_answer:
-                        self._kept.append(chunk)
-                    await self._queue.put(chunk)
+                        self._kept += batch
+                    await self._queue.put(batch)
         except TimeoutError as exception:
             error = UpstreamTimeout(f"The stream did not end within {self.request.timeout:g} s.")
             attempt.end(AttemptStatus.FAILED, error)
@@ -340,7 +359,7 @@ class Call:
         """A second success in the same instant: not needed, but on record."""
         success.attempt.end(AttemptStatus.LOST)
         if success.stream is not None:
-            await success.stream.aclose()
+            success.stream.close()
 
     def _outcome(
         self,

@@ -1,45 +1,49 @@
-"""The only place that knows the openai SDK: one whole answer, or one stream up to its first content.
+"""The only place that talks to providers: one whole answer, or one stream up to its first content.
 
-Bodies go out and answers come back as plain JSON, so that fields which no SDK knows yet pass through unchanged.
+Bodies go out and answers come back as plain JSON, so that fields which no SDK knows yet pass through unchanged. The
+requests are aiohttp's: OpenAI's SDK takes longer to make one than the rest of a call does. Why: docs/decisions/0013.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, Iterable
-from contextlib import AsyncExitStack, aclosing
-from contextvars import ContextVar
-from types import TracebackType
+from contextlib import suppress
+from types import SimpleNamespace, TracebackType
 from typing import Self
 
+import aiohttp
 import httpx2
-import openai
-from openai import AsyncOpenAI, AsyncStream
-from openai._types import RequestOptions
 from openai.lib.streaming._deltas import accumulate_delta
 
 from llm.attempt import Attempt
-from llm.config import EngineConfig, Provider
+from llm.config import EngineConfig
 from llm.errors import (
+    InvalidRequest,
     InvalidUpstreamResponse,
     StreamInterrupted,
     UpstreamError,
     UpstreamNotConfigured,
     UpstreamTimeout,
-    UpstreamUnavailable,
 )
+from llm.event_stream import EventReader, EventTooLarge
+from llm.json_text import read_json, write_json
 from llm.operations import Operation
 from llm.provider_keys import ProviderKeys
 from llm.types import Json
 from llm.upstream_errors import read_error, read_exception
 
 MAX_CONNECTIONS = 4_000
-KEPT_CONNECTIONS = 200
+KEPT_SECONDS = 60.0
+"""How long a connection that nobody uses is kept."""
 AFTER_FINISH_SECONDS = 5.0
 """A stream that has given its finish reason owes only its usage: it is not waited for as long as for content."""
+DRAIN_SECONDS = 0.5
+"""How long a stream that has said `[DONE]` is waited for, so that its connection can be used again."""
 
-EXCEPTIONS = (openai.OpenAIError, httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, ValueError, RecursionError)
-"""What the SDK raises; the last two come from reading or writing JSON."""
+EXCEPTIONS = (aiohttp.ClientError, TimeoutError, OSError)
+"""What aiohttp raises."""
 
 
 def whole_answer(operation: Operation, chunks: Iterable[Json]) -> Json:
@@ -51,67 +55,40 @@ def whole_answer(operation: Operation, chunks: Iterable[Json]) -> Json:
 
 
 class Upstream:
-    """The providers' clients. One for the life of an event loop: `async with Upstream(config) as upstream`."""
+    """The way to the providers. One for the life of an event loop: `async with Upstream(config) as upstream`."""
 
     def __init__(self, config: EngineConfig) -> None:
         self._config = config
-        self._clients: dict[str, AsyncOpenAI] = {}
         self.keys = {
             name: ProviderKeys(provider, clock=lambda: asyncio.get_running_loop().time())
             for name, provider in config.providers.items()
         }
-        self._exit = AsyncExitStack()
-        # Which attempt a request of the HTTP client belongs to: both are in the same task.
-        self._watched: ContextVar[Attempt] = ContextVar("attempt")
 
     async def __aenter__(self) -> Self:
-        for name, provider in self._config.providers.items():
-            self._clients[name] = await self._exit.enter_async_context(self._client(provider))
+        tracing = aiohttp.TraceConfig()
+        tracing.on_request_headers_sent.append(_reached)
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=MAX_CONNECTIONS, keepalive_timeout=KEPT_SECONDS, ssl=httpx2.create_ssl_context(trust_env=False)
+            ),
+            # All clocks but the connection's are ours.
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._config.connect_timeout),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"Content-Type": "application/json", "Accept": "*/*", "User-Agent": "llm-orchestration"},
+            trace_configs=[tracing],
+        )
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._exit.aclose()
-
-    def _client(self, provider: Provider) -> AsyncOpenAI:
-        # All clocks but the connection's are ours: the SDK's timeout bounds no whole call, its retries leave no row.
-        timeout = httpx2.Timeout(None, connect=self._config.connect_timeout)
-        limits = httpx2.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=KEPT_CONNECTIONS)
-        return AsyncOpenAI(
-            api_key="none",  # each request brings its own
-            base_url=provider.base_url,
-            max_retries=0,
-            timeout=timeout,
-            http_client=openai.DefaultAsyncHttpxClient(
-                timeout=timeout, limits=limits, trust_env=False, event_hooks={"request": [self._watch]}
-            ),
-        )
-
-    async def _watch(self, request: httpx2.Request) -> None:
-        """Note when a request begins to be sent. One that ends before, while it connects, has cost nothing."""
-        attempt = self._watched.get()
-        attempt.reached_upstream = False
-
-        async def trace(event: str, info: object) -> None:
-            if event.endswith("send_request_headers.started"):
-                attempt.reached_upstream = True
-
-        request.extensions["trace"] = trace
+        await self._session.close()
 
     async def complete(self, attempt: Attempt, body: Json) -> Json:
         """A whole answer, checked, as it came. Raises UpstreamError."""
-        client = self._client_for(attempt)
-        attempt.sent_body = body
-        self._watched.set(attempt)
         try:
-            response = await client.post(
-                attempt.operation.path, cast_to=httpx2.Response, body=body, options=self._options(attempt)
-            )
-            attempt.saw_headers(
-                http_status=response.status_code, upstream_request_id=response.headers.get("x-request-id", "")
-            )
-            answer = _read_json(response)
+            async with await self._ask(attempt, body) as response:
+                answer = _read_answer(response, await response.read())
         except EXCEPTIONS as exception:
             raise read_exception(exception) from exception
         attempt.saw_completion(answer)
@@ -121,139 +98,209 @@ class Upstream:
     async def complete_by_stream(self, attempt: Attempt, body: Json) -> Json:
         """A whole answer that is fetched as a stream, so that cutting it off stops the bill. Raises UpstreamError."""
         stream = await self.open_stream(attempt, body)
-        async with aclosing(stream.chunks()) as chunks:
-            received = [chunk async for chunk in chunks]
+        received: list[Json] = []
+        try:
+            while batch := await stream.next_batch():
+                received += batch
+        finally:
+            stream.close()
         answer = whole_answer(attempt.operation, received)
         attempt.operation.check(answer)
         return answer
 
     async def open_stream(self, attempt: Attempt, body: Json) -> OpenStream:
-        """A stream that has begun to say something. Raises UpstreamError. Whoever gets it must drain or close it."""
-        client = self._client_for(attempt)
-        attempt.sent_body = body
+        """A stream that has begun to say something. Raises UpstreamError. Whoever gets it must close it."""
         seconds = self._config.first_token_timeout
-        stream: AsyncStream[object] | None = None
-        self._watched.set(attempt)
+        response: aiohttp.ClientResponse | None = None
         try:
             async with asyncio.timeout(seconds):
-                stream = await client.post(
-                    attempt.operation.path,
-                    cast_to=object,
-                    body=body,
-                    options=self._options(attempt),
-                    stream=True,
-                    stream_cls=AsyncStream[object],
-                )
-                opened = OpenStream(stream, attempt, self._config.stream_idle_timeout)
+                response = await self._ask(attempt, body)
+                opened = OpenStream(response, attempt, self._config.stream_idle_timeout)
                 await opened.read_head()
                 return opened
         except BaseException as exception:
-            if stream is not None:
-                await stream.close()
-            if isinstance(exception, TimeoutError):
+            if response is not None:
+                response.close()
+            if isinstance(exception, TimeoutError) and not isinstance(exception, aiohttp.ClientError):
                 raise UpstreamTimeout(f"The upstream sent no first token within {seconds:g} s.") from exception
             if isinstance(exception, EXCEPTIONS):
-                raise (read_exception if stream is None else _broken)(exception) from exception
+                raise (read_exception if response is None else _broken)(exception) from exception
             raise
 
-    def _client_for(self, attempt: Attempt) -> AsyncOpenAI:
+    async def _ask(self, attempt: Attempt, body: Json) -> aiohttp.ClientResponse:
+        """Send a request. Returns an answer with a good status, to be read and closed; raises UpstreamError."""
         provider = attempt.provider
         if provider.needs_key and not provider.api_keys:
             raise UpstreamNotConfigured(f"The provider '{provider.name}' has no API key.")
         attempt.key = self.keys[attempt.model.provider].take()
-        return self._clients[attempt.model.provider]
+        attempt.sent_body = body
+        try:
+            data = write_json(body)
+        except (ValueError, TypeError, RecursionError) as exception:
+            raise InvalidRequest("The request can't be written as JSON.") from exception
+        # One that ends before its headers are sent, while it connects, has cost nothing.
+        attempt.reached_upstream = False
+        response = await self._session.post(
+            provider.base_url.rstrip("/") + attempt.operation.path,
+            data=data,
+            headers={"Authorization": f"Bearer {attempt.key}"} if attempt.key else None,
+            allow_redirects=False,  # a key goes to the host that the settings name, and to no other
+            trace_request_ctx=attempt,
+        )
+        attempt.saw_headers(http_status=response.status, upstream_request_id=response.headers.get("x-request-id", ""))
+        if response.status < 300:
+            return response
+        async with response:
+            raise read_error(_error_in(await response.read()), http_status=response.status, headers=response.headers)
 
-    def _options(self, attempt: Attempt) -> RequestOptions:
-        return {"headers": {"Authorization": f"Bearer {attempt.key}"}} if attempt.key else {}
+
+async def _reached(
+    session: aiohttp.ClientSession, context: SimpleNamespace, params: aiohttp.TraceRequestHeadersSentParams
+) -> None:
+    context.trace_request_ctx.reached_upstream = True
 
 
 class OpenStream:
-    """A stream whose first content has arrived: `chunks()` gives all of it, from its beginning."""
+    """A stream whose first content has arrived. `batches()` gives all of it, from its beginning.
 
-    def __init__(self, stream: AsyncStream[object], attempt: Attempt, idle_timeout: float) -> None:
-        self._stream = stream
+    A batch is what came at once: under load that is many chunks, and each step on their way is taken once for all.
+    """
+
+    def __init__(self, response: aiohttp.ClientResponse, attempt: Attempt, idle_timeout: float) -> None:
+        self._response = response
         self._attempt = attempt
         self._idle_timeout = idle_timeout
-        self._head: list[Json] = []
+        self._events = EventReader()
         self._reader = attempt.operation.reader()
-        attempt.saw_headers(
-            http_status=stream.response.status_code,
-            upstream_request_id=stream.response.headers.get("x-request-id", ""),
-        )
+        self._read: deque[list[Json]] = deque()
+        self._error: UpstreamError | None = None
+        self._ended = False
 
     async def read_head(self) -> None:
         """Read up to the first content. Raises UpstreamError if there is none."""
-        media_type = self._stream.response.headers.get("content-type", "").partition(";")[0]
-        if media_type in ("application/json", "text/html"):
-            await self._stream.response.aread()
-            self._attempt.operation.check(_read_json(self._stream.response))
+        if self._response.content_type in ("application/json", "text/html"):
+            self._attempt.operation.check(_read_answer(self._response, await self._response.read()))
             raise InvalidUpstreamResponse("The upstream sent a whole answer instead of a stream.", http_status=200)
         while not self._reader.begun:
-            chunk = await self._next()
-            if chunk is None:
-                raise InvalidUpstreamResponse("The upstream's stream is empty.", http_status=200)
-            self._head.append(chunk)
+            batch = await self._receive()
+            if not batch:
+                raise self._error or InvalidUpstreamResponse("The upstream's stream is empty.", http_status=200)
+            self._read.append(batch)
 
-    async def chunks(self) -> AsyncGenerator[Json, None]:
-        """Every chunk as it came. Raises StreamInterrupted or the error that the upstream named. Closes the stream."""
+    async def next_batch(self) -> list[Json]:
+        """The chunks that came next; none at a proper end. Raises StreamInterrupted or the error that was named."""
+        if self._read:
+            return self._read.popleft()
+        patience = AFTER_FINISH_SECONDS if self._reader.finished else self._idle_timeout
         try:
-            for chunk in self._head:
-                yield chunk
-            while True:
-                patience = AFTER_FINISH_SECONDS if self._reader.finished else self._idle_timeout
-                try:
-                    async with asyncio.timeout(patience):
-                        following = await self._next()
-                except TimeoutError as exception:
-                    if self._reader.finished:
-                        return
-                    raise StreamInterrupted(f"The upstream's stream stalled for {patience:g} s.") from exception
-                except EXCEPTIONS as exception:
-                    if self._reader.finished:
-                        return
-                    raise _broken(exception) from exception
-                if following is None:
-                    return
-                yield following
+            async with asyncio.timeout(patience):
+                return await self._receive()
+        except EXCEPTIONS as exception:
+            if self._reader.finished:
+                return []
+            if isinstance(exception, TimeoutError) and not isinstance(exception, aiohttp.ClientError):
+                raise StreamInterrupted(f"The upstream's stream stalled for {patience:g} s.") from exception
+            raise _broken(exception) from exception
+
+    async def batches(self) -> AsyncGenerator[list[Json], None]:
+        """Every batch, as it came. Closes the stream."""
+        try:
+            while batch := await self.next_batch():
+                yield batch
         finally:
-            await self.aclose()
+            self.close()
 
-    async def aclose(self) -> None:
-        """Drop the connection, which tells the upstream to stop."""
-        await self._stream.close()
+    def close(self) -> None:
+        """Drop the connection, which tells the upstream to stop; one whose stream is at its end is used again."""
+        if self._response.content.at_eof():
+            self._response.release()
+        else:
+            self._response.close()
 
-    async def _next(self) -> Json | None:
-        """The next chunk, or None at a proper end."""
-        chunk = await anext(self._stream, None)
-        if chunk is None:
-            if not self._reader.finished:
-                raise StreamInterrupted("The upstream's stream ended without a finish reason.", http_status=200)
-            return None
+    async def _receive(self) -> list[Json]:
+        """The next chunks; none at a proper end. Chunks that came before an error are given before it is raised."""
+        batch: list[Json] = []
+        while not batch and not self._ended:
+            piece = await self._piece()
+            try:
+                if not piece:
+                    self._end()
+                for data in self._events.feed(piece):
+                    if data.startswith(b"[DONE]"):
+                        self._end()
+                        break
+                    batch.append(self._chunk(data))
+            except UpstreamError as error:
+                self._ended = True
+                # An answer that is whole is not spoilt by what comes after it.
+                self._error = None if self._reader.finished else error
+            except EventTooLarge as error:
+                raise StreamInterrupted(f"In the upstream's answer, {error}.", http_status=200) from error
+        if not batch and self._error is not None:
+            raise self._error
+        if not batch:
+            await self._drain()
+        return batch
+
+    async def _piece(self) -> bytes:
+        """What came next; nothing at the end. Raises one of EXCEPTIONS."""
+        content = self._response.content
+        if content.exception() is not None and content._buffer:
+            # aiohttp's own methods raise before they give what had come by then: words that were produced, and paid.
+            return content._read_nowait(-1)
+        return await content.readany()
+
+    def _end(self) -> None:
+        self._ended = True
+        if not self._reader.finished:
+            raise StreamInterrupted("The upstream's stream ended without a finish reason.", http_status=200)
+
+    def _chunk(self, data: bytes) -> Json:
+        """Read one chunk, and note what it says. Raises UpstreamError."""
+        try:
+            chunk = read_json(data)
+        except (ValueError, RecursionError) as exception:
+            raise StreamInterrupted("The upstream sent a chunk that is not JSON.", http_status=200) from exception
         if not isinstance(chunk, dict):
             raise StreamInterrupted("The upstream sent a chunk that is not an object.", http_status=200)
+        if error := chunk.get("error"):
+            raise read_error(error, http_status=200)
         self._reader.read(chunk)
         self._attempt.saw_chunk(chunk)
         return chunk
 
+    async def _drain(self) -> None:
+        """Wait a little for the end of the HTTP answer, so that its connection can be used again."""
+        with suppress(*EXCEPTIONS):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while await self._response.content.readany():
+                    pass
 
-def _read_json(response: httpx2.Response) -> Json:
+
+def _read_answer(response: aiohttp.ClientResponse, body: bytes) -> Json:
     """The body as an object. Raises InvalidUpstreamResponse, or the error that stands in the body of a 200."""
     try:
-        answer = response.json()
+        answer = read_json(body)
     except (ValueError, RecursionError) as exception:
         raise InvalidUpstreamResponse("The upstream's answer is not JSON.", http_status=200) from exception
     if not isinstance(answer, dict):
         raise InvalidUpstreamResponse("The upstream's answer is not a JSON object.", http_status=200)
     if answer.get("error"):
-        raise read_error(answer["error"], http_status=response.status_code, headers=response.headers)
+        raise read_error(answer["error"], http_status=response.status, headers=response.headers)
     return answer
+
+
+def _error_in(body: bytes) -> object:
+    """The error object of an answer with a bad status, or whatever else its body says."""
+    try:
+        said = read_json(body)
+    except (ValueError, RecursionError):
+        return body.decode("utf-8", "replace")
+    if isinstance(said, dict) and isinstance(said.get("error"), dict | str):
+        return said["error"]
+    return said
 
 
 def _broken(exception: Exception) -> UpstreamError:
     """What went wrong in a stream that had begun: a lost connection is an interrupted stream by then."""
-    if isinstance(exception, ValueError | RecursionError):
-        return StreamInterrupted("The upstream sent a chunk that is not JSON.", http_status=200)
-    error = read_exception(exception)
-    if isinstance(error, UpstreamUnavailable | UpstreamTimeout):
-        return StreamInterrupted(error.message)
-    return error
+    return StreamInterrupted(read_exception(exception).message)

@@ -1,4 +1,4 @@
-"""From what the openai SDK raises, or an upstream says, to our own error tree. Every SDK exception has a place here."""
+"""From what the HTTP client raises, or an upstream says, to our own error tree."""
 
 from __future__ import annotations
 
@@ -10,15 +10,11 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import httpx2
-import openai
-
 from llm.errors import (
     ContextWindowExceeded,
     InvalidRequest,
     InvalidUpstreamResponse,
     ModelNotFound,
-    StreamInterrupted,
     UnsupportedParameter,
     UpstreamAuthFailed,
     UpstreamError,
@@ -81,29 +77,10 @@ def read_error(error: object, *, http_status: int | None, headers: Mapping[str, 
 
 
 def read_exception(exception: Exception) -> UpstreamError:
-    """What an exception of the SDK, or of the HTTP client below it, means."""
-    match exception:
-        case openai.APIStatusError():
-            body: object = exception.body
-            if isinstance(body, dict) and isinstance(body.get("error"), dict | str):
-                body = body["error"]
-            return read_error(body, http_status=exception.status_code, headers=exception.response.headers)
-        case openai.APIResponseValidationError():
-            return InvalidUpstreamResponse("The upstream's answer has not the expected form.", http_status=200)
-        case openai.APITimeoutError() | httpx2.TimeoutException():
-            return UpstreamTimeout("The upstream took no connection or no data in time.")
-        case openai.APIConnectionError() | httpx2.HTTPError() | httpx2.StreamError() | httpx2.InvalidURL():
-            cause = exception.__cause__ or exception
-            return UpstreamUnavailable(f"The connection to the upstream failed: {type(cause).__name__}.")
-        case openai.APIError():
-            return read_error(exception.body or exception.message, http_status=200)
-        case json.JSONDecodeError() | UnicodeDecodeError():
-            return StreamInterrupted("The upstream sent a chunk that is not JSON.", http_status=200)
-        case ValueError() | RecursionError():
-            return InvalidRequest("The request can't be written as JSON.")
-        case openai.OpenAIError():
-            return UpstreamFailed(f"The upstream could not be asked: {type(exception).__name__}.")
-    raise exception
+    """What an exception of the HTTP client means: no answer, or none in time."""
+    if isinstance(exception, TimeoutError):
+        return UpstreamTimeout("The upstream took no connection or no data in time.")
+    return UpstreamUnavailable(f"The connection to the upstream failed: {type(exception).__name__}.")
 
 
 def _by_status(status: int | None) -> type[UpstreamError]:

@@ -43,10 +43,10 @@ INSTALLED_APPS = [
     "stats.apps.StatsConfig",
 ]
 
+# What every answer needs. Both are natively async.
+API_MIDDLEWARE = ["orchestration_site.security.Security", "corsheaders.middleware.CorsMiddleware"]
 MIDDLEWARE = [
-    # What every answer needs. Both are natively async.
-    "orchestration_site.security.Security",
-    "corsheaders.middleware.CorsMiddleware",
+    *API_MIDDLEWARE,
     # What the admin needs.
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

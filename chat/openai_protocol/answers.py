@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ from chat.openai_protocol.headers import headers_of
 from chat.orders import Order
 from chat.serving import Ending, Style
 from llm import RESPONSES, CallOutcome, CallStatus, Operation
+from llm.json_text import write_json
 from llm.types import Json
 
 
@@ -24,34 +24,46 @@ def _answer(order: Order, outcome: CallOutcome) -> Mapping[str, Any]:
     return outcome.completion
 
 
-async def _chunk_events(order: Order, chunks: AsyncIterator[Json], ending: Ending) -> AsyncGenerator[bytes]:
+async def _chunk_events(order: Order, batches: AsyncIterator[list[Json]], ending: Ending) -> AsyncGenerator[bytes]:
     """Chunks as they came, then `[DONE]`. Usage is always asked of the upstream, and shown to who asked for it."""
     options = order.request.body.get("stream_options") or {}
     hide_usage = not options.get("include_usage")
-    async for chunk in chunks:
-        if hide_usage and "usage" in chunk:
-            if not chunk.get("choices") and chunk["usage"]:
-                continue
-            chunk = {name: value for name, value in chunk.items() if name != "usage" or value}  # noqa: PLW2901
-        yield b"data: %s\n\n" % json.dumps(chunk).encode()
+    async for batch in batches:
+        shown = map(_without_usage, batch) if hide_usage else batch
+        events = [b"data: %s\n\n" % write_json(chunk) for chunk in shown if chunk] if batch else [sse.HEARTBEAT]
+        if events:
+            yield b"".join(events)
     outcome = await ending()
     if outcome.error is not None and outcome.status is CallStatus.FAILED:
-        yield b"data: %s\n\n" % json.dumps(error_body(outcome.error, order.request_id)).encode()
+        yield b"data: %s\n\n" % write_json(error_body(outcome.error, order.request_id))
     elif outcome.status is not CallStatus.CANCELLED:
         yield sse.DONE
 
 
-async def _response_events(order: Order, chunks: AsyncIterator[Json], ending: Ending) -> AsyncGenerator[bytes]:
+def _without_usage(chunk: Json) -> Json | None:
+    """What a caller sees of a chunk that did not ask for usage; nothing of one that has nothing else."""
+    if "usage" not in chunk:
+        return chunk
+    if not chunk.get("choices") and chunk["usage"]:
+        return None
+    return {name: value for name, value in chunk.items() if name != "usage" or value}
+
+
+async def _response_events(order: Order, batches: AsyncIterator[list[Json]], ending: Ending) -> AsyncGenerator[bytes]:
     """Typed events. The last one, which says that the response is complete, waits until the call is on record."""
     last: Json | None = None
     number = -1
-    async for chunk in chunks:
-        if isinstance(sequence_number := chunk.get("sequence_number"), int):
-            number = max(number, sequence_number)
-        if order.request.operation.finish_reason(chunk):
-            last = chunk
-        else:
-            yield sse.event(str(chunk.get("type", "message")), chunk)
+    async for batch in batches:
+        events = [] if batch else [sse.HEARTBEAT]
+        for chunk in batch:
+            if isinstance(sequence_number := chunk.get("sequence_number"), int):
+                number = max(number, sequence_number)
+            if order.request.operation.finish_reason(chunk):
+                last = chunk
+            else:
+                events.append(sse.event(str(chunk.get("type", "message")), chunk))
+        if events:
+            yield b"".join(events)
     outcome = await ending()
     if outcome.error is not None and outcome.status is CallStatus.FAILED:
         yield sse.event("error", {**error_event(outcome.error, order.request_id), "sequence_number": number + 1})

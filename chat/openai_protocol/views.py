@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.authentication import caller_of
+from chat.doors import Door
 from chat.openai_protocol import stored
 from chat.openai_protocol.answers import style_of
 from chat.openai_protocol.errors import openai_handle
@@ -70,7 +71,7 @@ class OpenAIView(APIView):
         return openai_handle
 
 
-class OperationView(OpenAIView):
+class OperationView(OpenAIView, Door):
     """A door that runs one of OpenAI's APIs."""
 
     operation: ClassVar[Operation]

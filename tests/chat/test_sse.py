@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import threading
 from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass, field
 
@@ -14,7 +13,7 @@ import sseclient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.sse import DONE, HEARTBEAT, EventStreamResponse, event, text_event, with_heartbeat
+from chat.sse import DONE, HEARTBEAT, EventStreamResponse, event, text_event
 
 
 @dataclass
@@ -157,78 +156,15 @@ async def source(*items: bytes | float, closed: list[str] | None = None) -> Asyn
             closed.append("closed")
 
 
-async def test_silence_is_filled_with_comments_and_nothing_is_lost() -> None:
-    events = [item async for item in with_heartbeat(source(b"a", 0.2, b"b", b"c", 0.1), seconds=0.02)]
-    assert [item for item in events if item != HEARTBEAT] == [b"a", b"b", b"c"]
-    assert events.count(HEARTBEAT) >= 2
-    assert events.index(HEARTBEAT) < events.index(b"b")
-
-
 def test_a_heartbeat_is_no_event_to_any_client() -> None:
     stream = HEARTBEAT + text_event("a") + HEARTBEAT + HEARTBEAT + text_event("b") + DONE
     assert [data for _, data in parse(stream).events] == ["a", "b", "[DONE]"]
     assert [data for _, data in by_sseclient(stream)] == ["a", "b", "[DONE]"]
 
 
-async def test_a_stream_that_is_never_silent_has_no_heartbeat() -> None:
-    assert [item async for item in with_heartbeat(source(b"a", b"b"))] == [b"a", b"b"]
-
-
-async def test_an_error_of_the_source_comes_through() -> None:
-    async def failing() -> AsyncGenerator[bytes]:
-        yield b"a"
-        raise LookupError("mine")
-
-    seen = []
-    with pytest.raises(LookupError, match="mine"):
-        async for item in with_heartbeat(failing(), seconds=0.01):
-            seen.append(item)
-    assert seen == [b"a"]
-
-
-async def test_closing_in_a_silence_stops_the_source_and_leaves_no_task() -> None:
-    closed: list[str] = []
-    before = asyncio.all_tasks()
-    events = with_heartbeat(source(b"a", 60.0, closed=closed), seconds=0.01)
-    assert [await anext(events), await anext(events)] == [b"a", HEARTBEAT]
-    await events.aclose()
-    assert closed == ["closed"]
-    assert asyncio.all_tasks() == before
-
-
-async def test_cancelling_the_reader_stops_the_source_and_leaves_no_task() -> None:
-    closed: list[str] = []
-    before = asyncio.all_tasks()
-    events = with_heartbeat(source(60.0, closed=closed), seconds=30)
-    reading = asyncio.create_task(anext(events))  # type: ignore[arg-type]
-    await asyncio.sleep(0.01)
-    reading.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await reading
-    assert closed == ["closed"]
-    assert asyncio.all_tasks() == before
-
-
-@pytest.mark.parametrize("begun", [False, True])
-async def test_closing_the_answer_tells_the_loop_even_if_it_was_never_begun(begun: bool) -> None:
-    told: list[threading.Thread] = []
-    heard = asyncio.Event()
-
-    def on_close() -> None:
-        told.append(threading.current_thread())
-        heard.set()
-
-    response = EventStreamResponse(source(b"a", b"b"), on_close=on_close)
-    if begun:
-        assert [item async for item in response] == [b"a", b"b"]
-    await asyncio.to_thread(response.close)
-    await asyncio.wait_for(heard.wait(), 5)
-    assert told == [threading.current_thread()]
-
-
 async def test_the_answer_closes_its_source_in_the_readers_task() -> None:
     closed: list[str] = []
-    response = EventStreamResponse(source(b"a", b"b", closed=closed), on_close=lambda: None)
+    response = EventStreamResponse(source(b"a", b"b", closed=closed))
     items = response.__aiter__()
     assert await anext(items) == b"a"  # type: ignore[arg-type]
     await items.aclose()  # type: ignore[attr-defined]

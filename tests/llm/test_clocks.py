@@ -191,7 +191,7 @@ async def test_a_stream_with_a_timeout_of_the_caller_ends_at_it(
 async def test_a_stream_whose_reader_is_stuck_ends_at_the_callers_timeout(
     simulator: SimulatorThread, start_engine: StartEngine
 ) -> None:
-    simulator.script("m", Behaviour(answer=" word" * 500))
+    simulator.script("m", Behaviour(answer=" word" * 50_000))
     asker = await start_engine()
     call = asker.start("m", stream=True, timeout=0.3)
     with lasting(0.3):

@@ -1,6 +1,6 @@
 """What holds for every call, whatever the route, the upstreams and the callers do: properties over random worlds.
 
-The engine's own Call, Walk, Upstream, breakers and budget run on an injected clock; only the SDK's client is scripted.
+The engine's own Call, Walk, Upstream, breakers and budget run on an injected clock; only the HTTP client is scripted.
 `HYPOTHESIS_PROFILE=deep` tries 5,000 worlds for each property instead of 200.
 """
 
@@ -15,9 +15,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Self
 
-import httpx2
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -190,8 +189,8 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-class ScriptedClient:
-    """Stands in for the SDK's client, for one request."""
+class ScriptedRequest:
+    """Stands in for one HTTP request."""
 
     def __init__(self, attempt: Attempt, behaviour: Behaviour, serial: int, calls: list[Seen]) -> None:
         self._behaviour = behaviour
@@ -200,26 +199,25 @@ class ScriptedClient:
         self._pieces = [f"[{model}#{serial}:{piece}]" for piece in range(behaviour.pieces)]
         self._sent = Sent(model, attempt.heat, now(), "".join(self._pieces))
 
-    async def post(self, path: str, *, body: Json, stream: bool = False, **_: object) -> Any:
+    async def send(self, body: Json) -> Any:
         self._calls[int(body["messages"][0]["content"])].sent.append(self._sent)
         try:
-            if not stream:
-                return await self._whole()
+            if not body.get("stream"):
+                return ScriptedResponse(await self._whole(), self._sent)
             await asyncio.sleep(self._behaviour.before)
             if self._behaviour.said == 0:
                 await self._fail(in_stream=False)
-            return ScriptedStream(self._chunks(), self._sent)
+            return ScriptedResponse(self._chunks(), self._sent)
         except BaseException:
             self._sent.ended = now()
             raise
 
-    async def _whole(self) -> httpx2.Response:
+    async def _whole(self) -> Json:
         await asyncio.sleep(self._behaviour.whole_after)
         await self._fail(in_stream=False)
         self._sent.ended = now()
         message = {"role": "assistant", "content": self._sent.text}
-        answer = {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
-        return httpx2.Response(200, content=json.dumps(answer))
+        return {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
 
     async def _chunks(self) -> AsyncIterator[Json]:
         yield {"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]}
@@ -240,25 +238,44 @@ class ScriptedClient:
                 raise fault.error()
 
 
-class ScriptedStream:
-    def __init__(self, chunks: AsyncIterator[Json], sent: Sent) -> None:
-        self._chunks = chunks
+class ScriptedResponse:
+    """As much of aiohttp's answer as the engine uses; its own `content`."""
+
+    status = 200
+    headers: ClassVar[dict[str, str]] = {}
+
+    def __init__(self, said: Json | AsyncIterator[Json], sent: Sent) -> None:
+        self._said = said
         self._sent = sent
-        self.response = httpx2.Response(200, headers={"content-type": "text/event-stream"})
+        self.content_type = "application/json" if isinstance(said, dict) else "text/event-stream"
+        self.content = self
 
-    def __aiter__(self) -> AsyncIterator[Json]:
-        return self._chunks
+    async def __aenter__(self) -> Self:
+        return self
 
-    async def __anext__(self) -> Json:
-        return await anext(self._chunks)
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
 
-    async def close(self) -> None:
+    async def read(self) -> bytes:
+        return json.dumps(self._said).encode()
+
+    async def readany(self) -> bytes:
+        assert not isinstance(self._said, dict)
+        chunk = await anext(self._said, None)
+        return b"" if chunk is None else b"data: %s\n\n" % json.dumps(chunk).encode()
+
+    def exception(self) -> None:
+        return None
+
+    def at_eof(self) -> bool:
+        return False
+
+    def close(self) -> None:
         self._sent.ended = now() if self._sent.ended is None else self._sent.ended
-        await asyncio.sleep(0)
 
 
 class ScriptedUpstream(Upstream):
-    """The engine's upstream, up to its seam with the SDK."""
+    """The engine's upstream, up to its seam with the HTTP client."""
 
     def __init__(self, world: World, calls: list[Seen]) -> None:
         super().__init__(world.config)
@@ -266,12 +283,13 @@ class ScriptedUpstream(Upstream):
         self._calls = calls
         self._serials: dict[str, int] = defaultdict(int)
 
-    def _client_for(self, attempt: Attempt) -> Any:
+    async def _ask(self, attempt: Attempt, body: Json) -> Any:
         model = attempt.model.name
         serial = self._serials[model]
         self._serials[model] += 1
         behaviours = self._world.models[model]
-        return ScriptedClient(attempt, behaviours[min(serial, len(behaviours) - 1)], serial, self._calls)
+        request = ScriptedRequest(attempt, behaviours[min(serial, len(behaviours) - 1)], serial, self._calls)
+        return await request.send(body)
 
 
 class WatchedCall(Call):

@@ -1,0 +1,45 @@
+"""What the doors that ask a model have in common: a view that serves a POST wholly on the event loop.
+
+REST framework's own way hands each request to a thread, and prepares much that no door uses. Why: docs/decisions/0013.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, cast
+
+from adrf.views import APIView
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from access.authentication import authenticate
+
+
+class Door(APIView):
+    """A view whose POST asks a model. Any other method takes REST framework's own way.
+
+    Refusals and errors do as well: they are made by `handle_exception` and rendered here.
+    """
+
+    @abstractmethod
+    async def post(self, request: Request) -> HttpResponseBase:
+        """Answer. Raises APIException."""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        return self._serve(request) if request.method == "POST" else super().dispatch(request, *args, **kwargs)
+
+    async def _serve(self, http_request: HttpRequest) -> HttpResponseBase:
+        self.args: tuple[Any, ...] = ()
+        self.kwargs: dict[str, Any] = {}
+        self.headers: dict[str, str] = {}
+        self.format_kwarg = None
+        self.request = request = Request(http_request, parsers=self.get_parsers())
+        try:
+            request.auth = await authenticate(http_request)
+            return await self.post(request)
+        except Exception as exception:  # noqa: BLE001 - what is no error of ours is raised again by handle_exception
+            response = self.handle_exception(exception)
+        answer = self.finalize_response(request, response)
+        return cast(HttpResponseBase, answer.render() if isinstance(answer, Response) else answer)

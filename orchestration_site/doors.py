@@ -1,0 +1,135 @@
+"""The ASGI application of the doors that ask a model: Django's requests and views, and no thread on the way.
+
+Django's own handler hands every request to threads several times (its signals, its middleware, its responses), which
+costs more than all the rest of a call. Whatever is no POST to a door goes to it as ever. Why: docs/decisions/0013.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import aclosing
+from typing import Any, TypeAlias, cast
+
+from django.core.handlers.asgi import ASGIRequest
+from django.core.handlers.exception import response_for_exception
+from django.http import HttpRequest, StreamingHttpResponse
+from django.http.response import HttpResponse, HttpResponseBase
+from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils.module_loading import import_string
+
+from chat.doors import Door
+from orchestration_site.asgi_types import Application, Receive, Scope, Send
+
+View: TypeAlias = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
+
+
+class CallerGone(Exception):
+    """The caller went away before its request was whole."""
+
+
+class Doors:
+    """Serves POSTs to doors, and gives everything else to `django`.
+
+    `middleware` are dotted names of middleware classes that are natively async: they run on the event loop.
+    """
+
+    def __init__(self, django: Application, middleware: Iterable[str]) -> None:
+        self._django = django
+        self._views = {f"/{address}": view for address, view in _doors(get_resolver().url_patterns)}
+        self._respond: View = _view_of_door
+        for name in reversed(list(middleware)):
+            self._respond = import_string(name)(self._respond)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST":
+            await self._django(scope, receive, send)
+            return
+        prefix = scope.get("root_path", "")
+        view = self._views.get(scope["path"].removeprefix(prefix))
+        if view is None:
+            await self._django(scope, receive, send)
+            return
+        try:
+            body = await _read_body(receive)
+        except CallerGone:
+            return
+        request = cast(Any, ASGIRequest)(scope, io.BytesIO(body))
+        request.door = view
+        await _while_caller_waits(receive, lambda: self._answer(request, send))
+
+    async def _answer(self, request: HttpRequest, send: Send) -> None:
+        try:
+            response = await self._respond(request)
+        except Exception as exception:  # noqa: BLE001 - logged and answered by the site's own error pages
+            response = response_for_exception(request, exception)
+        await _send(response, send)
+
+
+async def _view_of_door(request: HttpRequest) -> HttpResponseBase:
+    """The innermost of the chain of middleware."""
+    try:
+        request.get_host()  # raises DisallowedHost
+        return cast(HttpResponseBase, await cast(Any, request).door(request))
+    except Exception as exception:  # noqa: BLE001 - so that middleware sees an answer, as Django has it
+        return cast(HttpResponseBase, response_for_exception(request, exception))
+
+
+def _doors(patterns: Iterable[URLPattern | URLResolver], before: str = "") -> Iterator[tuple[str, View]]:
+    """Every door of the site, by its address. Doors have no parameters in their addresses."""
+    for pattern in patterns:
+        address = before + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            yield from _doors(pattern.url_patterns, address)
+        elif issubclass(getattr(pattern.callback, "view_class", object), Door):
+            yield address, pattern.callback
+
+
+async def _read_body(receive: Receive) -> bytes:
+    """The whole body. How large it may be is BodyLimit's to say. Raises CallerGone."""
+    parts = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise CallerGone
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def _while_caller_waits(receive: Receive, answer: Callable[[], Awaitable[None]]) -> None:
+    """Cancel the answer when the caller goes away: after the body, that is all that there is to receive."""
+    serving = asyncio.current_task()
+    assert serving is not None
+    answered = cancelled = False
+
+    async def watch() -> None:
+        nonlocal cancelled
+        await receive()
+        if not answered:
+            cancelled = True
+            serving.cancel()
+
+    watching = asyncio.create_task(watch(), name="caller")
+    try:
+        await answer()
+    except asyncio.CancelledError:
+        # Ours, unless the server is ending as well.
+        if not cancelled or serving.uncancel():
+            raise
+    finally:
+        answered = True
+        watching.cancel()
+
+
+async def _send(response: HttpResponseBase, send: Send) -> None:
+    headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in response.items()]
+    await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+    if isinstance(response, StreamingHttpResponse):
+        async with aclosing(aiter(response)) as pieces:  # type: ignore[type-var]
+            async for piece in pieces:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body"})
+    else:
+        await send({"type": "http.response.body", "body": cast(HttpResponse, response).content})
