@@ -132,6 +132,7 @@ SPECTACULAR_SETTINGS = {
 }
 MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", 20 * 1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+RECEIVE_TIMEOUT = env.float("RECEIVE_TIMEOUT", 30.0)
 
 # --- Who may call ----------------------------------------------------------------------------------------------------
 
