@@ -66,6 +66,11 @@ class TimedProtocol(HttpToolsProtocol):
         self._raw_bytes = self._body_bytes = 0
         super().on_message_begin()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # What comes after a body is no header: a proxy in front has not seen it, so nobody may be believed there.
+        if not self._has_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
         self._has_head = True
@@ -98,7 +103,7 @@ class TimedProtocol(HttpToolsProtocol):
     def _look(self) -> None:
         """Is it too late? Not while it is we who do not read, or who are still answering the request before."""
         until = self._began + settings.RECEIVE_TIMEOUT + self._body_bytes / BYTES_PER_SECOND
-        if self.flow.read_paused or (self._is_answering and not self._has_head):
+        if self.flow.read_paused or self.pipeline or (self._is_answering and not self._has_head):
             self._start_timer()
         elif self.loop.time() < until:
             self._timer = self.loop.call_at(until, self._look)
@@ -110,9 +115,13 @@ class TimedProtocol(HttpToolsProtocol):
     def _refuse(self, status: int, message: str) -> None:
         """Answer where no answer has begun, and close: whatever else the client sends is no request."""
         self._stop_timer()
-        others = bool(self.pipeline) or (self._is_answering and not self._has_head)
-        begun = self._is_answering and self.cycle.response_started
-        if not (others or begun or self.transport.is_closing()):
+        if self._is_answering and not self._has_head:
+            # Requests before this one are still to be answered: the last of them closes.
+            self.cycle.keep_alive = False
+            self.flow.pause_reading()
+            return
+        begun = bool(self.pipeline) or (self._is_answering and self.cycle.response_started)
+        if not (begun or self.transport.is_closing()):
             self.transport.write(self._answer(status, message))
         self.transport.close()
 
