@@ -30,6 +30,8 @@ from llm.errors import (
 )
 
 MAX_MESSAGE = 1_000
+MAX_RETRY_AFTER = 86_400.0
+"""Seconds. A limit by day may ask for so long; more than that would take a model away for a slip of its upstream."""
 
 NAMED: dict[str, type[UpstreamError]] = {
     "insufficient_quota": UpstreamQuotaExceeded,
@@ -132,9 +134,10 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         except ValueError:
             continue
         if math.isfinite(seconds):
-            return max(0.0, seconds)
+            return min(max(0.0, seconds), MAX_RETRY_AFTER)
     try:
-        return max(0.0, email.utils.parsedate_to_datetime(written).timestamp() - time.time())
+        until = email.utils.parsedate_to_datetime(written).timestamp()
+        return min(max(0.0, until - time.time()), MAX_RETRY_AFTER)
     except (ValueError, TypeError, OverflowError):
         return None
 
