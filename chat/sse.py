@@ -32,8 +32,9 @@ def text_event(text: str) -> bytes:
 
 
 def event(name: str, data: Any) -> bytes:
-    """A typed event with JSON data."""
-    return f"event: {name}\ndata: {json.dumps(data)}\n\n".encode()
+    """A typed event with JSON data. An upstream may have chosen the name: it stays one line."""
+    line = _LINE_END.sub(" ", name)
+    return f"event: {line}\ndata: {json.dumps(data)}\n\n".encode("utf-8", "replace")
 
 
 async def with_heartbeat(events: AsyncIterator[bytes], seconds: float = HEARTBEAT_SECONDS) -> AsyncGenerator[bytes]:

@@ -28,6 +28,7 @@ from llm.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
+from llm.json_values import read_json, tamed
 from llm.operations import Operation
 from llm.provider_keys import ProviderKeys
 from llm.types import Json
@@ -231,15 +232,16 @@ class OpenStream:
             return None
         if not isinstance(chunk, dict):
             raise StreamInterrupted("The upstream sent a chunk that is not an object.", http_status=200)
-        self._reader.read(chunk)
-        self._attempt.saw_chunk(chunk)
-        return chunk
+        read: Json = tamed(chunk)
+        self._reader.read(read)
+        self._attempt.saw_chunk(read)
+        return read
 
 
 def _read_json(response: httpx2.Response) -> Json:
     """The body as an object. Raises InvalidUpstreamResponse, or the error that stands in the body of a 200."""
     try:
-        answer = response.json()
+        answer = read_json(response.content)
     except (ValueError, RecursionError) as exception:
         raise InvalidUpstreamResponse("The upstream's answer is not JSON.", http_status=200) from exception
     if not isinstance(answer, dict):

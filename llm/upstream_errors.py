@@ -28,6 +28,7 @@ from llm.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
+from llm.json_values import tamed
 
 MAX_MESSAGE = 1_000
 MAX_RETRY_AFTER = 86_400.0
@@ -60,6 +61,10 @@ UNSUPPORTED = frozenset({"unsupported_parameter", "unsupported_value"})
 def read_error(error: object, *, http_status: int | None, headers: Mapping[str, str] | None = None) -> UpstreamError:
     """The error that an upstream named. `error` is its error object, wherever it stood: a body, a 200, a stream."""
     headers = headers or {}
+    try:
+        error = tamed(error)
+    except ValueError:
+        error = "The upstream's error is nested too deeply."
     body = error if isinstance(error, dict) else {}
     code, kind = body.get("code"), body.get("type")
     status = http_status

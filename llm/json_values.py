@@ -1,0 +1,66 @@
+"""What JSON may hold here: no deeper than its readers' stack, and no number that JSON does not have."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+
+MAX_DEPTH = 100
+
+_ODD_NUMBER = re.compile(rb"NaN|Infinity|[0-9][eE]\+?0*[0-9]{3}")
+
+
+def is_too_deep(value: object) -> bool:
+    """Does a value nest more than `MAX_DEPTH` levels?"""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = _inside(level)
+        if not level:
+            return False
+    return any(isinstance(inner, dict | list) for inner in level)
+
+
+def read_json(content: bytes) -> Any:
+    """JSON as an upstream wrote it, tamed. Raises ValueError or RecursionError on what is none."""
+    value = json.loads(content)
+    # Looking at the bytes is much cheaper than walking through thousands of floats.
+    if content.count(b"[") + content.count(b"{") > MAX_DEPTH or _ODD_NUMBER.search(content):
+        return tamed(value)
+    return value
+
+
+def tamed(value: Any) -> Any:
+    """The value, with null for numbers that JSON has no words for, like the NaN and Infinity of some servers.
+
+    Raises ValueError on one that nests too deeply.
+    """
+    level, is_odd = [value], False
+    for _ in range(MAX_DEPTH + 1):
+        is_odd = is_odd or any(isinstance(inner, float) and not math.isfinite(inner) for inner in level)
+        level = _inside(level)
+        if not level:
+            return _without_odd_numbers(value) if is_odd else value
+    raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
+
+
+def _inside(level: list[Any]) -> list[Any]:
+    found: list[Any] = []
+    for outer in level:
+        if isinstance(outer, dict):
+            found.extend(outer.values())
+        elif isinstance(outer, list):
+            found.extend(outer)
+    return found
+
+
+def _without_odd_numbers(value: Any) -> Any:
+    match value:
+        case float():
+            return value if math.isfinite(value) else None
+        case dict():
+            return {name: _without_odd_numbers(inner) for name, inner in value.items()}
+        case list():
+            return [_without_odd_numbers(inner) for inner in value]
+    return value
