@@ -84,8 +84,13 @@ class Upstream:
             base_url=provider.base_url,
             max_retries=0,
             timeout=timeout,
+            # A redirect would take prompts to a host that nobody has configured.
             http_client=openai.DefaultAsyncHttpxClient(
-                timeout=timeout, limits=limits, trust_env=False, event_hooks={"request": [self._watch]}
+                timeout=timeout,
+                limits=limits,
+                trust_env=False,
+                follow_redirects=False,
+                event_hooks={"request": [self._watch]},
             ),
         )
 

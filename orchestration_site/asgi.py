@@ -12,7 +12,6 @@ django_application = get_asgi_application()
 
 # Below, because these need Django to be set up.
 from django.conf import settings  # noqa: E402
-from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler  # noqa: E402
 
 from orchestration_site.body_limit import BodyLimit  # noqa: E402
 from orchestration_site.lifespan import Lifespan  # noqa: E402
@@ -20,8 +19,9 @@ from orchestration_site.measured_bodies import MeasuredBodies  # noqa: E402
 from orchestration_site.proxies import TrustedProxies, read_networks  # noqa: E402
 from orchestration_site.request_id import RequestId  # noqa: E402
 from orchestration_site.service import open_service  # noqa: E402
+from orchestration_site.static_files import StaticFiles  # noqa: E402
 
-with_static_files: Any = ASGIStaticFilesHandler(django_application)
+with_static_files: Any = StaticFiles(django_application)
 limited = BodyLimit(MeasuredBodies(with_static_files), max_bytes=settings.MAX_BODY_BYTES)
 behind_proxies = TrustedProxies(limited, read_networks(settings.TRUSTED_PROXIES))
 application = Lifespan(RequestId(behind_proxies), open_service)
