@@ -116,16 +116,14 @@ def test_counts_of_tokens_that_can_not_be(written_site: WrittenSite, count: Any)
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"null", b"[]", b'"hi"', b"{}", b"\xff\xfe", b"\x00" * 100, b"{" * 1000, b"<html>"]
-)
-@pytest.mark.parametrize(
     "media_type", ["application/json", "text/event-stream", "text/html", "application/octet-stream"]
 )
-def test_a_body_that_is_no_answer_is_a_502_at_every_door(
-    written_site: WrittenSite, body: bytes, media_type: str
-) -> None:
+def test_a_body_that_is_no_answer_is_a_502_at_every_door(written_site: WrittenSite, media_type: str) -> None:
+    body = b""
     client, _ = written_site(lambda *_: Reply(body, content_type=media_type), MAX_RETRIES=0, BREAKER_FAILURES=1_000)
-    for path, order in DOORS.items():
-        answer = client.post(path, json=order)
-        assert answer.status_code == (200 if path == "/chat/fallback" else 502), (path, answer.text)
-        assert client.get(f"/calls/{answer.headers['x-request-id']}").json()["attempts"][0]["status"] == "failed"
+    for body in (b"", b"null", b"[]", b'"hi"', b"{}", b"\xff\xfe", b"\x00" * 100, b"{" * 1000, b"<html>"):
+        for path, order in DOORS.items():
+            answer = client.post(path, json=order)
+            assert answer.status_code == (200 if path == "/chat/fallback" else 502), (path, body, answer.text)
+            attempts = client.get(f"/calls/{answer.headers['x-request-id']}").json()["attempts"]
+            assert attempts[0]["status"] == "failed"
