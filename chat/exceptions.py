@@ -46,11 +46,13 @@ CODES = {
     404: "not_found",
     405: "method_not_allowed",
     406: "not_acceptable",
+    408: "request_timeout",
     409: "idempotency_key_in_use",
     413: "request_too_large",
     415: "unsupported_media_type",
     422: "idempotency_key_reused",
     429: "rate_limited",
+    431: "headers_too_large",
     500: "internal_error",
     503: "unavailable",
 }

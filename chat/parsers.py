@@ -7,26 +7,43 @@ import math
 from collections.abc import Mapping
 from typing import IO, Any
 
-from rest_framework.exceptions import ParseError
+from rest_framework.exceptions import APIException, ParseError
 from rest_framework.parsers import JSONParser
+
+from llm.json_values import MAX_DEPTH, is_too_deep
+
+TOO_DEEP = f"The body's JSON is nested too deeply: at most {MAX_DEPTH} levels."
+
+
+class CompressedBody(APIException):
+    """Unpacking could make a small body a huge one, and no client of these APIs packs."""
+
+    status_code = 415
+    default_detail = "The body must come as it is, with no Content-Encoding."
 
 
 class StrictJSONParser(JSONParser):
     """JSON as its standard has it: UTF-8, no NaN, no number beyond a float, no half of a surrogate pair.
 
-    What passes can be sent upstream and stored. Raises ParseError (400) with the reason.
+    What passes can be sent upstream and stored. Raises ParseError (400) with the reason, or CompressedBody.
     """
 
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
+        request = (parser_context or {}).get("request")
+        if request is not None and request.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise CompressedBody
         try:
             text = stream.read().decode("utf-8")
             value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+            # Counting brackets is much cheaper, and few bodies have so many.
+            if text.count("[") + text.count("{") > MAX_DEPTH and is_too_deep(value):
+                raise ParseError(TOO_DEEP)
             if "\\u" in text:  # only an escape can smuggle in a lone surrogate
                 json.dumps(value, ensure_ascii=False).encode("utf-8")
         except RecursionError as error:
-            raise ParseError("The body's JSON is nested too deeply.") from error
+            raise ParseError(TOO_DEEP) from error
         except UnicodeDecodeError as error:
             raise ParseError("The body is not UTF-8.") from error
         except UnicodeEncodeError as error:

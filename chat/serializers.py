@@ -108,7 +108,10 @@ class MetadataField(serializers.DictField):
         return super().to_internal_value(data)
 
 
-@extend_schema_field({"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "maxItems": 4}]})
+_SEQUENCE = {"type": "string", "minLength": 1}
+
+
+@extend_schema_field({"oneOf": [_SEQUENCE, {"type": "array", "items": _SEQUENCE, "minItems": 1, "maxItems": 4}]})
 class StopField(serializers.Field[Any, Any, Any, Any]):
     """One to four sequences: a string, or a list of strings."""
 
@@ -315,9 +318,9 @@ class AttemptSerializer(serializers.ModelSerializer[Attempt]):
 class CallDetailSerializer(CallSerializer):
     """One call: its figures, its content where it is kept, and its attempts."""
 
-    messages = serializers.JSONField(source="body.messages", default=None)
-    parameters = serializers.JSONField(source="body.parameters", default=None)
-    content = serializers.CharField(source="body.content", default=None)
+    messages = serializers.JSONField(source="body.messages", default=None, allow_null=True)
+    parameters = serializers.JSONField(source="body.parameters", default=None, allow_null=True)
+    content = serializers.CharField(source="body.content", default=None, allow_null=True)
     attempts = AttemptSerializer(many=True)
 
     class Meta(CallSerializer.Meta):

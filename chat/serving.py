@@ -18,7 +18,7 @@ from chat.orders import Order
 from chat.services import Conducted, Service, answer_call, start_call
 from chat.sse import EventStreamResponse, saved_events
 from llm import CallOutcome, CallStatus, Opening
-from llm.json_text import write_json
+from llm.json_values import write_json
 from llm.types import Json
 
 Ending = Callable[[], Awaitable[CallOutcome]]

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.http import StreamingHttpResponse
 
-from llm.json_text import write_json
+from llm.json_values import write_json
 
 HEARTBEAT = b": keep-alive\n\n"
 """A comment, so that no proxy takes a long silence for an end."""
@@ -32,8 +32,9 @@ def text_event(text: str) -> bytes:
 
 
 def event(name: str, data: Any) -> bytes:
-    """A typed event with JSON data."""
-    return b"event: %s\ndata: %s\n\n" % (name.encode(), write_json(data))
+    """A typed event with JSON data. An upstream may have chosen the name: it stays one line."""
+    line = _LINE_END.sub(" ", name).encode("utf-8", "replace")
+    return b"event: %s\ndata: %s\n\n" % (line, write_json(data))
 
 
 async def saved_events(body: bytes) -> AsyncGenerator[bytes]:

@@ -54,6 +54,7 @@ ERRORS = {
     503: OpenApiResponse(ErrorSerializer, "No upstream key, or no capacity."),
     504: OpenApiResponse(ErrorSerializer, "No answer in time."),
 }
+NOT_FOUND = OpenApiResponse(ErrorSerializer, "There is no such call, or it is another key's.")
 HEADERS = [
     OpenApiParameter(
         "Idempotency-Key",
@@ -194,7 +195,7 @@ class CallsView(APIView):
         operation_id="calls_list",
         summary="The history",
         parameters=[HistoryQuery],
-        responses={200: page_of(CallSerializer), 400: ERRORS[400], 401: ERRORS[401]},
+        responses={200: page_of(CallSerializer), 400: ERRORS[400]},
     )
     async def get(self, request: Request) -> Response:
         query = read_query(request.query_params) | {"api_key": caller_of(request).sees_only}
@@ -208,7 +209,7 @@ class CallsView(APIView):
 class CallView(APIView):
     """One call with its content and attempts."""
 
-    @extend_schema(summary="One call", responses={200: CallDetailSerializer, 401: ERRORS[401], 404: ERRORS[404]})
+    @extend_schema(summary="One call", responses={200: CallDetailSerializer, 404: NOT_FOUND})
     async def get(self, request: Request, request_id: str) -> Response:
         call = await sync_to_async(call_with_attempts)(request_id, api_key=caller_of(request).sees_only)
         if call is None:

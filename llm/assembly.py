@@ -93,7 +93,9 @@ def usage_of(answer: Mapping[str, Any]) -> Usage | None:
 def _count(holder: object, name: str) -> int | None:
     """A number of tokens, or None where there is none that can be read."""
     value = holder.get(name) if isinstance(holder, dict) else None
-    return min(value, MAX_TOKENS) if isinstance(value, int) and value >= 0 else None
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        return None
+    return min(value, MAX_TOKENS)
 
 
 def check_completion(answer: Json) -> None:

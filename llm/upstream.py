@@ -28,7 +28,7 @@ from llm.errors import (
     UpstreamTimeout,
 )
 from llm.event_stream import EventReader, EventTooLarge
-from llm.json_text import read_json, write_json
+from llm.json_values import read_json, write_json
 from llm.operations import Operation
 from llm.provider_keys import ProviderKeys
 from llm.types import Json

@@ -24,8 +24,11 @@ from llm.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
+from llm.json_values import tamed
 
 MAX_MESSAGE = 1_000
+MAX_RETRY_AFTER = 86_400.0
+"""Seconds. A limit by day may ask for so long; more than that would take a model away for a slip of its upstream."""
 
 NAMED: dict[str, type[UpstreamError]] = {
     "insufficient_quota": UpstreamQuotaExceeded,
@@ -54,6 +57,10 @@ UNSUPPORTED = frozenset({"unsupported_parameter", "unsupported_value"})
 def read_error(error: object, *, http_status: int | None, headers: Mapping[str, str] | None = None) -> UpstreamError:
     """The error that an upstream named. `error` is its error object, wherever it stood: a body, a 200, a stream."""
     headers = headers or {}
+    try:
+        error = tamed(error)
+    except ValueError:
+        error = "The upstream's error is nested too deeply."
     body = error if isinstance(error, dict) else {}
     code, kind = body.get("code"), body.get("type")
     status = http_status
@@ -109,9 +116,10 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         except ValueError:
             continue
         if math.isfinite(seconds):
-            return max(0.0, seconds)
+            return min(max(0.0, seconds), MAX_RETRY_AFTER)
     try:
-        return max(0.0, email.utils.parsedate_to_datetime(written).timestamp() - time.time())
+        until = email.utils.parsedate_to_datetime(written).timestamp()
+        return min(max(0.0, until - time.time()), MAX_RETRY_AFTER)
     except (ValueError, TypeError, OverflowError):
         return None
 

@@ -12,17 +12,18 @@ django_application = get_asgi_application()
 
 # Below, because these need Django to be set up.
 from django.conf import settings  # noqa: E402
-from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler  # noqa: E402
 
 from orchestration_site.body_limit import BodyLimit  # noqa: E402
 from orchestration_site.doors import Doors  # noqa: E402
 from orchestration_site.lifespan import Lifespan  # noqa: E402
+from orchestration_site.measured_bodies import MeasuredBodies  # noqa: E402
 from orchestration_site.proxies import TrustedProxies, read_networks  # noqa: E402
 from orchestration_site.request_id import RequestId  # noqa: E402
 from orchestration_site.service import open_service  # noqa: E402
+from orchestration_site.static_files import StaticFiles  # noqa: E402
 
-with_static_files: Any = ASGIStaticFilesHandler(django_application)
+with_static_files: Any = StaticFiles(django_application)
 doors = Doors(with_static_files, settings.API_MIDDLEWARE)
-limited = BodyLimit(doors, max_bytes=settings.MAX_BODY_BYTES)
+limited = BodyLimit(MeasuredBodies(doors), max_bytes=settings.MAX_BODY_BYTES)
 behind_proxies = TrustedProxies(limited, read_networks(settings.TRUSTED_PROXIES))
 application = Lifespan(RequestId(behind_proxies), open_service)

@@ -122,7 +122,7 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["access.authentication.ApiKeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["access.authentication.ApiKeyPermission"],
     "EXCEPTION_HANDLER": "chat.exceptions.handle",
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "orchestration_site.schema.Description",
     "UNAUTHENTICATED_USER": None,
     "COERCE_DECIMAL_TO_STRING": False,
     "URL_FORMAT_OVERRIDE": None,
@@ -146,6 +146,7 @@ SPECTACULAR_SETTINGS = {
 }
 MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", 20 * 1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+RECEIVE_TIMEOUT = env.float("RECEIVE_TIMEOUT", 30.0)
 
 # --- Who may call ----------------------------------------------------------------------------------------------------
 

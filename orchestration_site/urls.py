@@ -3,11 +3,12 @@
 from django.contrib import admin
 from django.urls import include, path, re_path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerSplitView
+from drf_spectacular.views import SpectacularRedocView, SpectacularSwaggerSplitView
 
 from orchestration_site.errors import nothing_here
 from orchestration_site.health import HealthView, ReadyView
 from orchestration_site.metrics import MetricsView
+from orchestration_site.schema_view import SchemaView
 
 PAGE = ["get", "head"]
 """A page of HTML has no answer to OPTIONS: REST framework's own fails for want of a template."""
@@ -19,7 +20,7 @@ urlpatterns = [
     path("health", HealthView.as_view(), name="health"),
     path("health/ready", ReadyView.as_view(), name="ready"),
     path("metrics", MetricsView.as_view(), name="metrics"),
-    path("schema", SpectacularAPIView.as_view(), name="schema"),
+    path("schema", SchemaView.as_view(), name="schema"),
     path("docs", SpectacularSwaggerSplitView.as_view(url_name="schema", http_method_names=PAGE), name="docs"),
     path("redoc", SpectacularRedocView.as_view(url_name="schema", http_method_names=PAGE), name="redoc"),
     path("admin/", admin.site.urls),

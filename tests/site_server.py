@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import uvicorn
 
+from orchestration_site.arrival import TimedProtocol
 from orchestration_site.asgi import application
 
 
@@ -22,6 +23,7 @@ def running_site() -> Iterator[str]:
     listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(
         application,
+        http=TimedProtocol,
         lifespan="on",
         log_config=None,
         access_log=False,

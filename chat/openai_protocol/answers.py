@@ -11,7 +11,7 @@ from chat.openai_protocol.headers import headers_of
 from chat.orders import Order
 from chat.serving import Ending, Style
 from llm import RESPONSES, CallOutcome, CallStatus, Operation
-from llm.json_text import write_json
+from llm.json_values import write_json
 from llm.types import Json
 
 

@@ -22,7 +22,7 @@ class ChatCompletionRequestSerializer(_RequestSerializer):
 
 
 class CompletionRequestSerializer(_RequestSerializer):
-    prompt = serializers.JSONField(help_text=_INPUT_HELP)
+    prompt = serializers.JSONField(allow_null=True, help_text=_INPUT_HELP)
     stream = serializers.BooleanField(required=False)
 
 
@@ -39,7 +39,7 @@ class _OpenAIErrorBodySerializer(serializers.Serializer[Any]):
     message = serializers.CharField()
     type = serializers.CharField(allow_null=True)
     param = serializers.CharField(allow_null=True)
-    code = serializers.CharField(allow_null=True)
+    code = serializers.JSONField(allow_null=True, help_text="A text; some upstreams have a number.")
     request_id = serializers.CharField()
 
 

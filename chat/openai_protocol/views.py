@@ -46,6 +46,7 @@ ERRORS = {
         (504, "No answer in time."),
     )
 }
+NOT_STORED = OpenApiResponse(OpenAIErrorSerializer, "There is no such completion, or it is another key's.")
 WHOLE_OR_STREAMED: dict[Any, Any] = {
     (200, "application/json"): OpenApiTypes.OBJECT,
     (200, "text/event-stream"): OpenApiTypes.STR,
@@ -100,7 +101,7 @@ class ChatCompletionsView(OperationView):
         operation_id="v1_chat_completions_list",
         summary="Stored chat completions, from our own history",
         parameters=[stored.ListQuery],
-        responses={200: OpenApiTypes.OBJECT, 400: ERRORS[400]},
+        responses={200: OpenApiTypes.OBJECT, 400: ERRORS[400], 404: NOT_STORED},
     )
     async def get(self, request: Request) -> Response:
         query = stored.read_list_query(request.query_params)
@@ -149,7 +150,7 @@ class ResponsesView(OperationView):
 class StoredCompletionView(OpenAIView):
     """One stored chat completion."""
 
-    @extend_schema(summary="A stored chat completion", responses={200: OpenApiTypes.OBJECT, 404: ERRORS[404]})
+    @extend_schema(summary="A stored chat completion", responses={200: OpenApiTypes.OBJECT, 404: NOT_STORED})
     async def get(self, request: Request, completion_id: str) -> Response:
         return Response(await sync_to_async(stored.read_completion)(caller_of(request).sees_only, completion_id))
 
@@ -157,7 +158,7 @@ class StoredCompletionView(OpenAIView):
         operation_id="v1_chat_completions_update",
         summary="Replace the metadata of a stored chat completion",
         request=stored.MetadataSerializer,
-        responses={200: OpenApiTypes.OBJECT, 400: ERRORS[400], 404: ERRORS[404]},
+        responses={200: OpenApiTypes.OBJECT, 400: ERRORS[400], 404: NOT_STORED},
     )
     async def post(self, request: Request, completion_id: str) -> Response:
         serializer = stored.MetadataSerializer(data=request.data)
@@ -169,7 +170,7 @@ class StoredCompletionView(OpenAIView):
 
     @extend_schema(
         summary="Delete a stored chat completion: what was said in it; its figures stay",
-        responses={200: OpenApiTypes.OBJECT, 404: ERRORS[404]},
+        responses={200: OpenApiTypes.OBJECT, 404: NOT_STORED},
     )
     async def delete(self, request: Request, completion_id: str) -> Response:
         return Response(await sync_to_async(stored.delete_completion)(caller_of(request).changes_only, completion_id))
@@ -179,7 +180,7 @@ class StoredMessagesView(OpenAIView):
     @extend_schema(
         summary="The messages that a stored chat completion answered",
         parameters=[stored.MessagesQuery],
-        responses={200: OpenApiTypes.OBJECT, 400: ERRORS[400], 404: ERRORS[404]},
+        responses={200: OpenApiTypes.OBJECT, 400: ERRORS[400], 404: NOT_STORED},
     )
     async def get(self, request: Request, completion_id: str) -> Response:
         query = stored.MessagesQuery(data=request.query_params)

@@ -108,6 +108,6 @@ def count_of(holder: object, *names: str) -> int | None:
     """A number of tokens by the first of its names that can be read, or None."""
     for name in names:
         value = holder.get(name) if isinstance(holder, dict) else None
-        if isinstance(value, int) and value >= 0:
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
             return min(value, MAX_TOKENS)
     return None

@@ -9,6 +9,8 @@ from django.conf import settings
 from django.contrib.staticfiles.management.commands.runserver import Command as RunserverCommand
 from django.utils import autoreload
 
+from orchestration_site.arrival import TimedProtocol
+
 
 class Command(RunserverCommand):
     help = "Starts the service for development: ASGI by uvicorn, with autoreload."
@@ -37,6 +39,7 @@ class Command(RunserverCommand):
             "orchestration_site.asgi:application",
             host=self.addr,
             port=int(self.port),
+            http=TimedProtocol,
             lifespan="on",
             log_config=None,
             access_log=False,

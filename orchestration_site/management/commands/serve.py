@@ -15,6 +15,8 @@ import uvicorn
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
+from orchestration_site.arrival import TimedProtocol
+
 
 class Command(BaseCommand):
     help = (
@@ -48,6 +50,7 @@ class Command(BaseCommand):
             host=options["host"],
             port=options["port"],
             workers=options["workers"],
+            http=TimedProtocol,
             lifespan="on",
             log_config=None,
             access_log=False,
