@@ -110,9 +110,9 @@ class Limiter:
         """Take what a call may use. Raises RateLimited, and then nothing is taken."""
         now = timezone.now()
         meters = meters_of(caller.limits, estimate, now)
-        subject, number = caller.counted_as, secrets.token_hex(8)
         if not meters:
-            return Admission(self, self.memory, subject, meters, {}, number)
+            return Admission(self, self.memory, "", meters, {}, "")
+        subject, number = caller.counted_as, secrets.token_hex(8)
         store, verdict = await self._admit(caller, subject, number, meters)
         if verdict.refused_by is not None:
             who = f"the API key '{caller.name}'" if caller.name else "this address"

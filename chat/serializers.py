@@ -18,11 +18,27 @@ ROUTE_HELP = "A model, a race `a|b`, a fallback chain `a>b`, both, or a route th
 
 
 class StrictSerializer(serializers.Serializer[Any]):
-    """A field that is not known is an error: a typo must not silently change what is asked for, and paid."""
+    """A field that is not known is an error: a typo must not silently change what is asked for, and paid.
+
+    Fields that are not there cost nothing, and are not in the result: a default says what the view does then.
+    """
 
     def to_internal_value(self, data: Any) -> Any:
-        value = super().to_internal_value(data)
-        if unknown := sorted(set(data) - set(self.fields)):
+        if not isinstance(data, dict):
+            return super().to_internal_value(data)
+        value: dict[str, Any] = {}
+        errors: dict[str, Any] = {}
+        for name, field in self.fields.items():
+            if name in data:
+                try:
+                    value[name] = field.run_validation(data[name])
+                except serializers.ValidationError as error:
+                    errors[name] = error.detail
+            elif field.required:
+                errors[name] = [field.error_messages["required"]]
+        if errors:
+            raise serializers.ValidationError(errors)
+        if unknown := sorted(data.keys() - self.fields.keys()):
             known = ", ".join(sorted(self.fields))
             raise serializers.ValidationError({name: [f"Unknown field. Known are: {known}."] for name in unknown})
         return value

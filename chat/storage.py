@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 
+from chat.bulk_insert import Table
 from chat.call_rows import CallRows
 from chat.late_hours import note_changes
 from chat.models import ID_LENGTH, Attempt, CallContent, CallRecord
@@ -16,8 +17,9 @@ UNFINISHED = (CallRecord.Status.IN_PROGRESS, CallRecord.Status.INTERRUPTED)
 SUFFIX_LENGTH = 13
 """Of what makes a request id unique that a caller has chosen twice."""
 
-CALL_FIELDS = [field.name for field in CallRecord._meta.concrete_fields if field.name not in ("id", "request_id")]
-CONTENT_FIELDS = ["messages", "parameters", "content", "completion"]
+CALLS = Table(CallRecord)
+CONTENTS = Table(CallContent)
+ATTEMPTS = Table(Attempt)
 
 
 class DatabaseAway(Exception):
@@ -30,11 +32,11 @@ def write(batch: Sequence[CallRows]) -> list[Exception | None]:
     Returns what is wrong with each call, None where it is committed. Raises DatabaseAway, and then nothing is known of
     the calls of this batch: `write_again` finds out.
     """
-    connection.close_if_unusable_or_obsolete()
+    _look_at_connection()
     try:
         with transaction.atomic():
             _insert([rows for rows in batch if not rows.announced])
-            _replace([rows for rows in batch if rows.announced])
+            _insert([rows for rows in batch if rows.announced], replace=True)
     except (OperationalError, InterfaceError) as error:
         raise DatabaseAway(str(error)) from error
     except Exception:  # noqa: BLE001 - whatever it is, `write_again` says which call it was
@@ -44,7 +46,7 @@ def write(batch: Sequence[CallRows]) -> list[Exception | None]:
 
 def write_again(batch: Sequence[CallRows]) -> list[Exception | None]:
     """Write calls that may be there already, each in a transaction of its own. Nothing is written twice."""
-    connection.close_if_unusable_or_obsolete()
+    _look_at_connection()
     finished = {rows.request_id for rows in batch if not rows.is_start}
     try:
         with transaction.atomic():
@@ -60,18 +62,28 @@ def write_again(batch: Sequence[CallRows]) -> list[Exception | None]:
     return [_write_one(rows) for rows in batch]
 
 
+def _look_at_connection() -> None:
+    """Take no connection that a restart of the server has cut.
+
+    SQLite's is kept while it is good: opening it takes longer than a batch does, and closing the last one of a process
+    copies the whole of its write-ahead log.
+    """
+    if connection.vendor != "sqlite" or connection.errors_occurred:
+        connection.close_if_unusable_or_obsolete()
+
+
 def _write_one(rows: CallRows) -> Exception | None:
     try:
         with transaction.atomic():
             there = CallRecord.objects.filter(request_id=rows.request_id).values("created_at", "status").first()
             if there is None:
-                _replace([rows])
+                _insert([rows], replace=True)
             elif there["created_at"] != rows.call["created_at"]:
                 # Another call has this id: the caller chose an X-Request-ID twice. It must not be lost for that.
                 rows.call["request_id"] = f"{rows.request_id[: ID_LENGTH - SUFFIX_LENGTH]}-{secrets.token_hex(6)}"
                 _insert([rows])
             elif there["status"] in UNFINISHED and not rows.is_start:
-                _replace([rows])
+                _insert([rows], replace=True)
     except (OperationalError, InterfaceError) as error:
         raise DatabaseAway(str(error)) from error
     except Exception as error:  # noqa: BLE001 - goes to the one who keeps what can't be written
@@ -79,33 +91,22 @@ def _write_one(rows: CallRows) -> Exception | None:
     return None
 
 
-def _insert(batch: Sequence[CallRows]) -> None:
-    calls = CallRecord.objects.bulk_create([CallRecord(**rows.call) for rows in batch])
-    _insert_parts(batch, calls)
-
-
-def _replace(batch: Sequence[CallRows]) -> None:
-    """Insert calls, in place of the row that each may have had while it was in progress."""
-    calls = CallRecord.objects.bulk_create(
-        [CallRecord(**rows.call) for rows in batch],
-        update_conflicts=True,
-        unique_fields=["request_id"],
-        update_fields=CALL_FIELDS,
-    )
-    _insert_parts(batch, calls, replace=True)
-
-
-def _insert_parts(batch: Sequence[CallRows], calls: Sequence[CallRecord], *, replace: bool = False) -> None:
+def _insert(batch: Sequence[CallRows], *, replace: bool = False) -> None:
+    """Insert calls; with `replace`, in place of the row that each may have had while it was in progress."""
     note_changes(rows.call["created_at"] for rows in batch)
-    pairs = list(zip(batch, calls, strict=True))
-    contents = [CallContent(call=call, **rows.content) for rows, call in pairs if rows.content is not None]
-    if replace:
-        CallContent.objects.bulk_create(
-            contents, update_conflicts=True, unique_fields=["call"], update_fields=CONTENT_FIELDS
+    unique = "request_id" if replace else ""
+    ids = {
+        request_id: call_id
+        for call_id, request_id in CALLS.insert(
+            [rows.call for rows in batch], unique=unique, returning=("id", "request_id")
         )
-    else:
-        CallContent.objects.bulk_create(contents)
-    Attempt.objects.bulk_create([Attempt(call=call, **values) for rows, call in pairs for values in rows.attempts])
+    }
+    parts = [(ids[rows.request_id], rows) for rows in batch]
+    CONTENTS.insert(
+        [{"call_id": call_id, **rows.content} for call_id, rows in parts if rows.content is not None],
+        unique="call_id" if replace else "",
+    )
+    ATTEMPTS.insert([{"call_id": call_id, **attempt} for call_id, rows in parts for attempt in rows.attempts])
 
 
 def database_state() -> str:

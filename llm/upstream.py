@@ -143,7 +143,7 @@ class Upstream:
         response = await self._session.post(
             provider.base_url.rstrip("/") + attempt.operation.path,
             data=data,
-            headers={"Authorization": f"Bearer {attempt.key}"} if attempt.key else None,
+            headers={"Authorization": f"Bearer {attempt.key or 'none'}"},  # some servers want one, and look at none
             allow_redirects=False,  # a key goes to the host that the settings name, and to no other
             trace_request_ctx=attempt,
         )

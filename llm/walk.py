@@ -141,6 +141,11 @@ class Walk(Generic[T]):
         """Start the racers, staggered, and bring back the first success; cancel and await the others."""
         heat = Heat(self._heats, stage, len(models), forced)
         self._heats += 1
+        if len(models) == 1:  # no race, so no task of its own
+            try:
+                return await self._attempt(models[0], heat)
+            except UpstreamError as failed:
+                raise StageFailed([Failure(models[0], failed, self._now())]) from None
         waiting = list(models)
         running: dict[asyncio.Task[T], ModelRef] = {}
         failures: list[Failure] = []

@@ -37,7 +37,7 @@ class Doors:
 
     def __init__(self, django: Application, middleware: Iterable[str]) -> None:
         self._django = django
-        self._views = {f"/{address}": view for address, view in _doors(get_resolver().url_patterns)}
+        self._doors = {f"/{address}": door for address, door in _doors(get_resolver().url_patterns)}
         self._respond: View = _view_of_door
         for name in reversed(list(middleware)):
             self._respond = import_string(name)(self._respond)
@@ -47,8 +47,8 @@ class Doors:
             await self._django(scope, receive, send)
             return
         prefix = scope.get("root_path", "")
-        view = self._views.get(scope["path"].removeprefix(prefix))
-        if view is None:
+        door = self._doors.get(scope["path"].removeprefix(prefix))
+        if door is None:
             await self._django(scope, receive, send)
             return
         try:
@@ -56,7 +56,7 @@ class Doors:
         except CallerGone:
             return
         request = cast(Any, ASGIRequest)(scope, io.BytesIO(body))
-        request.door = view
+        request.door = door
         await _while_caller_waits(receive, lambda: self._answer(request, send))
 
     async def _answer(self, request: HttpRequest, send: Send) -> None:
@@ -71,19 +71,19 @@ async def _view_of_door(request: HttpRequest) -> HttpResponseBase:
     """The innermost of the chain of middleware."""
     try:
         request.get_host()  # raises DisallowedHost
-        return cast(HttpResponseBase, await cast(Any, request).door(request))
+        return cast(HttpResponseBase, await cast(Any, request).door().dispatch(request))
     except Exception as exception:  # noqa: BLE001 - so that middleware sees an answer, as Django has it
         return cast(HttpResponseBase, response_for_exception(request, exception))
 
 
-def _doors(patterns: Iterable[URLPattern | URLResolver], before: str = "") -> Iterator[tuple[str, View]]:
+def _doors(patterns: Iterable[URLPattern | URLResolver], before: str = "") -> Iterator[tuple[str, type[Door]]]:
     """Every door of the site, by its address. Doors have no parameters in their addresses."""
     for pattern in patterns:
         address = before + str(pattern.pattern)
         if isinstance(pattern, URLResolver):
             yield from _doors(pattern.url_patterns, address)
         elif issubclass(getattr(pattern.callback, "view_class", object), Door):
-            yield address, pattern.callback
+            yield address, cast(Any, pattern.callback).view_class
 
 
 async def _read_body(receive: Receive) -> bytes:

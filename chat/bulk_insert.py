@@ -1,0 +1,68 @@
+"""Many rows of a model in one statement, for the recorder.
+
+Django's `bulk_create` makes an instance of each row and asks each of its fields several times for each value, which
+takes most of the time of a batch. Here each column is looked at once. Figures: docs/decisions/0013.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from django.db import connection, models
+from django.db.models import Field
+from django.db.models.fields import NOT_PROVIDED
+
+from chat.call_rows import Values
+
+PLAIN = (models.CharField, models.TextField, models.BooleanField, models.IntegerField)
+"""Fields whose values any database takes as they are."""
+
+
+class Table:
+    """Where rows of a model go. A row is values by the model's `attname`s; what is missing has its field's default."""
+
+    def __init__(self, model: type[models.Model]) -> None:
+        self._name = model._meta.db_table
+        fields = [field for field in model._meta.concrete_fields if not isinstance(field, models.AutoField)]
+        self._columns = [(field.attname, _default_of(field), _preparation_of(field)) for field in fields]
+        self._names = [str(field.column) for field in fields]
+
+    def insert(self, rows: Sequence[Values], *, unique: str = "", returning: Sequence[str] = ()) -> list[Any]:
+        """Insert rows. A row whose `unique` column is there already takes the place of the old one.
+
+        Gives the columns `returning` of each row, in any order. Raises django.db's errors.
+        """
+        if not rows:
+            return []
+        quote = connection.ops.quote_name
+        row = f"({', '.join(['%s'] * len(self._names))})"
+        names = ", ".join(map(quote, self._names))
+        sql = f"INSERT INTO {quote(self._name)} ({names}) VALUES {', '.join([row] * len(rows))}"  # noqa: S608 - our own names
+        if unique:
+            replaced = ", ".join(f"{quote(name)} = EXCLUDED.{quote(name)}" for name in self._names if name != unique)
+            sql += f" ON CONFLICT ({quote(unique)}) DO UPDATE SET {replaced}"
+        if returning:
+            sql += f" RETURNING {', '.join(map(quote, returning))}"
+        with connection.cursor() as cursor:
+            cursor.execute(sql, [value for values in rows for value in self._values(values)])
+            return cursor.fetchall() if returning else []
+
+    def _values(self, row: Values) -> list[Any]:
+        return [
+            value if (value := row.get(name, default)) is None or prepare is None else prepare(value)
+            for name, default, prepare in self._columns
+        ]
+
+
+def _default_of(field: Field[Any, Any]) -> Any:
+    """What a row has that was written before the field was there."""
+    if field.db_default is not NOT_PROVIDED:
+        return field.db_default.value if isinstance(field.db_default, models.Value) else field.db_default
+    return field.get_default()
+
+
+def _preparation_of(field: Field[Any, Any]) -> Callable[[Any], Any] | None:
+    if isinstance(field, PLAIN):
+        return None
+    return lambda value: field.get_db_prep_save(value, connection)
