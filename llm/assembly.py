@@ -31,7 +31,10 @@ def choices_of(answer: Mapping[str, Any]) -> list[Json]:
 
 def says_something(part: object) -> bool:
     """Does a delta or message hold any output of the model?"""
-    return isinstance(part, dict) and any(part.get(name) for name in OUTPUT_FIELDS)
+    if not isinstance(part, dict):
+        return False
+    # Nearly every delta is a piece of content.
+    return bool(part.get("content")) or any(part.get(name) for name in OUTPUT_FIELDS)
 
 
 def index_of(choice: Mapping[str, Any]) -> int:

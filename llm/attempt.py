@@ -65,10 +65,9 @@ class Attempt:
         self._produced = self.operation.output_texts(completion)
 
     def saw_chunk(self, chunk: Json) -> None:
-        if self.operation.says_something(chunk):
-            if self._first_token is None:
-                self._first_token = self._clock()
-            self._produced.extend(self.operation.output_texts(chunk))
+        if self._first_token is None and self.operation.says_something(chunk):
+            self._first_token = self._clock()
+        self._produced += self.operation.output_texts(chunk)
         self.usage = self.operation.usage(chunk) or self.usage
 
     def end(self, status: AttemptStatus, error: UpstreamError | None = None) -> None:

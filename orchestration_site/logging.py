@@ -39,7 +39,9 @@ _SECRET_HINTS = ("sk-", "gsk_", "xai-", "aiza", "bearer")  # each match has one:
 REDACTED = "[redacted]"
 
 # What every LogRecord has by itself; all the rest came in by `extra`. uvicorn's color_message repeats its message.
-_NOT_EXTRA = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "color_message"}
+_NOT_EXTRA = frozenset(logging.makeLogRecord({}).__dict__) | {
+    *("message", "asctime", "taskName", "color_message", "json_line")
+}
 _MAX_DEPTH = 5
 _encode = json.JSONEncoder(allow_nan=False).encode  # ASCII: no character can break a line, a terminal or an encoding
 
@@ -52,6 +54,13 @@ class JsonFormatter(logging.Formatter):
     """
 
     def format(self, record: logging.LogRecord) -> str:
+        # The console and the file have the same line.
+        line: str | None = record.__dict__.get("json_line")
+        if line is None:
+            line = record.__dict__["json_line"] = self._line(record)
+        return line
+
+    def _line(self, record: logging.LogRecord) -> str:
         try:
             line = _encode(self._fields(record))
         except Exception as error:  # noqa: BLE001 - a log call must not raise into the service

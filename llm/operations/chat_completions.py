@@ -46,8 +46,14 @@ class ChatCompletions(Operation):
         return assembly.assemble(chunks, accumulate)
 
     def output_texts(self, answer: Json) -> list[str]:
-        parts = (choice.get("delta") or choice.get("message") for choice in assembly.choices_of(answer))
-        return [text for part in parts if assembly.says_something(part) for text in assembly.output_texts(part)]
+        texts: list[str] = []
+        for choice in assembly.choices_of(answer):
+            part: Json = choice.get("delta") or choice.get("message") or {}
+            if assembly.says_something(part):
+                content = part.get("content")
+                # A piece of content is nearly all that a stream has.
+                texts += [content] if isinstance(content, str) and len(part) == 1 else assembly.output_texts(part)
+        return texts
 
     def says_something(self, answer: Json) -> bool:
         choices = assembly.choices_of(answer)
