@@ -35,8 +35,8 @@ from llm.types import Json
 from llm.upstream_errors import read_error, read_exception
 
 MAX_CONNECTIONS = 4_000
-KEPT_SECONDS = 60.0
-"""How long a connection that nobody uses is kept."""
+KEPT_SECONDS = 4.0
+"""How long a connection that nobody uses is kept: not so long as servers keep theirs, many of them for 5 seconds."""
 AFTER_FINISH_SECONDS = 5.0
 """A stream that has given its finish reason owes only its usage: it is not waited for as long as for content."""
 DRAIN_SECONDS = 0.5

@@ -11,20 +11,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
-import openai
 import pytest
-from django.middleware.clickjacking import XFrameOptionsMiddleware
 
 import tests.site_server
 from chat.models import Attempt, CallRecord
 from llm import Provider
 from llm.simulator import Behaviour, SimulatorThread
+from orchestration_site.security import Security
 from tests.site_server import running_site
 
 StartSite = Callable[..., httpx2.Client]
@@ -239,42 +237,21 @@ def test_gone_with_a_full_unread_socket(client: httpx2.Client, simulator: Simula
     nothing_open(client)
 
 
-def test_gone_while_the_losers_of_a_race_are_still_being_closed(
-    client: httpx2.Client, simulator: SimulatorThread, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Closing a connection takes its time (TLS says goodbye). A caller that goes just then is on record too."""
-    close = openai.AsyncStream.close
-    closing = threading.Event()
-
-    async def dawdling(stream: Any) -> None:
-        closing.set()
-        await asyncio.sleep(0.3)
-        await close(stream)
-
-    monkeypatch.setattr(openai.AsyncStream, "close", dawdling)
-    simulator.script("paced", replace(PACED, first_token_s=0.2))  # so that the other one has sent its headers by then
-    simulator.script("silent", Behaviour(first_token_s=60))
-    with caller(client, "/chat/stream", model="silent|paced") as connection:
-        assert closing.wait(5)
-        go(connection, "close")
-    cancelled_row("stream")
-    eventually(lambda: simulator.state.open_requests == 0, within=3)
-    nothing_open(client)
-
-
 def test_gone_while_middleware_still_holds_the_answer(
     client: httpx2.Client, simulator: SimulatorThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The stream has its first token and the view has returned, but not one byte has gone out yet."""
     held = threading.Event()
+    answer = Security.__acall__
 
-    def dawdling(self: object, request: Any, response: Any) -> Any:
+    async def dawdling(self: Security, request: Any) -> Any:
+        response = await answer(self, request)
         if response.streaming:
             held.set()
-            time.sleep(0.3)
+            await asyncio.sleep(0.3)
         return response
 
-    monkeypatch.setattr(XFrameOptionsMiddleware, "process_response", dawdling)
+    monkeypatch.setattr(Security, "__acall__", dawdling)
     simulator.script("paced", PACED)
     with caller(client, "/chat/stream", model="paced") as connection:
         assert held.wait(5)

@@ -154,7 +154,7 @@ def test_the_end_comes_only_after_the_row_is_committed(client: httpx2.Client) ->
             stack.callback(reader.join)
             reader.start()
             deadline = time.monotonic() + 5
-            while not (seen and '"finish_reason": "stop"' in seen[-1]):
+            while not (seen and '"finish_reason":"stop"' in seen[-1]):
                 assert time.monotonic() < deadline, seen
                 time.sleep(0.005)
             assert not done.wait(0.2)
