@@ -173,6 +173,8 @@ def run_litellm(contestant: Contestant, upstream_port: int) -> Iterator[Running]
     environment = {
         "LITELLM_MODE": "PRODUCTION",
         "LITELLM_LOG": "ERROR",
+        "AIOHTTP_CONNECTOR_LIMIT": "4000",  # by default it has 500 requests to an upstream open, and no more
+        "AIOHTTP_CONNECTOR_LIMIT_PER_HOST": "4000",
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # it would fetch its prices from the net at start
         "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",
     }

@@ -237,12 +237,11 @@ def main() -> None:
     if contestants.LITELLM_PROXY in chosen:
         contestants.install_litellm()
     take_the_load_core()
-    results = run(chosen, effort)
-
     versions = {each.name.partition(",")[0]: each.version() for each in chosen if each.version()}
     versions |= {"load": wrk.wrk_version()}
     if any(each in chosen for each in contestants.OURS_ON_POSTGRES):
         versions["database"] = postgres_version()
+    results = run(chosen, effort)
     text = "\n\n".join(
         [
             f"{datetime.date.today()}, {effort}. {describe(WORK)}.",
