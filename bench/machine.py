@@ -6,6 +6,7 @@ import os
 import platform
 import resource
 import subprocess
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +79,14 @@ def core_time(core: int) -> CoreTime:
             user, nice, system, _idle, _wait, irq, softirq, steal = map(int, line.split()[1:9])
             return CoreTime((user + nice + system + irq + softirq) * TICK_S, steal * TICK_S)
     raise LookupError(f"There is no core {core}.")
+
+
+def fixed_work_ms() -> float:
+    """CPU time of always the same work. It differs when the machine's speed does, as a virtual machine's may."""
+    began, total = time.process_time(), 0
+    for number in range(1_000_000):
+        total += number * number % 7
+    return (time.process_time() - began) * 1000
 
 
 def describe(folder: Path) -> str:

@@ -19,7 +19,7 @@ from bench import contestants, streams, wrk
 from bench.contestants import NO_GATEWAY, WORK, Contestant, Running
 from bench.effort import FULL, QUICK, Effort
 from bench.history import postgres_binaries, postgres_version
-from bench.machine import describe, take_the_load_core
+from bench.machine import describe, fixed_work_ms, take_the_load_core
 from bench.report import median, number, table, write
 from bench.server import Request, post
 from bench.upstream import ANSWER, MARK
@@ -34,6 +34,7 @@ SLOW_STREAMS = 1_000
 class Round:
     """What one contestant did in one round."""
 
+    fixed_work_ms: float
     start_s: float | None
     memory_at_start_mib: float | None
     one: wrk.Load
@@ -68,7 +69,7 @@ def measure(contestant: Contestant, running: Running, effort: Effort) -> Round:
     def request(prompt: str = contestants.PROMPT, *, stream: bool = True) -> Request:
         return contestant.request(upstream_port=UPSTREAM_PORT, prompt=prompt, stream=stream)
 
-    whole = request(stream=False)
+    whole, work_ms = request(stream=False), fixed_work_ms()
     memory_at_start = server.memory_mib() if server else None
     check_answers(contestant, running)
     warm = wrk.load(port, whole, connections=CONNECTIONS, seconds=effort.warm_up_s, server=server)
@@ -95,6 +96,7 @@ def measure(contestant: Contestant, running: Running, effort: Effort) -> Round:
             )
         )
     return Round(
+        fixed_work_ms=work_ms,
         start_s=running.start_s if server else None,
         memory_at_start_mib=memory_at_start,
         one=one,
@@ -122,7 +124,8 @@ def whole_answers(results: Results) -> str:
 
     def row(contestant: Contestant, rounds: Sequence[Round]) -> list[str]:
         mine = per_second(contestant)
-        ratios = [mine / other if mine and (other := per_second(peer)) else None for peer in peers]
+        compared = mine if contestant != NO_GATEWAY else None
+        ratios = [compared / other if compared and (other := per_second(peer)) else None for peer in peers]
         p50 = median(rounds, lambda round: round.many.p50_ms)
         p99 = median(rounds, lambda round: round.many.p99_ms)
         alone = median(rounds, lambda round: round.one.p50_ms)
@@ -204,9 +207,11 @@ def how_quiet(results: Results) -> str:
         if contestant != NO_GATEWAY
         for each in each_rounds
     )
+    work = [each.fixed_work_ms for each in rounds]
     return (
         f"Of the server's core, processes that have no part in it took {others:.0%} at most; the load's core was "
-        f"{load:.0%} busy at most (not counting *no gateway*)."
+        f"{load:.0%} busy at most (not counting *no gateway*). A piece of work that is always the same took "
+        f"{min(work):.0f} to {max(work):.0f} ms of CPU time."
     )
 
 
@@ -259,11 +264,11 @@ def main() -> None:
     (WORK / "peers.json").write_text(
         json.dumps({each.name: list(map(asdict, rounds)) for each, rounds in results.items()})
     )
+    check_rows(results)
     if options.only:
         print(f"\n{text}\n")
     else:
         write("peers", text)
-    check_rows(results)
 
 
 if __name__ == "__main__":

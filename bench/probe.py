@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import socket
 import sys
 import time
 from dataclasses import asdict, dataclass
 
 EVERY_S = 0.002
+LENGTH = re.compile(rb"\r\ncontent-length:\s*(\d+)\r\n", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,19 @@ class Pauses:
     longest: list[tuple[float, float]]
 
 
+def read_answer(connection: socket.socket) -> None:
+    """To its last byte: head and body may come apart. Raises RuntimeError for any answer but a 200."""
+    got = b""
+    while True:
+        some = connection.recv(4096)
+        got += some
+        if not some or not b"HTTP/1.1 200".startswith(got[:12]):
+            raise RuntimeError(f"/health is not a 200: {got!r}")
+        length, end = LENGTH.search(got), got.find(b"\r\n\r\n")
+        if length and end >= 0 and len(got) >= end + 4 + int(length[1]):
+            return
+
+
 def probe(port: int, seconds: float) -> Pauses:
     request = f"GET /health HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n\r\n".encode()
     times: list[tuple[float, float]] = []
@@ -34,8 +49,7 @@ def probe(port: int, seconds: float) -> Pauses:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         while (asked := time.perf_counter()) < began + seconds:
             connection.sendall(request)
-            if not connection.recv(4096).startswith(b"HTTP/1.1 200"):
-                raise RuntimeError("/health is not a 200")
+            read_answer(connection)
             times.append(((time.perf_counter() - asked) * 1000, asked - began))
             time.sleep(max(0.0, asked + EVERY_S - time.perf_counter()))
     times.sort()

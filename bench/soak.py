@@ -145,9 +145,11 @@ def main() -> None:
         points, loads = under_load(server, seconds=options.seconds, calls=options.calls)
         ours, control = map(pauses_of, probes)
         answers, rows = 1 + warm.requests + sum(load.requests for load in loads), history.count("succeeded")
+        cancelled = -history.count("cancelled")  # calls that were open when wrk hung up
         cut = with_disconnects(server, count=options.disconnects)
         time.sleep(2)
-        left, cancelled = seen().open_streams, history.count("cancelled")
+        cancelled += history.count("cancelled")
+        left = seen().open_streams
         after = look(server, options.disconnects)
     text = "\n\n".join(
         [
