@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import platform
 import resource
+import signal
 import subprocess
+import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,7 +18,11 @@ TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
 def take_the_load_core() -> None:
-    """This process and what it starts get a core, only the servers under test another. May open many files."""
+    """This process and what it starts get a core, only the servers under test another. May open many files.
+
+    SIGTERM ends it like Ctrl-C: the servers it has started are stopped.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     if os.cpu_count() == 1:
         raise SystemExit("The benchmark needs two cores: one for the server, one for the load.")
     os.sched_setaffinity(0, {LOAD_CORE})

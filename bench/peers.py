@@ -28,6 +28,8 @@ from bench.upstream_process import UPSTREAM_PORT, upstream
 CONNECTIONS = 16
 STREAM_CONNECTIONS = 8
 SLOW_STREAMS = 1_000
+LONG_CHUNKS = 2_000
+LONG = f"chunks={LONG_CHUNKS}"
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,9 @@ def check_answers(contestant: Contestant, running: Running) -> None:
     status, body = post(running.port, contestant.request(upstream_port=UPSTREAM_PORT))
     if status != 200 or ANSWER not in body.decode():
         raise RuntimeError(f"{contestant.name} does not pass the answer on: {status} {body[:300]!r}")
-    status, body = post(running.port, contestant.request(upstream_port=UPSTREAM_PORT, prompt="chunks=50", stream=True))
-    if status != 200 or body.decode().count(MARK) != 50 or b"[DONE]" not in body:
-        raise RuntimeError(f"{contestant.name} does not pass the stream on: {status} {body[:300]!r}")
+    status, body = post(running.port, contestant.request(upstream_port=UPSTREAM_PORT, prompt=LONG, stream=True))
+    if status != 200 or body.decode().count(MARK) != LONG_CHUNKS or b"[DONE]" not in body:
+        raise RuntimeError(f"{contestant.name} does not pass the stream on: {status} {body[-500:]!r}")
 
 
 def measure(contestant: Contestant, running: Running, effort: Effort) -> Round:
@@ -80,7 +82,12 @@ def measure(contestant: Contestant, running: Running, effort: Effort) -> Round:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         relayed = runner.run(
             streams.relay(
-                port, request("chunks=2000"), connections=STREAM_CONNECTIONS, seconds=effort.load_s, server=server
+                port,
+                request(LONG),
+                chunks_each=LONG_CHUNKS,
+                connections=STREAM_CONNECTIONS,
+                seconds=effort.load_s,
+                server=server,
             )
         )
         # The slow ones are cut off: on record as cancelled. One answer is the start's, two are the check's.
@@ -199,15 +206,10 @@ def check_rows(results: Results) -> None:
 
 
 def how_quiet(results: Results) -> str:
-    rounds = [each for rounds in results.values() for each in rounds]
-    others = max(each.others for each in rounds)
-    load = max(
-        max(each.one.load, each.many.load, each.relayed.load)
-        for contestant, each_rounds in results.items()
-        if contestant != NO_GATEWAY
-        for each in each_rounds
-    )
-    work = [each.fixed_work_ms for each in rounds]
+    gateways = [each for contestant, rounds in results.items() if contestant != NO_GATEWAY for each in rounds]
+    others = max((each.others for each in gateways), default=0.0)
+    load = max((max(each.one.load, each.many.load, each.relayed.load) for each in gateways), default=0.0)
+    work = [each.fixed_work_ms for rounds in results.values() for each in rounds]
     return (
         f"Of the server's core, processes that have no part in it took {others:.0%} at most; the load's core was "
         f"{load:.0%} busy at most (not counting *no gateway*). A piece of work that is always the same took "

@@ -54,10 +54,10 @@ def first_tokens(port: int, request: Request, *, streams: int) -> FirstTokens:
 
 
 class Reader(asyncio.Protocol):
-    """Asks for a stream, and for another when it has ended; or for one alone."""
+    """Asks for a stream. With `chunks_each`, what each has, asks for another when one has ended."""
 
-    def __init__(self, raw: bytes, *, again: bool) -> None:
-        self.raw, self.again = raw, again
+    def __init__(self, raw: bytes, *, chunks_each: int | None = None) -> None:
+        self.raw, self.chunks_each = raw, chunks_each
         self.chunks = self.ended = 0
         self.text_at: float | None = None
         self.broken = b""
@@ -80,7 +80,9 @@ class Reader(asyncio.Protocol):
         if data.endswith(END):
             self.ended += 1
             self.tail = b""
-            if self.again:
+            if self.chunks_each and self.chunks < self.ended * self.chunks_each:
+                self.broken = b"a stream ended early: " + data[-500:]
+            elif self.chunks_each:
                 self.transport.write(self.raw)
         else:
             self.tail = data[1 - len(WORD) :]
@@ -109,17 +111,20 @@ class Slow:
     memory_mib: float | None
 
 
-async def connect(port: int, raw: bytes, count: int, *, again: bool) -> list[Reader]:
+async def connect(port: int, raw: bytes, count: int, chunks_each: int | None = None) -> list[Reader]:
     loop = asyncio.get_running_loop()
     readers = []
     for _ in range(count):
-        _, reader = await loop.create_connection(lambda: Reader(raw, again=again), "127.0.0.1", port)
+        _, reader = await loop.create_connection(lambda: Reader(raw, chunks_each=chunks_each), "127.0.0.1", port)
         readers.append(reader)
     return readers
 
 
-async def relay(port: int, request: Request, *, connections: int, seconds: float, server: Server | None) -> Relayed:
-    readers = await connect(port, request.raw(port), connections, again=True)
+async def relay(
+    port: int, request: Request, *, chunks_each: int, connections: int, seconds: float, server: Server | None
+) -> Relayed:
+    """`request` asks for streams of `chunks_each`. Raises RuntimeError if one breaks, or ends early."""
+    readers = await connect(port, request.raw(port), connections, chunks_each)
     await asyncio.sleep(min(1.0, seconds / 4))  # until all are under way
     began, before = time.perf_counter(), sum(reader.chunks for reader in readers)
     cpu = server.cpu_seconds() if server else 0.0
@@ -145,7 +150,7 @@ async def relay(port: int, request: Request, *, connections: int, seconds: float
 async def hold_open(port: int, request: Request, *, streams: int, seconds: float, server: Server | None) -> Slow:
     """Opens all at once, waits for the text of each (a minute at most), and looks at the memory `seconds` later."""
     began = time.perf_counter()
-    readers = await connect(port, request.raw(port), streams, again=False)
+    readers = await connect(port, request.raw(port), streams)
     while not all(reader.text_at for reader in readers) and time.perf_counter() - began < OPEN_GIVES_UP_S:
         await asyncio.sleep(0.1)
     opened = max((reader.text_at or 0.0 for reader in readers), default=0.0) - began

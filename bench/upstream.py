@@ -72,7 +72,9 @@ def choice(delta: dict[str, str], finish_reason: str | None = None) -> list[dict
 WHOLE = response(COMPLETION)
 STREAM_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 FIRST = event(choice({"role": "assistant", "content": ""}))
-PIECE = event(choice({"content": f" {MARK}"}))
+# Not all the same: LiteLLM ends a stream with an error when a hundred pieces in a row are.
+PIECES = [event(choice({"content": f" {MARK}{number}"})) for number in range(CHUNKS_AT_ONCE)]
+ALL_PIECES = b"".join(PIECES)
 LAST = event(choice({}, "stop")) + event([], USAGE) + http_chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n"
 
 
@@ -132,9 +134,15 @@ class Connection(asyncio.Protocol):
         try:
             self.transport.write(STREAM_HEAD + FIRST)
             while left:
-                some = 1 if pause else min(left, CHUNKS_AT_ONCE)
-                self.transport.write(PIECE * some)
-                left -= some
+                if pause:
+                    self.transport.write(PIECES[left % CHUNKS_AT_ONCE])
+                    left -= 1
+                elif left >= CHUNKS_AT_ONCE:
+                    self.transport.write(ALL_PIECES)
+                    left -= CHUNKS_AT_ONCE
+                else:
+                    self.transport.write(b"".join(PIECES[:left]))
+                    left = 0
                 await self.writable.wait()
                 if pause:
                     await asyncio.sleep(int(pause[1]) / 1000)

@@ -34,8 +34,8 @@ def seen() -> Seen:
 def upstream() -> Iterator[None]:
     command = [sys.executable, "-m", "bench.upstream", "--port", str(UPSTREAM_PORT)]
     server = Server(command, {}, ROOT, WORK / "upstream.log", UPSTREAM_PORT, str(LOAD_CORE))
-    server.start(NO_GATEWAY.request(upstream_port=UPSTREAM_PORT))
     try:
+        server.start(NO_GATEWAY.request(upstream_port=UPSTREAM_PORT))
         yield
     finally:
         server.stop()
