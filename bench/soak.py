@@ -156,8 +156,8 @@ def main() -> None:
         after = look(server, options.disconnects)
     text = "\n\n".join(
         [
-            f"{datetime.date.today()}, {contestants.our_version()}{short}. {describe(WORK)}. Of the server's core, processes "
-            f"that have no part in it took {max(load.others for load in loads):.0%} at most.",
+            f"{datetime.date.today()}, {contestants.our_version()}{short}. {describe(WORK)}. Of the server's core, "
+            f"processes that have no part in it took {max(load.others for load in loads):.0%} at most.",
             f"**Pauses**, {CONNECTIONS} connections, {options.seconds:.0f} s; wrk's own longest answer was "
             f"{number(max(load.max_ms for load in loads))} ms:",
             pause_table(ours, control),
