@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 HOST ?= 127.0.0.1
 PORT ?= 8000
 
-.PHONY: run test lint format types check admin bench-hedging clean
+.PHONY: run test lint format types check admin bench bench-growth bench-soak bench-hedging clean
 
 run: $(VENV)/run.stamp  ## the service, with its database set up, on http://127.0.0.1:8000
 	$(BIN)/python manage.py migrate --verbosity 0
@@ -33,6 +33,15 @@ types: $(VENV)/dev.stamp  ## mypy
 admin: $(VENV)/run.stamp  ## make a user for /admin
 	$(BIN)/python manage.py migrate --verbosity 0
 	$(BIN)/python manage.py createsuperuser
+
+bench: $(VENV)/run.stamp  ## ours beside other gateways; ARGS=--quick to try it. Needs wrk, npm, two cores
+	$(BIN)/python -m bench.peers $(ARGS)
+
+bench-growth: $(VENV)/run.stamp  ## how cost grows with workers, history, prompts and connections; ARGS=--quick
+	$(BIN)/python -m bench.growth $(ARGS)
+
+bench-soak: $(VENV)/run.stamp  ## pauses and memory over minutes of load; ARGS="--seconds 20 --calls 1000 --disconnects 500"
+	$(BIN)/python -m bench.soak $(ARGS)
 
 bench-hedging: $(VENV)/run.stamp  ## what a hedge gains, and what it costs
 	$(BIN)/python bench/hedging.py

@@ -1,0 +1,24 @@
+"""How long to measure: for the record, or to try it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Effort:
+    name: str
+    rounds: int
+    warm_up_s: float
+    load_s: float
+    first_tokens: int
+    """Streams to take the first token of."""
+    hold_s: float
+    """How long slow streams are open before the memory is looked at."""
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.rounds} round(s), {self.load_s:.0f} s a figure, medians"
+
+
+QUICK = Effort("quick, not for the record", rounds=1, warm_up_s=2, load_s=4, first_tokens=100, hold_s=3)
+FULL = Effort("full", rounds=3, warm_up_s=5, load_s=15, first_tokens=500, hold_s=10)

@@ -1,0 +1,166 @@
+"""How cost grows: with workers, with the history, with prompts, with connections. `make bench-growth`.
+
+Whole answers of `/v1/chat/completions` alone. What it prints goes into docs/benchmarks.md too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+
+from bench import contestants, wrk
+from bench.contestants import WORK, manage, our_server
+from bench.effort import FULL, QUICK, Effort
+from bench.history import History, postgres_binaries, postgres_history, sqlite_history
+from bench.machine import LOAD_CORE, SERVER_CORE, describe, take_the_load_core
+from bench.report import median, number, table, write
+from bench.server import Server
+from bench.upstream_process import UPSTREAM_PORT, upstream
+
+OURS = contestants.OURS[1]
+HEAD = [
+    "",
+    "requests/s",
+    "CPU ms/request",
+    "p50 ms",
+    "p99 ms",
+    "max ms",
+    "failed",
+    "MiB, highest",
+    "others on the core",
+]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One line of a table."""
+
+    name: str
+    history: Callable[[], AbstractContextManager[History]]
+    workers: int = 1
+    prompt: str = contestants.PROMPT
+    connections: int = 16
+
+
+def fresh_sqlite() -> AbstractContextManager[History]:
+    return sqlite_history(WORK)
+
+
+def made_history(rows: int) -> AbstractContextManager[History]:
+    """A history of made-up calls without content, summed up. Kept, with the calls of runs on it, for the next time."""
+    folder = WORK / f"history-{rows}"
+    if not folder.exists():
+        unfinished = folder.with_suffix(".unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir()
+        history = History(f"sqlite:///{unfinished}/calls.sqlite3", unfinished)
+        days = 30 if rows <= 1_000_000 else 300
+        manage(history, "migrate", "--verbosity", "0")
+        manage(history, "make_calls", "--count", str(rows), "--days", str(days))
+        manage(history, "roll_up")
+        unfinished.rename(folder)
+    return nullcontext(History(f"sqlite:///{folder}/calls.sqlite3", folder))
+
+
+def let_it_settle(server: Server) -> None:
+    """Calls that wrk has hung up on may still be worked on: until the server is idle, 30 seconds at most."""
+    give_up = time.monotonic() + 30
+    before = server.cpu_seconds()
+    while time.monotonic() < give_up:
+        time.sleep(0.5)
+        after = server.cpu_seconds()
+        if after - before < 0.05:
+            return
+        before = after
+
+
+def measure(case: Case, effort: Effort) -> list[str]:
+    # Two workers can only be on both cores: then they share the load's.
+    cores = str(SERVER_CORE) if case.workers == 1 else f"{SERVER_CORE},{LOAD_CORE}"
+    request = OURS.request(upstream_port=UPSTREAM_PORT, prompt=case.prompt)
+    with upstream(), case.history() as history:
+        manage(history, "migrate", "--verbosity", "0")
+        server = our_server(history, UPSTREAM_PORT, workers=case.workers, cores=cores)
+        server.start(request)
+        try:
+            # Long beside a call's wait for all the others: what is begun and not answered must not weigh.
+            longer = 4 if case.connections > 64 else 1
+            loads = []
+            for seconds in (effort.warm_up_s, *([effort.load_s] * effort.rounds)):
+                let_it_settle(server)
+                loads.append(
+                    wrk.load(
+                        server.port, request, connections=case.connections, seconds=seconds * longer, server=server
+                    )
+                )
+            loads = loads[1:]
+            memory = server.memory_mib(peak=True)
+        finally:
+            server.stop()
+    line = [
+        case.name,
+        number(median(loads, lambda load: load.requests_per_s)),
+        number(median(loads, lambda load: load.cpu_ms_per_request)),
+        number(median(loads, lambda load: load.p50_ms)),
+        number(median(loads, lambda load: load.p99_ms)),
+        number(max(load.max_ms for load in loads)),
+        str(sum(load.refused + load.broken for load in loads)),
+        number(memory),
+        f"{max(load.others for load in loads):.0%}" if case.workers == 1 else "–",
+    ]
+    print(f"{datetime.datetime.now():%H:%M:%S} {' | '.join(line)}", flush=True)
+    return line
+
+
+def prompt_of(size: int) -> str:
+    return ("All work and no play makes a dull gateway. " * (size // 43 + 1))[:size]
+
+
+def cases(rows: Sequence[int]) -> dict[str, list[Case]]:
+    databases = {"SQLite": fresh_sqlite} | ({"PostgreSQL": postgres_history} if postgres_binaries() else {})
+    return {
+        "Workers, 64 connections": [
+            Case(f"{workers}, {name}", history, workers=workers, connections=64)
+            for name, history in databases.items()
+            for workers in (1, 2)
+        ],
+        "Calls in the history before (SQLite)": [
+            Case(f"{count:,}", partial(made_history, count) if count else fresh_sqlite) for count in rows
+        ],
+        "Size of the prompt": [
+            Case(name, fresh_sqlite, prompt=prompt_of(size))
+            for name, size in (("1 kB", 1_000), ("100 kB", 100_000), ("1 MB", 1_000_000))
+        ],
+        "Connections": [Case(f"{count:,}", fresh_sqlite, connections=count) for count in (16, 256, 2_000)],
+    }
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--quick", action="store_true", help="one round of a few seconds: not for the record")
+    arguments.add_argument("--rows", default="0,1000000,10000000", help="calls in the history; default: %(default)s")
+    arguments.add_argument("--only", default="", help="tables whose name has this in it; prints and writes nothing")
+    options = arguments.parse_args()
+    effort = QUICK if options.quick else FULL
+    contestants.install_tools()
+    WORK.mkdir(exist_ok=True)
+    take_the_load_core()
+    parts = [f"{datetime.date.today()}, {contestants.our_version()}, {effort}. {describe(WORK)}."]
+    for name, some in cases([int(count) for count in options.rows.split(",")]).items():
+        if options.only.lower() in name.lower():
+            parts += [f"**{name}**", table(HEAD, (measure(case, effort) for case in some))]
+    text = "\n\n".join(parts)
+    if options.only:
+        print(f"\n{text}\n")
+    else:
+        write("growth", text)
+
+
+if __name__ == "__main__":
+    main()

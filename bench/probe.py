@@ -1,0 +1,66 @@
+"""Asks for `/health` every two milliseconds and tells how long the answers took: `python -m bench.probe PORT SECONDS`.
+
+A process of its own, so that nothing else it does makes it late. Prints JSON: see Pauses.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import socket
+import sys
+import time
+from dataclasses import asdict, dataclass
+
+EVERY_S = 0.002
+LENGTH = re.compile(rb"\r\ncontent-length:\s*(\d+)\r\n", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Pauses:
+    """Times to an answer, in ms. `longest` has the ten worst, each with the second at which it was asked for."""
+
+    asked: int
+    p50_ms: float
+    p99_ms: float
+    over_50_ms: int
+    longest: list[tuple[float, float]]
+
+
+def read_answer(connection: socket.socket) -> None:
+    """To its last byte: head and body may come apart. Raises RuntimeError for any answer but a 200."""
+    got = b""
+    while True:
+        some = connection.recv(4096)
+        got += some
+        if not some or not b"HTTP/1.1 200".startswith(got[:12]):
+            raise RuntimeError(f"/health is not a 200: {got!r}")
+        length, end = LENGTH.search(got), got.find(b"\r\n\r\n")
+        if length and end >= 0 and len(got) >= end + 4 + int(length[1]):
+            return
+
+
+def probe(port: int, seconds: float) -> Pauses:
+    request = f"GET /health HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n\r\n".encode()
+    times: list[tuple[float, float]] = []
+    began = time.perf_counter()
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        while (asked := time.perf_counter()) < began + seconds:
+            connection.sendall(request)
+            read_answer(connection)
+            times.append(((time.perf_counter() - asked) * 1000, asked - began))
+            time.sleep(max(0.0, asked + EVERY_S - time.perf_counter()))
+    times.sort()
+    return Pauses(
+        asked=len(times),
+        p50_ms=times[len(times) // 2][0],
+        p99_ms=times[math.ceil(0.99 * len(times)) - 1][0],
+        over_50_ms=sum(1 for taken, _ in times if taken > 50),
+        longest=times[:-11:-1],
+    )
+
+
+if __name__ == "__main__":
+    print(json.dumps(asdict(probe(int(sys.argv[1]), float(sys.argv[2])))))
