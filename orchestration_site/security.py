@@ -9,7 +9,8 @@ import logging
 import re
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase, HttpResponsePermanentRedirect
+from django.middleware.common import CommonMiddleware
 from django.middleware.security import SecurityMiddleware
 
 from chat.request_ids import request_id_of
@@ -34,6 +35,9 @@ POLICIES = (
     (re.compile(r"/redoc"), REDOC_POLICY),
     (re.compile(r"/admin(?:/.*)?"), ADMIN_POLICY),
 )
+
+
+PROBES = ("/health", "/health/ready", "/metrics")
 
 
 class Security(SecurityMiddleware):
@@ -81,6 +85,16 @@ class Security(SecurityMiddleware):
         if not (settings.DEBUG and response.status_code in (404, 500)):  # Django's pages with the traceback
             response.headers.setdefault("Content-Security-Policy", policy_of(request.path_info))
         return response
+
+
+class HostCheck(CommonMiddleware):
+    """Django's middleware that refuses a Host of no name of ours, but for probes.
+
+    Prometheus and a container's health check call a process by its address, and what they read names no host.
+    """
+
+    def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
+        return None if request.path_info in PROBES else super().process_request(request)
 
 
 def policy_of(path: str) -> str:

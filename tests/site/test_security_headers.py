@@ -89,3 +89,16 @@ def test_what_every_answer_passes_never_waits_for_a_thread(middleware: Callable[
     with pytest.raises(StopIteration) as ended:  # at the first step: there was nothing to wait for
         passing.send(None)  # type: ignore[attr-defined]
     assert ended.value.value.content == b"a"
+
+
+@pytest.mark.parametrize("path", ["/health", "/health/ready", "/metrics"])
+def test_a_probe_may_call_the_service_by_any_name(client: httpx2.Client, path: str) -> None:
+    assert client.get(path, headers={"Host": "10.1.2.3:8000"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/calls"), ("GET", "/docs"), ("POST", "/chat"), ("POST", "/v1/embeddings")]
+)
+def test_nobody_else_may(client: httpx2.Client, method: str, path: str) -> None:
+    answer = client.request(method, path, headers={"Host": "10.1.2.3:8000"}, json={"prompt": "a"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_request")
