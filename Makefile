@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 HOST ?= 127.0.0.1
 PORT ?= 8000
 
-.PHONY: run test lint format types check admin bench bench-growth bench-soak bench-hedging clean
+.PHONY: run test lint format types audit check admin bench bench-growth bench-soak bench-hedging clean
 
 run: $(VENV)/run.stamp  ## the service, with its database set up, on http://127.0.0.1:8000
 	$(BIN)/python manage.py migrate --verbosity 0
@@ -15,7 +15,7 @@ run: $(VENV)/run.stamp  ## the service, with its database set up, on http://127.
 test: $(VENV)/dev.stamp  ## all tests; ARGS="tests/chat -x" chooses some
 	$(BIN)/python -m pytest $(ARGS)
 
-check: lint types test  ## what CI runs
+check: lint types audit test  ## what CI runs
 
 lint: $(VENV)/dev.stamp  ## style and import order
 	$(BIN)/ruff check .
@@ -29,6 +29,13 @@ format: $(VENV)/dev.stamp  ## rewrite the code in the house style
 
 types: $(VENV)/dev.stamp  ## mypy
 	$(BIN)/mypy .
+
+audit: $(VENV)/dev.stamp  ## insecure code, vulnerable packages, and the files in deploy/
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive access chat llm orchestration_site stats manage.py
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/kubernetes-validate --strict --quiet deploy/kubernetes.yaml
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
+	$(BIN)/python .ci/audit_packages.py
 
 admin: $(VENV)/run.stamp  ## make a user for /admin
 	$(BIN)/python manage.py migrate --verbosity 0

@@ -1,0 +1,88 @@
+"""The service as it runs in production: two processes, one PostgreSQL, one Redis, behind nginx."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import httpx2
+
+from tests.cluster.nginx_server import NginxServer
+from tests.servers import PostgresServer, RedisServer
+from tests.site_process import SiteProcess
+
+PATIENCE_SECONDS = 60.0
+"""For whatever must come at some time. Nothing is asserted of how long it took: other tests may run beside these."""
+
+
+def make_key(site: SiteProcess, name: str, *options: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {site.manage('api_key', 'create', name, *options).strip()}"}
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    sites: tuple[SiteProcess, ...]
+    nginx: NginxServer
+    postgres: PostgresServer
+    redis: RedisServer
+    held_port: int
+    """Where the models `held/…` are: a HeldUpstream, if the test starts one."""
+    operator: dict[str, str]
+    """The headers that bring a key which may do everything."""
+
+    def make_key(self, name: str, *limits: str) -> dict[str, str]:
+        """The headers that bring a new API key."""
+        return make_key(self.sites[0], name, *limits)
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        return self.postgres.query(query)
+
+    def count(self, query: str) -> int:
+        return int(self.rows(query)[0][0])
+
+    def spent(self, api_key: str) -> Decimal:
+        return Decimal(
+            self.rows(f"select coalesce(sum(cost_usd), 0) from chat_callrecord where api_key = '{api_key}'")[0][0]
+        )
+
+    def client(self) -> httpx2.AsyncClient:
+        """Of nginx, with a connection of its own for each call, as many small clients have."""
+        once = httpx2.Limits(max_keepalive_connections=0)
+        return httpx2.AsyncClient(
+            base_url=self.nginx.base_url, timeout=PATIENCE_SECONDS, trust_env=False, verify=False, limits=once
+        )
+
+    def mend(self) -> None:
+        """All of it runs, and nginx sends calls to every process: also after a test that failed half-way."""
+        for site in self.sites:
+            if site.process is None or site.process.poll() is not None:
+                site.start()
+        self.nginx.drain()
+
+
+async def burst(
+    installation: Installation, calls: int, headers: dict[str, str], order: dict[str, Any]
+) -> list[httpx2.Response]:
+    """So many calls of /chat at once."""
+    async with installation.client() as client:
+        return await asyncio.gather(*(client.post("/chat", json=order, headers=headers) for _ in range(calls)))
+
+
+def statuses(answers: list[httpx2.Response]) -> Counter[int]:
+    return Counter(answer.status_code for answer in answers)
+
+
+async def eventually(
+    holds: Callable[[], Any], why: Callable[[], object] = str, within: float = PATIENCE_SECONDS
+) -> Any:
+    """Wait until it holds, and return what it gave."""
+    give_up = time.monotonic() + within
+    while not (found := await asyncio.to_thread(holds)):
+        assert time.monotonic() < give_up, why()
+        await asyncio.sleep(0.05)
+    return found

@@ -1,0 +1,58 @@
+"""What the files for Prometheus and Grafana ask for."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+
+import yaml
+
+from tests.site_process import ROOT
+
+RULES = ROOT / "deploy" / "prometheus-rules.yaml"
+DASHBOARD = ROOT / "deploy" / "grafana-dashboard.json"
+
+SELECTOR = re.compile(r"\b(llm_\w+)(?:\{([^}]*)\})?")
+MATCHER = re.compile(r'(\w+)\s*(=~|!~|!=|=)\s*"([^"]*)"')
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """`where` it stands, what it asks, and which labels its text shows."""
+
+    where: str
+    expression: str
+    shown: frozenset[str]
+
+    @property
+    def selectors(self) -> list[tuple[str, list[tuple[str, str, str]]]]:
+        """Each metric, with its matchers: label, operator, value."""
+        return [(name, MATCHER.findall(matchers)) for name, matchers in SELECTOR.findall(self.expression)]
+
+    @property
+    def grouped(self) -> set[str]:
+        """The labels that it keeps."""
+        lists = re.findall(r"\bby\s*\(([^)]*)\)", self.expression)
+        return {label.strip() for labels in lists for label in labels.split(",")}
+
+
+def alerts() -> list[Query]:
+    found = []
+    for group in yaml.safe_load(RULES.read_text())["groups"]:
+        for rule in group["rules"]:
+            text = " ".join(rule["annotations"].values())
+            shown = frozenset(re.findall(r"\$labels\.(\w+)", text))
+            found.append(Query(rule["alert"], rule["expr"], shown))
+    return found
+
+
+def panels() -> list[Query]:
+    """With Grafana's own variables filled in, as Grafana does it."""
+    found = []
+    for panel in json.loads(DASHBOARD.read_text())["panels"]:
+        for target in panel.get("targets", ()):
+            expression = target["expr"].replace("$__rate_interval", "5m").replace("$instance", ".*")
+            shown = frozenset(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]))
+            found.append(Query(panel["title"], expression, shown))
+    return found
