@@ -54,8 +54,11 @@ class KeyFacts:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
+    """`read_at`: when the facts were read; `asked_at`: when the database was asked, though it may have been away."""
+
     facts: KeyFacts | None
     read_at: float
+    asked_at: float
 
 
 class Keyring:
@@ -91,18 +94,19 @@ class Keyring:
 
     def _fresh(self, digest: str) -> _Entry | None:
         entry = self._cached(digest)
-        return entry if entry is not None and self._clock() - entry.read_at < TTL_SECONDS else None
+        return entry if entry is not None and self._clock() - entry.asked_at < TTL_SECONDS else None
 
     def _look_up(self, digest: str) -> _Entry:
-        read_at = self._clock()
+        asked_at = self._clock()
         try:
-            entry = _Entry(_read(digest), read_at)
+            entry = _Entry(_read(digest), read_at=asked_at, asked_at=asked_at)
         except (DatabaseError, InterfaceError) as error:
             logger.error("keys_unreadable", extra={"error": type(error).__name__})
             stale = self._cached(digest)
-            if stale is None or stale.facts is None or read_at - stale.read_at > STALE_SECONDS:
+            if stale is None or stale.facts is None or asked_at - stale.read_at > STALE_SECONDS:
                 raise KeysUnreadable from error
-            return stale
+            # For a moment nobody need ask again: each of them would wait as long for the same.
+            entry = _Entry(stale.facts, stale.read_at, asked_at=self._clock())
         finally:
             # In a thread whose connection nobody else would close if the caller has gone.
             close_old_connections()

@@ -19,13 +19,14 @@ BUSY_SECONDS = 1.0
 
 
 class RateLimited(APIException):
-    """`wait` is in seconds, None where the call would never fit."""
+    """`limit` is the kind that refused; `wait` is in seconds, None where the call would never fit."""
 
     status_code = 429
     default_code = "rate_limited"
 
-    def __init__(self, detail: str, *, wait: float | None, headers: Mapping[str, str]) -> None:
+    def __init__(self, detail: str, *, limit: Kind, wait: float | None, headers: Mapping[str, str]) -> None:
         super().__init__(detail)
+        self.limit = limit
         self.wait = wait
         self.headers = dict(headers)
 
@@ -36,10 +37,14 @@ def refusal(who: str, meters: Sequence[Meter], readings: Sequence[Reading], by: 
     headers = headers_of(meters, readings, taken=False)
     if meter.amount > meter.limit:
         return RateLimited(
-            f"{_asked(meter)} The limit of {who} is {limit}, so it never fits.", wait=None, headers=headers
+            f"{_asked(meter)} The limit of {who} is {limit}, so it never fits.",
+            limit=meter.kind,
+            wait=None,
+            headers=headers,
         )
     wait = max(_wait(meter, reading, now), 0.001)
-    return RateLimited(f"The limit of {who} is {limit}. Try again in {math.ceil(wait)} s.", wait=wait, headers=headers)
+    detail = f"The limit of {who} is {limit}. Try again in {math.ceil(wait)} s."
+    return RateLimited(detail, limit=meter.kind, wait=wait, headers=headers)
 
 
 def headers_of(meters: Sequence[Meter], readings: Sequence[Reading], *, taken: bool) -> dict[str, str]:

@@ -10,7 +10,9 @@ from rest_framework.exceptions import PermissionDenied
 
 from access.limiter import Admission, Limiter
 from access.meters import Estimate
+from access.refusals import RateLimited
 from chat.authorization import authorize
+from chat.metrics import REFUSED_CALLS
 from chat.orders import Order
 from llm import EMBEDDINGS, CallOutcome, Engine, ModelRef, Stage, Usage
 from llm.pricing import PriceList
@@ -35,7 +37,11 @@ class Gate:
     async def admit(self, order: Order) -> Admission:
         """Raises PermissionDenied or RateLimited. An admission is to be settled."""
         authorize(self._engine, order.caller, order.request.route)
-        return await self.limiter.admit(order.caller, self._estimate(order))
+        try:
+            return await self.limiter.admit(order.caller, self._estimate(order))
+        except RateLimited as refused:
+            REFUSED_CALLS.labels(str(refused.limit)).inc()
+            raise
 
     def _estimate(self, order: Order) -> Estimate:
         """What the most expensive stage of the route would use, with all its racers."""

@@ -42,6 +42,7 @@ FIRST_TOKEN_SECONDS = Histogram(
     "llm_time_to_first_token_seconds", "From request to first content.", ("door", "model"), buckets=SECONDS
 )
 CACHED_CALLS = Counter("llm_cached_calls", "Calls that were answered from the cache.", ("door", "model"))
+REFUSED_CALLS = Counter("llm_refused_calls", "Calls that a limit of their key or address refused.", ("limit",))
 ATTEMPTS = Counter("llm_attempts", "Upstream requests that ended.", ("provider", "model", "status", "error"))
 ATTEMPT_SECONDS = Histogram(
     "llm_attempt_duration_seconds", "One upstream request.", ("provider", "model", "status"), buckets=SECONDS

@@ -99,7 +99,8 @@ elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
     # Under ASGI a kept connection belongs to a thread that is gone after the request; the pool is psycopg's own.
     DATABASES["default"]["OPTIONS"] = {
         "connect_timeout": 3,
-        "pool": {"min_size": 1, "max_size": env.int("DATABASE_POOL", 10), "timeout": 5},
+        # A database that was away is looked for again every few seconds: the pool's own waits grow to minutes.
+        "pool": {"min_size": 1, "max_size": env.int("DATABASE_POOL", 10), "timeout": 5, "reconnect_timeout": 5},
     }
 
 AUTH_PASSWORD_VALIDATORS = [

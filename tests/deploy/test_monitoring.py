@@ -38,7 +38,7 @@ queries = pytest.mark.parametrize("query", [*alerts(), *panels()], ids=lambda qu
 def metrics(start_site: Callable[..., httpx2.Client], simulator: SimulatorThread) -> dict[str, set[str]]:
     """The labels of each metric, from /metrics after a call of every kind."""
     simulator.script("down", Behaviour(status=500))
-    client = start_site(BREAKER_FAILURES=1, MAX_RETRIES=0)
+    client = start_site(BREAKER_FAILURES=1, MAX_RETRIES=0, RATE_LIMIT="5/min")
     cached = {"prompt": "a", "model": "gpt-4o", "cache_ttl": 60}
     for door, order in (
         ("/chat", cached),
@@ -46,6 +46,7 @@ def metrics(start_site: Callable[..., httpx2.Client], simulator: SimulatorThread
         ("/chat/stream", {"prompt": "a", "model": "gpt-4o"}),
         ("/chat", {"prompt": "a", "model": "without-a-price"}),
         ("/chat", {"prompt": "a", "model": "down"}),
+        ("/chat", {"prompt": "the sixth in a minute"}),
     ):
         client.post(door, json=order)
     give_up = time.monotonic() + 30

@@ -17,6 +17,9 @@ from django.core.management.base import BaseCommand
 
 from orchestration_site.arrival import TimedProtocol
 
+KEEP_ALIVE_SECONDS = 75
+"""Longer than load balancers keep an idle connection, so that none of them sends a call into one that we close."""
+
 
 class Command(BaseCommand):
     help = (
@@ -55,6 +58,7 @@ class Command(BaseCommand):
             log_config=None,
             access_log=False,
             proxy_headers=False,  # TRUSTED_PROXIES says whom to believe
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=int(settings.SHUTDOWN_GRACE),
         )
 
