@@ -17,6 +17,10 @@ from rest_framework.response import Response
 from access.authentication import authenticate
 
 
+USUAL = ("*/*", "application/json", "text/event-stream")
+"""What clients accept, all of which a door can write."""
+
+
 class Door(APIView):
     """A view whose POST asks a model. Any other method takes REST framework's own way.
 
@@ -38,6 +42,8 @@ class Door(APIView):
         self.request = request = Request(http_request, parsers=self.get_parsers())
         try:
             request.auth = await authenticate(http_request)
+            if http_request.META.get("HTTP_ACCEPT", "*/*") not in USUAL:
+                self.perform_content_negotiation(request)  # raises NotAcceptable
             return await self.post(request)
         except Exception as exception:  # noqa: BLE001 - what is no error of ours is raised again by handle_exception
             response = self.handle_exception(exception)
