@@ -7,6 +7,7 @@ requests are aiohttp's: OpenAI's SDK takes longer to make one than the rest of a
 from __future__ import annotations
 
 import asyncio
+import io
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import suppress
@@ -39,6 +40,8 @@ KEPT_SECONDS = 4.0
 """How long a connection that nobody uses is kept: not so long as servers keep theirs, many of them for 5 seconds."""
 AFTER_FINISH_SECONDS = 5.0
 """A stream that has given its finish reason owes only its usage: it is not waited for as long as for content."""
+WRITTEN_AT_ONCE = 2**20
+"""A larger body is written in pieces, so that others get their turn in between."""
 DRAIN_SECONDS = 0.5
 """How long a stream that has said `[DONE]` is waited for, so that its connection can be used again."""
 
@@ -142,7 +145,7 @@ class Upstream:
         attempt.reached_upstream = False
         response = await self._session.post(
             provider.base_url.rstrip("/") + attempt.operation.path,
-            data=data,
+            data=data if len(data) <= WRITTEN_AT_ONCE else io.BytesIO(data),
             headers={"Authorization": f"Bearer {attempt.key or 'none'}"},  # some servers want one, and look at none
             allow_redirects=False,  # a key goes to the host that the settings name, and to no other
             trace_request_ctx=attempt,
