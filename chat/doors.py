@@ -16,7 +16,6 @@ from rest_framework.response import Response
 
 from access.authentication import authenticate
 
-
 USUAL = ("*/*", "application/json", "text/event-stream")
 """What clients accept, all of which a door can write."""
 

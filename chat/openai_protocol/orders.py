@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from django.utils import timezone
-from rest_framework import serializers
 from rest_framework.exceptions import ParseError, ValidationError
 from rest_framework.request import Request
 
@@ -20,7 +19,7 @@ from access.authentication import caller_of
 from chat.models import CallRecord
 from chat.orders import Order, cache_ttl
 from chat.request_ids import request_id_of
-from chat.serializers import MAX_TIMEOUT_SECONDS, MAX_TTL_SECONDS, NumberField, TextField
+from chat.serializers import MAX_TIMEOUT_SECONDS, MAX_TTL_SECONDS, NumberField, StrictSerializer, TextField, checked
 from llm import CHAT_COMPLETIONS, RESPONSES, CallRequest, Engine, Operation, Route, RouteError
 
 EXTRAS = ("x-route", "x-timeout", "x-hedge-after", "x-default-message", "x-cache-ttl")
@@ -40,7 +39,7 @@ class WrittenNumberField(NumberField):
             self.fail("invalid")
 
 
-class ExtrasSerializer(serializers.Serializer[Any]):
+class ExtrasSerializer(StrictSerializer):
     """The extras, without their `x-`."""
 
     route = TextField(required=False, max_length=MAX_ROUTE_LENGTH)
@@ -94,10 +93,11 @@ def _extras(request: Request, body: Mapping[str, Any]) -> Mapping[str, Any]:
     for name in EXTRAS:
         if name in request.headers:
             given[name] = _header_text(request.headers[name])
-    serializer = ExtrasSerializer(data={name[2:].replace("-", "_"): value for name, value in given.items()})
-    if not serializer.is_valid():
-        raise ValidationError({f"x-{name.replace('_', '-')}": reasons for name, reasons in serializer.errors.items()})
-    return dict(serializer.validated_data)
+    try:
+        return checked(ExtrasSerializer, {name[2:].replace("-", "_"): value for name, value in given.items()})
+    except ValidationError as error:
+        reasons = cast(Mapping[str, Any], error.detail)
+        raise ValidationError({f"x-{name.replace('_', '-')}": said for name, said in reasons.items()}) from None
 
 
 def _header_text(value: str) -> str:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from genai_prices import data
 
 from llm import AttemptStatus, CallStatus, ModelPrice, Provider, Usage
 from llm.assembly import usage_of
@@ -52,6 +53,24 @@ def test_a_price_of_one_provider_counts_before_the_price_of_the_model() -> None:
     usage = Usage(1_000_000, 0)
     assert prices.cost_usd(OPENAI, "m", usage) == 1
     assert prices.cost_usd(Provider("other", ""), "m", usage) == 5
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic", "google", "deepseek", "mistral"])
+def test_a_price_that_is_remembered_comes_to_what_the_price_list_says(provider: str) -> None:
+    """For every model of a provider, and for numbers of tokens on both sides of any step."""
+    models = [model.id for found in data.providers if found.id == provider for model in found.models]
+    asked = Provider(provider, "")
+    usages = [
+        Usage(7, 3),
+        Usage(1_000, 0, cached_tokens=999),
+        Usage(0, 5),
+        Usage(999_999, 12_345, cached_tokens=300_000),
+    ]
+    assert len(models) > 5
+    for model in models:
+        prices = PriceList()
+        remembering = [prices.cost_usd(asked, model, usage) for usage in [usages[0], *usages]][1:]
+        assert remembering == [PriceList().cost_usd(asked, model, usage) for usage in usages], model
 
 
 def test_a_price_of_nothing_is_a_price() -> None:
