@@ -40,6 +40,7 @@ KEPT_SECONDS = 4.0
 """How long a connection that nobody uses is kept: not so long as servers keep theirs, many of them for 5 seconds."""
 AFTER_FINISH_SECONDS = 5.0
 """A stream that has given its finish reason owes only its usage: it is not waited for as long as for content."""
+MAX_HEADER_BYTES = 64 * 1024
 WRITTEN_AT_ONCE = 2**20
 """A larger body is written in pieces, so that others get their turn in between."""
 DRAIN_SECONDS = 0.5
@@ -79,6 +80,7 @@ class Upstream:
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"Content-Type": "application/json", "Accept": "*/*", "User-Agent": "llm-orchestration"},
             trace_configs=[tracing],
+            max_field_size=MAX_HEADER_BYTES,
         )
         return self
 
