@@ -21,6 +21,7 @@ from tests.site_process import SiteProcess, free_port
 
 MINIMUM = {
     "ENVIRONMENT": "production",
+    "HTTPS": "false",  # the nginx of these tests has no certificate
     "SECRET_KEY": "only-for-a-test-but-as-long-as-production-wants-it-0123456789",
     "TRUSTED_PROXIES": "127.0.0.1",
     "HELD_API_KEY": "sk-held-0123456789abcdef",
