@@ -7,15 +7,16 @@ go on as they do without a database.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from asgiref.sync import sync_to_async
 from django.db import DatabaseError, InterfaceError, close_old_connections
 from django.utils import timezone
 from rest_framework.exceptions import APIException, AuthenticationFailed
@@ -30,6 +31,7 @@ TTL_SECONDS = 5.0
 STALE_SECONDS = 3600.0
 KNOWN_KEYS = 10_000
 UNKNOWN_KEYS = 1_000
+READERS = 4
 LAST_USED_PRECISION = timedelta(minutes=5)
 
 
@@ -67,6 +69,9 @@ class Keyring:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
+        # Of its own: while the database is away they are all held up, and others have work for the loop's threads.
+        self._threads = ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="keys")
+        self._readings: dict[str, asyncio.Future[_Entry]] = {}
         # Apart, so that a flood of wrong keys does not push out the right ones.
         self._known: OrderedDict[str, _Entry] = OrderedDict()
         self._unknown: OrderedDict[str, _Entry] = OrderedDict()
@@ -78,10 +83,28 @@ class Keyring:
         return _accepted(entry.facts)
 
     async def afind(self, secret: str) -> KeyFacts:
-        """`find` on the event loop: a thread is used only where the database must be read."""
+        """`find` on the event loop: a thread is used only where the database must be read, one for all who ask."""
         digest = self._digest(secret)
-        entry = self._fresh(digest) or await sync_to_async(self._look_up, thread_sensitive=False)(digest)
+        entry = self._fresh(digest)
+        if entry is None:
+            entry = await asyncio.shield(self._reading(digest))
         return _accepted(entry.facts)
+
+    def _reading(self, digest: str) -> asyncio.Future[_Entry]:
+        reading = self._readings.get(digest)
+        if reading is None:
+            reading = asyncio.get_running_loop().run_in_executor(self._threads, self._look_up, digest)
+            self._readings[digest] = reading
+            reading.add_done_callback(lambda read: self._has_read(digest, read))
+        return reading
+
+    def _has_read(self, digest: str, read: asyncio.Future[_Entry]) -> None:
+        del self._readings[digest]
+        if not read.cancelled():
+            read.exception()  # whoever waited may have gone; asyncio would log it
+
+    def close(self) -> None:
+        self._threads.shutdown()
 
     def _digest(self, secret: str) -> str:
         if not is_well_formed(secret):

@@ -19,6 +19,10 @@ PLAIN = (models.CharField, models.TextField, models.BooleanField, models.Integer
 """Fields whose values any database takes as they are."""
 
 
+MAX_VALUES = 30_000
+"""In one statement. SQLite takes 32,766 where nobody has built it for more."""
+
+
 class Table:
     """Where rows of a model go. A row is values by the model's `attname`s; what is missing has its field's default."""
 
@@ -33,8 +37,11 @@ class Table:
 
         Gives the columns `returning` of each row, in any order. Raises django.db's errors.
         """
-        if not rows:
-            return []
+        at_once = MAX_VALUES // len(self._names)
+        parts = [rows[start : start + at_once] for start in range(0, len(rows), at_once)]
+        return [row for part in parts for row in self._insert(part, unique, returning)]
+
+    def _insert(self, rows: Sequence[Values], unique: str, returning: Sequence[str]) -> list[Any]:
         quote = connection.ops.quote_name
         row = f"({', '.join(['%s'] * len(self._names))})"
         names = ", ".join(map(quote, self._names))

@@ -259,9 +259,10 @@ class Call:
                         self._kept += batch
                     await self._queue.put(batch)
         except TimeoutError as exception:
-            error = UpstreamTimeout(f"The stream did not end within {self.request.timeout:g} s.")
-            attempt.end(AttemptStatus.FAILED, error)
-            raise error from exception
+            if not stream.is_whole:  # otherwise only its usage is missing
+                error = UpstreamTimeout(f"The stream did not end within {self.request.timeout:g} s.")
+                attempt.end(AttemptStatus.FAILED, error)
+                raise error from exception
         except UpstreamError as error:
             attempt.end(AttemptStatus.FAILED, error)
             if error.trips_breaker:

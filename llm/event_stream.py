@@ -17,12 +17,19 @@ class EventReader:
     """Reads one stream. Only data is kept of an event: OpenAI's APIs say in it what else they have to say."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest: list[bytes] = []
+        self._size = 0
         self._begun = False
 
     def feed(self, piece: bytes) -> list[bytes]:
         """The data of the events that end with this piece. Raises EventTooLarge."""
-        text = self._rest + piece
+        self._rest.append(piece)
+        self._size += len(piece)
+        if self._size > MAX_EVENT_BYTES:
+            raise EventTooLarge("an event of the stream does not end")
+        if b"\n" not in piece and b"\r" not in piece:
+            return []  # in the midst of a large event, which is put together once
+        text = b"".join(self._rest)
         if not self._begun and len(text) >= len(BYTE_ORDER_MARK):
             self._begun = True
             text = text.removeprefix(BYTE_ORDER_MARK)
@@ -32,9 +39,8 @@ class EventReader:
             ends_in_return = text.endswith(b"\r")
             text = text.removesuffix(b"\r").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         *events, rest = text.split(b"\n\n")
-        if len(rest) > MAX_EVENT_BYTES:
-            raise EventTooLarge("an event of the stream does not end")
-        self._rest = rest + b"\r" if ends_in_return else rest
+        rest += b"\r" if ends_in_return else b""
+        self._rest, self._size = [rest], len(rest)
         return [data for event in events if (data := _data_of(event)) is not None]
 
 

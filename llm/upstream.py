@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import io
 from collections import deque
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from types import SimpleNamespace, TracebackType
 from typing import Self
+from weakref import WeakSet
 
 import aiohttp
 import httpx2
@@ -43,7 +45,7 @@ AFTER_FINISH_SECONDS = 5.0
 MAX_HEADER_BYTES = 64 * 1024
 WRITTEN_AT_ONCE = 2**20
 """A larger body is written in pieces, so that others get their turn in between."""
-DRAIN_SECONDS = 0.5
+DRAIN_SECONDS = 0.05
 """How long a stream that has said `[DONE]` is waited for, so that its connection can be used again."""
 
 EXCEPTIONS = (aiohttp.ClientError, TimeoutError, OSError)
@@ -67,6 +69,8 @@ class Upstream:
             name: ProviderKeys(provider, clock=lambda: asyncio.get_running_loop().time())
             for name, provider in config.providers.items()
         }
+
+        self._connections: WeakSet[asyncio.Future[None]] = WeakSet()
 
     async def __aenter__(self) -> Self:
         tracing = aiohttp.TraceConfig()
@@ -152,11 +156,40 @@ class Upstream:
             allow_redirects=False,  # a key goes to the host that the settings name, and to no other
             trace_request_ctx=attempt,
         )
+        self._tell_of_loss(response)
         attempt.saw_headers(http_status=response.status, upstream_request_id=response.headers.get("x-request-id", ""))
         if response.status < 300:
             return response
         async with response:
             raise read_error(_error_in(await response.read()), http_status=response.status, headers=response.headers)
+
+    def _tell_of_loss(self, response: aiohttp.ClientResponse) -> None:
+        """Let whoever reads an answer know when its connection is closed before its end.
+
+        aiohttp closes a connection for what can't be right in it, like a chunk of no length, and does not say so.
+        """
+        content = response.content
+        protocol = response.connection.protocol if response.connection is not None else None
+        if protocol is None:  # all of it is here already
+            return
+
+        def lost(closed: asyncio.Future[None] | None = None) -> None:
+            if not content.is_eof() and content.exception() is None:
+                content.set_exception(aiohttp.ClientPayloadError("The connection was closed in mid-answer."))
+
+        closed = protocol.closed
+        if closed is None:
+            lost()
+            return
+        if closed not in self._connections:
+            self._connections.add(closed)
+            closed.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # else asyncio logs it
+        closed.add_done_callback(lost)
+        content.on_eof(partial(_forget, closed, lost))
+
+
+def _forget(closed: asyncio.Future[None], lost: Callable[[asyncio.Future[None]], None]) -> None:
+    closed.remove_done_callback(lost)
 
 
 async def _reached(
@@ -207,6 +240,11 @@ class OpenStream:
                 raise StreamInterrupted(f"The upstream's stream stalled for {patience:g} s.") from exception
             raise _broken(exception) from exception
 
+    @property
+    def is_whole(self) -> bool:
+        """It has given its finish reason: what may follow is its usage."""
+        return self._reader.finished
+
     async def batches(self) -> AsyncGenerator[list[Json], None]:
         """Every batch, as it came. Closes the stream."""
         try:
@@ -235,12 +273,10 @@ class OpenStream:
                         self._end()
                         break
                     batch.append(self._chunk(data))
-            except UpstreamError as error:
+            except (UpstreamError, EventTooLarge) as error:
                 self._ended = True
-                # An answer that is whole is not spoilt by what comes after it.
-                self._error = None if self._reader.finished else error
-            except EventTooLarge as error:
-                raise StreamInterrupted(f"In the upstream's answer, {error}.", http_status=200) from error
+                if not self._reader.finished:  # an answer that is whole is not spoilt by what comes after it
+                    self._error = error if isinstance(error, UpstreamError) else _broken(error)
         if not batch and self._error is not None:
             raise self._error
         if not batch:
@@ -308,4 +344,6 @@ def _error_in(body: bytes) -> object:
 
 def _broken(exception: Exception) -> UpstreamError:
     """What went wrong in a stream that had begun: a lost connection is an interrupted stream by then."""
+    if isinstance(exception, EventTooLarge):
+        return StreamInterrupted("An event of the upstream's stream does not end.", http_status=200)
     return StreamInterrupted(read_exception(exception).message)

@@ -23,7 +23,7 @@ from orchestration_site.service import open_service  # noqa: E402
 from orchestration_site.static_files import StaticFiles  # noqa: E402
 
 with_static_files: Any = StaticFiles(django_application)
-doors = Doors(with_static_files, settings.API_MIDDLEWARE)
-limited = BodyLimit(MeasuredBodies(doors), max_bytes=settings.MAX_BODY_BYTES)
+doors = Doors(MeasuredBodies(with_static_files), settings.API_MIDDLEWARE)
+limited = BodyLimit(doors, max_bytes=settings.MAX_BODY_BYTES)
 behind_proxies = TrustedProxies(limited, read_networks(settings.TRUSTED_PROXIES))
 application = Lifespan(RequestId(behind_proxies), open_service)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import io
+import tempfile
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import aclosing
-from typing import Any, TypeAlias, cast
+from typing import IO, Any, TypeAlias, cast
 
+from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
 from django.core.handlers.exception import response_for_exception
 from django.http import HttpRequest, StreamingHttpResponse
@@ -52,12 +54,14 @@ class Doors:
             await self._django(scope, receive, send)
             return
         try:
-            body = await _read_body(receive)
+            body, size = await _read_body(receive)
         except CallerGone:
             return
-        request = cast(Any, ASGIRequest)(scope, io.BytesIO(body))
-        request.door = door
-        await _while_caller_waits(receive, lambda: self._answer(request, send))
+        with body:
+            request = cast(Any, ASGIRequest)(scope, body)
+            request.META["CONTENT_LENGTH"] = str(size)  # a body that came in chunks has announced none
+            request.door = door
+            await _while_caller_waits(receive, lambda: self._answer(request, send))
 
     async def _answer(self, request: HttpRequest, send: Send) -> None:
         try:
@@ -86,16 +90,28 @@ def _doors(patterns: Iterable[URLPattern | URLResolver], before: str = "") -> It
             yield address, cast(Any, pattern.callback).view_class
 
 
-async def _read_body(receive: Receive) -> bytes:
-    """The whole body. How large it may be is BodyLimit's to say. Raises CallerGone."""
-    parts = []
+async def _read_body(receive: Receive) -> tuple[IO[bytes], int]:
+    """The whole body, on disk if it is large, and its size. How large it may be is BodyLimit's to say.
+
+    Nobody has looked at the caller's key yet, so memory must not be what strangers fill. Raises CallerGone.
+    """
+    body: IO[bytes] | None = None
+    size = 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
+            if body is not None:
+                body.close()
             raise CallerGone
-        parts.append(message.get("body", b""))
+        piece = message.get("body", b"")
+        size += len(piece)
+        if body is None and not message.get("more_body", False):
+            return io.BytesIO(piece), size
+        body = body or tempfile.SpooledTemporaryFile(max_size=settings.FILE_UPLOAD_MAX_MEMORY_SIZE)  # noqa: SIM115
+        body.write(piece)
         if not message.get("more_body", False):
-            return parts[0] if len(parts) == 1 else b"".join(parts)
+            body.seek(0)
+            return body, size
 
 
 async def _while_caller_waits(receive: Receive, answer: Callable[[], Awaitable[None]]) -> None:
@@ -125,6 +141,8 @@ async def _while_caller_waits(receive: Receive, answer: Callable[[], Awaitable[N
 
 async def _send(response: HttpResponseBase, send: Send) -> None:
     headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in response.items()]
+    if not response.streaming:
+        headers.append((b"content-length", b"%d" % len(cast(HttpResponse, response).content)))
     await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
     if isinstance(response, StreamingHttpResponse):
         async with aclosing(aiter(response)) as pieces:  # type: ignore[type-var]

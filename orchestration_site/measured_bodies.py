@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
+
+from django.conf import settings
+
 from orchestration_site.asgi_types import Application, Message, Receive, Scope, Send
+
+PIECE_BYTES = 64 * 1024
 
 
 class MeasuredBodies:
@@ -15,22 +21,27 @@ class MeasuredBodies:
         if scope["type"] != "http" or not any(name == b"transfer-encoding" for name, _ in scope["headers"]):
             await self._application(scope, receive, send)
             return
-        parts: list[bytes] = []
-        more = True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return
-            parts.append(message.get("body", b""))
-            more = message.get("more_body", False)
-        body: Message | None = {"type": "http.request", "body": b"".join(parts), "more_body": False}
-        headers = [pair for pair in scope["headers"] if pair[0] not in (b"transfer-encoding", b"content-length")]
-        length = sum(map(len, parts))
+        with tempfile.SpooledTemporaryFile(max_size=settings.FILE_UPLOAD_MAX_MEMORY_SIZE) as body:
+            more = True
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return
+                body.write(message.get("body", b""))
+                more = message.get("more_body", False)
+            left = body.tell()
+            headers = [pair for pair in scope["headers"] if pair[0] not in (b"transfer-encoding", b"content-length")]
+            scope = {**scope, "headers": [*headers, (b"content-length", b"%d" % left)]}
+            body.seek(0)
+            read = False
 
-        async def read() -> Message:
-            nonlocal body
-            message, body = body, None
-            return message if message is not None else await receive()
+            async def read_on() -> Message:
+                nonlocal left, read
+                if read:
+                    return await receive()
+                piece = body.read(PIECE_BYTES)
+                left -= len(piece)
+                read = left == 0
+                return {"type": "http.request", "body": piece, "more_body": not read}
 
-        scope = {**scope, "headers": [*headers, (b"content-length", b"%d" % length)]}
-        await self._application(scope, read, send)
+            await self._application(scope, read_on, send)

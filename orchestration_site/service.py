@@ -117,10 +117,12 @@ async def open_service() -> AsyncGenerator[dict[str, Any]]:
             from chat.tracing import open_tracer  # a second of imports, for those who trace
 
             observers.append(stack.enter_context(open_tracer()))
+        keyring = Keyring()
+        stack.callback(keyring.close)
         if settings.ENVIRONMENT != "test":
             _spare_the_collector()
         yield {
-            "keyring": Keyring(),
+            "keyring": keyring,
             "service": Service(
                 engine=engine,
                 recorder=recorder,

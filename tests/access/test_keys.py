@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Callable
@@ -255,6 +256,32 @@ def test_without_a_database_a_key_that_was_good_is_believed_for_a_while(make_key
     finally:
         with connection.cursor() as cursor:
             cursor.execute("ALTER TABLE gone RENAME TO access_apikeysecret")
+
+
+def test_of_many_that_ask_for_one_key_at_once_one_asks_the_database(
+    make_key: MakeKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = make_key("app")["Authorization"].removeprefix("Bearer ")
+    keyring = Keyring()
+    read = keyring_module._read
+    asked: list[str] = []
+
+    def slowly(digest: str) -> object:
+        asked.append(digest)
+        time.sleep(0.2)
+        return read(digest)
+
+    monkeypatch.setattr(keyring_module, "_read", slowly)
+
+    async def ask() -> set[str]:
+        asking = [asyncio.create_task(keyring.afind(secret)) for _ in range(50)]
+        await asyncio.sleep(0.05)
+        asking[0].cancel()  # who asked first may go
+        return {facts.name for facts in await asyncio.gather(*asking[1:])}
+
+    assert asyncio.run(ask()) == {"app"}
+    assert len(asked) == 1
+    keyring.close()
 
 
 def test_the_schema_says_how_to_send_a_key_and_what_needs_none(client: httpx2.Client) -> None:

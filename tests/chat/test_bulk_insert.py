@@ -72,6 +72,15 @@ def test_many_rows_come_back_with_the_ids_they_were_given() -> None:
     assert len(given) == 300
 
 
+def test_more_values_than_a_statement_may_have_go_in_by_several(
+    monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: Any
+) -> None:
+    monkeypatch.setattr("chat.bulk_insert.MAX_VALUES", 3 * len(CallRecord._meta.concrete_fields))
+    with django_assert_num_queries(3):
+        Table(CallRecord).insert([{**CALL, "request_id": f"req_{number}"} for number in range(9)])
+    assert CallRecord.objects.count() == 9
+
+
 def test_a_row_takes_the_place_of_one_that_is_there_only_if_it_is_told_to() -> None:
     table = Table(CallRecord)
     ((before,),) = table.insert([{**CALL, "status": "in_progress"}], returning=("id",))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import httpx2
 import pytest
 
@@ -270,3 +272,20 @@ def test_no_key_is_in_any_row(client: httpx2.Client) -> None:
         client.post("/chat", json={"prompt": "a", "model": model}, headers={"Authorization": "Bearer sk-caller-123456"})
     kept = [list(row) for kind in (CallRecord, Attempt, CallContent) for row in kind.objects.values_list()]
     assert "sk-" not in repr(kept)
+
+
+def test_an_answer_says_how_long_it_is(client: httpx2.Client) -> None:
+    """A client of HTTP/1.0, like some old proxies and tools, can read no other."""
+    answer = client.post("/chat", json={"prompt": "a"})
+    assert int(answer.headers["content-length"]) == len(answer.content)
+    assert "transfer-encoding" not in answer.headers
+
+
+@pytest.mark.parametrize("path", ["/chat", "/v1/chat/completions"])
+def test_a_large_body_may_come_in_chunks_and_without_a_length(client: httpx2.Client, path: str) -> None:
+    text = "a " * 2_000_000
+    order = {"prompt": text} if path == "/chat" else {"messages": [{"role": "user", "content": text}]}
+    body = json.dumps({"model": "gpt-4o", **order}).encode()
+    pieces = (body[start : start + 50_000] for start in range(0, len(body), 50_000))
+    answer = client.post(path, content=pieces, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 200, answer.text[:300]

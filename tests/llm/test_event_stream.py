@@ -59,3 +59,10 @@ def test_an_event_without_end_does_not_fill_the_memory(monkeypatch: pytest.Monke
     monkeypatch.setattr(event_stream, "MAX_EVENT_BYTES", 100)
     with pytest.raises(EventTooLarge):
         read(b"data: ", b"x" * 101)
+
+
+def test_a_large_event_in_many_pieces_is_put_together() -> None:
+    reader = EventReader()
+    for _ in range(1_000):
+        assert reader.feed(b"x" * 1_000) == []
+    assert read(b"data: ", *([b"x" * 1_000] * 1_000), b"\n", b"\n") == [b"x" * 1_000_000]

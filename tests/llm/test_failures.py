@@ -519,6 +519,40 @@ async def test_whatever_an_upstream_sends_the_call_has_an_outcome(
     assert [outcome.status for outcome in asker.outcomes] == [CallStatus.FAILED]
 
 
+BAD_CHUNK = b"HTTP/1.1 %s\r\ncontent-type: %s\r\ntransfer-encoding: chunked\r\n\r\n5\r\ndata:\r\n"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("status", ["200 OK", "500 Failed"])
+async def test_http_that_is_broken_in_mid_answer_is_told_at_once(
+    start_engine: StartEngine, raw_upstream: RawUpstream, stream: bool, status: str
+) -> None:
+    async def breaks(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(BAD_CHUNK % (status.encode(), b"text/event-stream" if stream else b"application/json"))
+        await writer.drain()
+        await asyncio.sleep(0.05)
+        writer.write(b"no length\r\n")
+        await reader.read()
+
+    asker = await start_engine(await raw_upstream(breaks))
+    outcome = await asyncio.wait_for(asker.ask("m>spare/ok", stream=stream), 5)
+    assert outcome.status is CallStatus.SUCCEEDED
+    assert type(outcome.attempts[0].error) in (UpstreamUnavailable, StreamInterrupted)
+
+
+@pytest.mark.parametrize("end", ["", "data: [DONE]\n\n"])
+async def test_a_whole_stream_whose_http_answer_stays_open_is_a_success_within_any_timeout(
+    start_engine: StartEngine, raw_upstream: RawUpstream, end: str
+) -> None:
+    async def leaves_open(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(event_stream(chunk(0, "Hi") + chunk(0, "", "stop") + end, ends=False))
+        await reader.read()
+
+    asker = await start_engine(await raw_upstream(leaves_open))
+    outcome = await asker.ask("m", stream=True, timeout=0.2)
+    assert (outcome.status, outcome.content, outcome.finish_reason) == (CallStatus.SUCCEEDED, "Hi", "stop")
+
+
 ENDLESS: dict[str, Any] = {}
 ENDLESS["again"] = ENDLESS
 
