@@ -228,13 +228,25 @@ async def test_a_cancelled_walk_that_was_waiting_to_retry_ends_at_once() -> None
 
 @virtual_time
 async def test_a_success_in_the_instant_of_the_cancellation_is_given_back_as_lost() -> None:
-    track = Track({"a": [(3, "unwanted")]})
-    walk = asyncio.create_task(track.walk("a"))
+    track = Track({"a": [(3, "unwanted")], "b": [(9, "never")]})
+    walk = asyncio.create_task(track.walk("a|b"))
     await asyncio.sleep(3)
     walk.cancel()
     with pytest.raises(asyncio.CancelledError):
         await walk
     assert track.lost == ["unwanted"]
+
+
+@virtual_time
+async def test_a_lone_attempt_is_told_of_a_cancellation_itself() -> None:
+    """It runs in the walk's own task, so there is nothing to give back."""
+    track = Track({"a": [(3, "unwanted")]})
+    walk = asyncio.create_task(track.walk("a"))
+    await asyncio.sleep(1)
+    walk.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await walk
+    assert (track.lost, track.cancelled) == ([], [(1, "a")])
 
 
 @virtual_time
@@ -267,8 +279,8 @@ async def test_a_winner_is_given_back_as_lost_if_the_walk_is_cancelled_while_the
 
 @virtual_time
 async def test_a_walk_that_is_cancelled_twice_still_waits_for_its_racers() -> None:
-    track = Track({"a": [(9, "never")]}, seconds_to_end=2.0)
-    walk = asyncio.create_task(track.walk("a"))
+    track = Track({"a": [(9, "never")], "b": [(9, "never")]}, seconds_to_end=2.0)
+    walk = asyncio.create_task(track.walk("a|b"))
     await asyncio.sleep(1)
     walk.cancel()
     await asyncio.sleep(1)
