@@ -87,6 +87,7 @@ def our_server(history: History, upstream_port: int, *, workers: int = 1, cores:
     """As in production, but that no caller needs a key. Logs as shipped: a JSON line a call, twice, both into files."""
     environment = {
         "ENVIRONMENT": "production",
+        "HTTPS": "false",
         "SECRET_KEY": "benchmark-" * 6,
         "ALLOWED_HOSTS": "127.0.0.1",
         "API_KEYS_REQUIRED": "false",
