@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from asgiref.sync import sync_to_async
-from django.db import DatabaseError, IntegrityError, InterfaceError, connection, transaction
+from django.db import DatabaseError, IntegrityError, InterfaceError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 from rest_framework.exceptions import APIException, ValidationError
 
+from chat.database_threads import in_database_thread
 from chat.models import ID_LENGTH, CallRecord, IdempotencyKey
 from chat.storage import SUFFIX_LENGTH
 
@@ -89,7 +89,7 @@ class Claim:
 
     async def _change(self, failed: str, change: Callable[[], object]) -> None:
         try:
-            await _in_database(change)
+            await in_database_thread(change)
         except (DatabaseError, InterfaceError) as error:
             logger.error(failed, extra={"error": type(error).__name__, "claim": self.held})
 
@@ -125,22 +125,10 @@ async def claim_key(
     claim = Claim(api_key, key, secrets.token_hex(16))
     ours = {"fingerprint": fingerprint, "request_id": request_id, "claim": claim.held, "created_at": created_at}
     try:
-        return await _in_database(lambda: _claim(claim, ours))
+        return await in_database_thread(lambda: _claim(claim, ours))
     except (DatabaseError, InterfaceError) as error:
         logger.error("idempotency_away", extra={"error": type(error).__name__})
         raise KeysAway from error
-
-
-async def _in_database(work: Callable[[], T]) -> T:
-    """In a thread, which gives its connection back at once: a call may run for minutes."""
-
-    def run() -> T:
-        try:
-            return work()
-        finally:
-            connection.close()
-
-    return await sync_to_async(run, thread_sensitive=False)()
 
 
 def _claim(claim: Claim, ours: Mapping[str, Any]) -> Claim | SavedAnswer:

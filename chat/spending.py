@@ -5,16 +5,16 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 
-from asgiref.sync import sync_to_async
-from django.db import DatabaseError, InterfaceError, close_old_connections
+from django.db import DatabaseError, InterfaceError
 from django.db.models import Sum
 
+from chat.database_threads import in_database_thread
 from chat.models import CallRecord
 
 
 async def spent(api_key: str, since: datetime) -> Decimal | None:
     """US dollars since a moment, as the history says; None while it can't be read."""
-    return await sync_to_async(_spent, thread_sensitive=False)(api_key, since)
+    return await in_database_thread(lambda: _spent(api_key, since))
 
 
 def _spent(api_key: str, since: datetime) -> Decimal | None:
@@ -23,5 +23,3 @@ def _spent(api_key: str, since: datetime) -> Decimal | None:
         return Decimal(calls.aggregate(cost=Sum("cost_usd"))["cost"] or 0)
     except (DatabaseError, InterfaceError):
         return None
-    finally:
-        close_old_connections()

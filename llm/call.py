@@ -248,6 +248,7 @@ class Call:
         self._settle_open()
         operation = self.request.operation
         deadline = None if self.request.timeout is None else self._deadline
+        passed_on = True
         try:
             async with asyncio.timeout_at(deadline), aclosing(stream.batches()) as batches:
                 async for batch in batches:
@@ -257,9 +258,11 @@ class Call:
                         self._completion_id = self._completion_id or operation.answer_id(chunk)
                     if self.request.keep_answer:
                         self._kept += batch
+                    passed_on = False
                     await self._queue.put(batch)
+                    passed_on = True
         except TimeoutError as exception:
-            if not stream.is_whole:  # otherwise only its usage is missing
+            if not (stream.is_whole and passed_on):  # otherwise only its usage is missing
                 error = UpstreamTimeout(f"The stream did not end within {self.request.timeout:g} s.")
                 attempt.end(AttemptStatus.FAILED, error)
                 raise error from exception

@@ -23,11 +23,12 @@ class EventReader:
 
     def feed(self, piece: bytes) -> list[bytes]:
         """The data of the events that end with this piece. Raises EventTooLarge."""
+        may_wait = not self._rest or not self._rest[0].endswith(b"\r")  # which may end an event
         self._rest.append(piece)
         self._size += len(piece)
         if self._size > MAX_EVENT_BYTES:
             raise EventTooLarge("an event of the stream does not end")
-        if b"\n" not in piece and b"\r" not in piece:
+        if may_wait and b"\n" not in piece and b"\r" not in piece:
             return []  # in the midst of a large event, which is put together once
         text = b"".join(self._rest)
         if not self._begun and len(text) >= len(BYTE_ORDER_MARK):

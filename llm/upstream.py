@@ -69,7 +69,6 @@ class Upstream:
             name: ProviderKeys(provider, clock=lambda: asyncio.get_running_loop().time())
             for name, provider in config.providers.items()
         }
-
         self._connections: WeakSet[asyncio.Future[None]] = WeakSet()
 
     async def __aenter__(self) -> Self:

@@ -267,6 +267,34 @@ def test_the_first_piece_arrives_long_before_the_end(client: httpx2.Client, simu
     assert first_token_ms / 1000 < arrivals[-1] / 2
 
 
+@pytest.mark.parametrize(
+    ("path", "order"),
+    [
+        ("/chat/stream", {"prompt": "a"}),
+        ("/chat/stream", {"prompt": "a", "events": "json"}),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "a"}], "stream": True}),
+        ("/v1/completions", {"prompt": "a", "stream": True}),
+        ("/v1/responses", {"input": "a", "stream": True}),
+    ],
+)
+def test_a_long_silence_is_filled_with_comments_that_are_no_events(
+    client: httpx2.Client,
+    simulator: SimulatorThread,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    order: dict[str, object],
+) -> None:
+    monkeypatch.setattr("llm.call.SILENCE_SECONDS", 0.05)
+    simulator.script("paced", Behaviour(answer="one two three", tokens_per_second=3))
+    answer = client.post(path, json={"model": "paced", **order})
+    parts = answer.text.split("\n\n")
+    assert answer.status_code == 200
+    assert parts.count(": keep-alive") >= 3
+    assert parts[0] != ": keep-alive"
+    assert [part for part in parts if part.startswith(":") and part != ": keep-alive"] == []
+    assert "three" in answer.text
+
+
 def test_a_stream_falls_back_before_its_first_token(start_site: StartSite, simulator: SimulatorThread) -> None:
     client = start_site(FIRST_TOKEN_TIMEOUT=0.3)
     simulator.script("silent", Behaviour(first_token_s=60))

@@ -55,6 +55,12 @@ def test_it_makes_no_difference_where_the_network_cuts(cuts: list[int]) -> None:
     assert read(*pieces) == [b"one", b"two\nlines", b"three", b"{}"]
 
 
+def test_an_event_is_not_held_back_once_it_has_ended() -> None:
+    reader = EventReader()
+    assert reader.feed(b"data: a\r\r") == []  # a line feed may come
+    assert reader.feed(b"data: b") == [b"a"]
+
+
 def test_an_event_without_end_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_stream, "MAX_EVENT_BYTES", 100)
     with pytest.raises(EventTooLarge):

@@ -35,6 +35,7 @@ from llm import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
+from llm.call import QUEUE_BATCHES
 from llm.config import Provider
 from llm.simulator import Behaviour, SimulatorThread
 from tests.llm.conftest import KEY, Answer, Asker, StartEngine
@@ -517,6 +518,29 @@ async def test_whatever_an_upstream_sends_the_call_has_an_outcome(
     await asyncio.wait([call.task], timeout=5)
     call.task.exception()  # retrieved, so that asyncio does not log it
     assert [outcome.status for outcome in asker.outcomes] == [CallStatus.FAILED]
+
+
+async def test_a_whole_stream_that_its_reader_has_not_taken_in_time_is_no_success(
+    start_engine: StartEngine, raw_upstream: RawUpstream
+) -> None:
+    """A caller must not be told that it has all of an answer, if the end of it never went out."""
+    pieces = [*(chunk(0, f" word{number}") for number in range(QUEUE_BATCHES)), chunk(0, "", "stop")]
+
+    async def one_by_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for number, piece in enumerate(pieces):
+            writer.write(
+                event_stream(piece, ends=False) if number == 0 else b"%x\r\n%s\r\n" % (len(piece), piece.encode())
+            )
+            await writer.drain()
+            await asyncio.sleep(0.02)
+        await reader.read()
+
+    asker = await start_engine(await raw_upstream(one_by_one))
+    call = asker.start("m", stream=True, timeout=0.6)
+    outcome = await call.settled()
+    assert (outcome.status, type(outcome.error)) == (CallStatus.FAILED, UpstreamTimeout)
+    call.cancel()
+    await call.task
 
 
 BAD_CHUNK = b"HTTP/1.1 %s\r\ncontent-type: %s\r\ntransfer-encoding: chunked\r\n\r\n5\r\ndata:\r\n"
