@@ -63,7 +63,7 @@ class Table:
 
 
 def _default_of(field: Field[Any, Any]) -> Any:
-    """What a row has that was written before the field was there. Taken once, so no field here has one that changes."""
+    """What a row has that was written before the field was there. Taken once: every row brings its own `created_at`."""
     if field.db_default is not NOT_PROVIDED:
         return field.db_default.value if isinstance(field.db_default, models.Value) else field.db_default
     return field.get_default()
