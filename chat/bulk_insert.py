@@ -7,9 +7,11 @@ takes most of the time of a batch. Here each column is looked at once. Figures: 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
-from django.db import connection, models
+from django.db import DEFAULT_DB_ALIAS, connections, models
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Field
 from django.db.models.fields import NOT_PROVIDED
 
@@ -42,22 +44,34 @@ class Table:
         return [row for part in parts for row in self._insert(part, unique, returning)]
 
     def _insert(self, rows: Sequence[Values], unique: str, returning: Sequence[str]) -> list[Any]:
-        quote = connection.ops.quote_name
-        row = f"({', '.join(['%s'] * len(self._names))})"
-        names = ", ".join(map(quote, self._names))
-        sql = f"INSERT INTO {quote(self._name)} ({names}) VALUES {', '.join([row] * len(rows))}"  # noqa: S608 - our own names
-        if unique:
-            replaced = ", ".join(f"{quote(name)} = EXCLUDED.{quote(name)}" for name in self._names if name != unique)
-            sql += f" ON CONFLICT ({quote(unique)}) DO UPDATE SET {replaced}"
-        if returning:
-            sql += f" RETURNING {', '.join(map(quote, returning))}"
-        with connection.cursor() as cursor:
-            cursor.execute(sql, [value for values in rows for value in self._values(values)])
+        # Django's `connection` looks up the thread's own one each time that it is asked for anything.
+        database = connections[DEFAULT_DB_ALIAS]
+        before, row, after = self._statement(database, unique, tuple(returning))
+        with database.cursor() as cursor:
+            cursor.execute(
+                f"{before}{', '.join([row] * len(rows))}{after}",
+                [value for values in rows for value in self._values(values, database)],
+            )
             return cursor.fetchall() if returning else []
 
-    def _values(self, row: Values) -> list[Any]:
+    @cache  # noqa: B019 - tables live as long as the process
+    def _statement(self, database: BaseDatabaseWrapper, unique: str, returning: Sequence[str]) -> tuple[str, str, str]:
+        """What stands before the values, for the values of one row, and after them."""
+        quote = database.ops.quote_name
+        names = ", ".join(map(quote, self._names))
+        before = f"INSERT INTO {quote(self._name)} ({names}) VALUES "  # noqa: S608 - our own names
+        row = f"({', '.join(['%s'] * len(self._names))})"
+        after = ""
+        if unique:
+            replaced = ", ".join(f"{quote(name)} = EXCLUDED.{quote(name)}" for name in self._names if name != unique)
+            after += f" ON CONFLICT ({quote(unique)}) DO UPDATE SET {replaced}"
+        if returning:
+            after += f" RETURNING {', '.join(map(quote, returning))}"
+        return before, row, after
+
+    def _values(self, row: Values, database: BaseDatabaseWrapper) -> list[Any]:
         return [
-            value if (value := row.get(name, default)) is None or prepare is None else prepare(value)
+            value if (value := row.get(name, default)) is None or prepare is None else prepare(value, database)
             for name, default, prepare in self._columns
         ]
 
@@ -69,7 +83,5 @@ def _default_of(field: Field[Any, Any]) -> Any:
     return field.get_default()
 
 
-def _preparation_of(field: Field[Any, Any]) -> Callable[[Any], Any] | None:
-    if isinstance(field, PLAIN):
-        return None
-    return lambda value: field.get_db_prep_save(value, connection)
+def _preparation_of(field: Field[Any, Any]) -> Callable[[Any, BaseDatabaseWrapper], Any] | None:
+    return None if isinstance(field, PLAIN) else field.get_db_prep_save

@@ -30,6 +30,8 @@ logger = logging.getLogger("chat.idempotency")
 T = TypeVar("T")
 
 HEADER = "Idempotency-Key"
+META_NAME = "HTTP_IDEMPOTENCY_KEY"
+"""Under which Django has it in `request.META`."""
 ASKING_HEADERS = ("x-route", "x-default-message")
 """Headers that decide what is answered, as a field of the body does."""
 KEPT = timedelta(hours=24)

@@ -32,7 +32,7 @@ class StrictJSONParser(JSONParser):
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
         request = (parser_context or {}).get("request")
-        if request is not None and request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        if request is not None and request.META.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
             raise CompressedBody
         try:
             text = stream.read().decode("utf-8")

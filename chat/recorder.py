@@ -41,7 +41,7 @@ PATIENCE_ON_FULL_DISK_SECONDS = 1.0
 @dataclass(slots=True)
 class _Saving:
     rows: CallRows
-    safe: asyncio.Future[None]
+    safe: asyncio.Future[bool]
 
 
 class Recorder:
@@ -75,9 +75,12 @@ class Recorder:
         saving = _Saving(rows, asyncio.get_running_loop().create_future())
         await self._queue.put(saving)
         patience = PATIENCE_ON_FULL_DISK_SECONDS if self.disk_error else PATIENCE_SECONDS
+        timer = asyncio.get_running_loop().call_later(patience, _give_up, saving.safe)
         try:
-            await asyncio.wait_for(asyncio.shield(saving.safe), patience)
-        except TimeoutError:
+            safe = await saving.safe
+        finally:
+            timer.cancel()
+        if not safe:
             logger.error("record_delayed", extra={"request_id": rows.request_id, "waiting": self.waiting})
 
     async def run(self) -> None:
@@ -95,7 +98,7 @@ class Recorder:
                 await self._make_safe([saving.rows for saving in savings])
             for saving in savings:
                 if not saving.safe.done():
-                    saving.safe.set_result(None)
+                    saving.safe.set_result(True)
         replaying.cancel()
         await asyncio.wait([replaying])
         await self.in_thread(self._end)
@@ -180,6 +183,11 @@ class Recorder:
         if not self.disk_error:
             logger.critical("disk_full" if error.errno == 28 else "disk_failed", extra={"error": str(error.strerror)})
         self.disk_error = error.strerror or type(error).__name__
+
+
+def _give_up(safe: asyncio.Future[bool]) -> None:
+    if not safe.done():
+        safe.set_result(False)
 
 
 def _is_full(batch: Sequence[_Saving | None]) -> bool:

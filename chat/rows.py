@@ -156,6 +156,8 @@ def _http_status(order: Order, outcome: CallOutcome) -> int:
 
 def _storable(text: str) -> str:
     """Fit for any database: no lone surrogate, and no NUL, which PostgreSQL has no place for."""
+    if text.isascii() and "\x00" not in text:  # most texts, and nothing to do
+        return text
     return text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
 
 

@@ -13,7 +13,7 @@ from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 
 from chat.exceptions import CallFailed
-from chat.idempotency import HEADER, Claim, SavedAnswer, checked_key, claim_key, fingerprint
+from chat.idempotency import META_NAME, Claim, SavedAnswer, checked_key, claim_key, fingerprint
 from chat.orders import Order
 from chat.services import Conducted, Service, answer_call, start_call
 from chat.sse import EventStreamResponse, saved_events
@@ -46,7 +46,7 @@ def service_of(request: Request) -> Service:
 
 async def serve(request: Request, order: Order, style: Style) -> HttpResponseBase:
     """Run the order, or repeat the answer that its idempotency key has. Raises CallFailed and other APIExceptions."""
-    written = request.headers.get(HEADER)
+    written = request.META.get(META_NAME)
     if written is None:
         return await _answer(request, order, style, None)
     claim = await claim_key(

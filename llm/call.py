@@ -87,8 +87,9 @@ class Call:
         self._completion_id = ""
         self._kept: list[Json] = []
         self._queue: asyncio.Queue[list[Json] | None] = asyncio.Queue(QUEUE_BATCHES)
-        self._opened: asyncio.Future[None] = loop.create_future()
+        self._opened = asyncio.Event()
         self._settled: asyncio.Future[CallOutcome] = loop.create_future()
+        self._ended = asyncio.Event()  # `_settled` is done; whoever waits can be cancelled without cancelling that
         self._begun = False
         self._relayed: Attempt | None = None
         self._walking = False
@@ -97,11 +98,12 @@ class Call:
 
     async def settled(self) -> CallOutcome:
         """The outcome, once `on_end` has taken it. A caller that is cancelled here must call `cancel()`."""
-        return await asyncio.shield(self._settled)
+        await self._ended.wait()
+        return self._settled.result()
 
     async def opened(self) -> None:
         """Wait until a stream has its first content, or the call has settled without one."""
-        await asyncio.shield(self._opened)
+        await self._opened.wait()
 
     @property
     def failed_unopened(self) -> CallOutcome | None:
@@ -176,7 +178,8 @@ class Call:
                 self._walking = False
             await self._on_end(outcome)
             self._settled.set_result(outcome)
-            self._settle_open()
+            self._ended.set()
+            self._opened.set()
             if not self._abandoned:
                 await self._queue.put(None)
         except BaseException as error:
@@ -184,17 +187,14 @@ class Call:
             if not self._settled.done():
                 self._settled.set_exception(error)
                 self._settled.exception()
-            self._settle_open()
+            self._ended.set()
+            self._opened.set()
             self._abandoned = True
             raise
         finally:
             if self._abandoned:
                 self._drain()
                 self._queue.put_nowait(None)
-
-    def _settle_open(self) -> None:
-        if not self._opened.done():
-            self._opened.set_result(None)
 
     async def _conduct(self) -> CallOutcome:
         """Walk, relay, and say how it went."""
@@ -237,7 +237,7 @@ class Call:
         if completion is None:
             return self._outcome(CallStatus.FAILED, error=error)
         if self.request.stream:
-            self._settle_open()
+            self._opened.set()
             await self._queue.put(operation.chunks_of(completion))
         return self._outcome(CallStatus.DEFAULTED, error=error, completion=completion)
 
@@ -245,7 +245,7 @@ class Call:
         """Pass a stream's batches on. After its first content only the caller's own timeout bounds the whole."""
         self._begun = True
         self._relayed = attempt
-        self._settle_open()
+        self._opened.set()
         operation = self.request.operation
         deadline = None if self.request.timeout is None else self._deadline
         passed_on = True

@@ -5,14 +5,13 @@ from __future__ import annotations
 from io import BytesIO
 from typing import Any
 
-from corsheaders.middleware import CorsMiddleware
 from django.core.handlers.asgi import ASGIRequest
 from django.core.handlers.exception import convert_exception_to_response
 from django.http import HttpRequest, HttpResponseBase
 
 from orchestration_site.asgi_types import Application, Message, Receive, Scope, Send
 from orchestration_site.errors import refusal
-from orchestration_site.security import Security
+from orchestration_site.security import Cors, Security
 
 
 class BodyLimit:
@@ -21,7 +20,7 @@ class BodyLimit:
     def __init__(self, application: Application, *, max_bytes: int) -> None:
         self._application = application
         self._max_bytes = max_bytes
-        self._answer: Any = convert_exception_to_response(Security(CorsMiddleware(self._too_large)))
+        self._answer: Any = convert_exception_to_response(Security(Cors(self._too_large)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

@@ -27,6 +27,10 @@ from orchestration_site.asgi_types import Application, Receive, Scope, Send
 View: TypeAlias = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 
 
+UNWATCHED_SECONDS = 0.05
+"""For so long nobody looks whether the caller is still there: most answers that come so soon need no task for that."""
+
+
 class CallerGone(Exception):
     """The caller went away before its request was whole."""
 
@@ -127,7 +131,12 @@ async def _while_caller_waits(receive: Receive, answer: Callable[[], Awaitable[N
             cancelled = True
             serving.cancel()
 
-    watching = asyncio.create_task(watch(), name="caller")
+    def start_watching() -> None:
+        nonlocal watching
+        watching = asyncio.create_task(watch(), name="caller")
+
+    watching: asyncio.Task[None] | None = None
+    timer = asyncio.get_running_loop().call_later(UNWATCHED_SECONDS, start_watching)
     try:
         await answer()
     except asyncio.CancelledError:
@@ -136,7 +145,9 @@ async def _while_caller_waits(receive: Receive, answer: Callable[[], Awaitable[N
             raise
     finally:
         answered = True
-        watching.cancel()
+        timer.cancel()
+        if watching is not None:
+            watching.cancel()
 
 
 async def _send(response: HttpResponseBase, send: Send) -> None:

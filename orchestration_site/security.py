@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import re
 
+from corsheaders.middleware import CorsMiddleware
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase, HttpResponsePermanentRedirect
 from django.middleware.common import CommonMiddleware
@@ -85,6 +86,15 @@ class Security(SecurityMiddleware):
         if not (settings.DEBUG and response.status_code in (404, 500)):  # Django's pages with the traceback
             response.headers.setdefault("Content-Security-Policy", policy_of(request.path_info))
         return response
+
+
+class Cors(CorsMiddleware):
+    """django-cors-headers. Where the settings name no origin, answers are alike for all, and nothing is looked at."""
+
+    def add_response_headers(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        if not (settings.CORS_ALLOWED_ORIGINS or settings.CORS_ALLOW_ALL_ORIGINS):
+            return response
+        return super().add_response_headers(request, response)
 
 
 class HostCheck(CommonMiddleware):

@@ -44,7 +44,7 @@ INSTALLED_APPS = [
 ]
 
 # What every answer needs. Both are natively async.
-API_MIDDLEWARE = ["orchestration_site.security.Security", "corsheaders.middleware.CorsMiddleware"]
+API_MIDDLEWARE = ["orchestration_site.security.Security", "orchestration_site.security.Cors"]
 MIDDLEWARE = [
     *API_MIDDLEWARE,
     # What the admin needs.

@@ -23,6 +23,8 @@ from chat.serializers import MAX_TIMEOUT_SECONDS, MAX_TTL_SECONDS, NumberField, 
 from llm import CHAT_COMPLETIONS, RESPONSES, CallRequest, Engine, Operation, Route, RouteError
 
 EXTRAS = ("x-route", "x-timeout", "x-hedge-after", "x-default-message", "x-cache-ttl")
+META_NAMES = {f"HTTP_{name.upper().replace('-', '_')}": name for name in EXTRAS}
+"""Under which Django has their headers in `request.META`."""
 STORABLE = (CHAT_COMPLETIONS.name,)
 MAX_ROUTE_LENGTH = 1000
 
@@ -90,9 +92,9 @@ def read_order(request: Request, engine: Engine, operation: Operation) -> Order:
 def _extras(request: Request, body: Mapping[str, Any]) -> Mapping[str, Any]:
     """The checked extras. Where one is given twice, the header counts."""
     given = {name: body[name] for name in EXTRAS if name in body}
-    for name in EXTRAS:
-        if name in request.headers:
-            given[name] = _header_text(request.headers[name])
+    for meta_name, name in META_NAMES.items():
+        if meta_name in request.META:
+            given[name] = _header_text(request.META[meta_name])
     try:
         return checked(ExtrasSerializer, {name[2:].replace("-", "_"): value for name, value in given.items()})
     except ValidationError as error:

@@ -6,12 +6,11 @@ from collections.abc import Callable
 
 import httpx2
 import pytest
-from corsheaders.middleware import CorsMiddleware
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
 
-from orchestration_site.security import Security
+from orchestration_site.security import Cors, Security
 
 HEADERS = {
     "x-content-type-options": "nosniff",
@@ -80,7 +79,7 @@ def test_a_page_whose_policy_forbids_inline_scripts_and_styles_has_none(client: 
         assert all(script.startswith(" src=") for script in text.split("<script")[1:])
 
 
-@pytest.mark.parametrize("middleware", [Security, CorsMiddleware])
+@pytest.mark.parametrize("middleware", [Security, Cors])
 def test_what_every_answer_passes_never_waits_for_a_thread(middleware: Callable[..., Callable[..., object]]) -> None:
     async def view(request: HttpRequest) -> HttpResponse:
         return HttpResponse("a")
