@@ -123,6 +123,7 @@ async def _while_caller_waits(receive: Receive, answer: Callable[[], Awaitable[N
     serving = asyncio.current_task()
     assert serving is not None
     answered = cancelled = False
+    watching: asyncio.Task[None] | None = None
 
     async def watch() -> None:
         nonlocal cancelled
@@ -135,7 +136,6 @@ async def _while_caller_waits(receive: Receive, answer: Callable[[], Awaitable[N
         nonlocal watching
         watching = asyncio.create_task(watch(), name="caller")
 
-    watching: asyncio.Task[None] | None = None
     timer = asyncio.get_running_loop().call_later(UNWATCHED_SECONDS, start_watching)
     try:
         await answer()

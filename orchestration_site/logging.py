@@ -348,7 +348,7 @@ def log_file_error() -> str | None:
 
 # A record would say which line of code, thread and process it is from. No line of ours shows that, and it takes longer
 # than the writing does. Source: "Optimization" in Python's logging HOWTO.
-logging._srcfile = None  # type: ignore[attr-defined]
+logging._srcfile = None
 logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 # They log URLs, headers and whole bodies below WARNING: prompts and answers.
