@@ -21,4 +21,4 @@ class Effort:
 
 
 QUICK = Effort("quick, not for the record", rounds=1, warm_up_s=2, load_s=4, first_tokens=100, hold_s=3)
-FULL = Effort("full", rounds=3, warm_up_s=5, load_s=15, first_tokens=500, hold_s=10)
+FULL = Effort("full", rounds=3, warm_up_s=5, load_s=10, first_tokens=500, hold_s=10)
