@@ -1,6 +1,8 @@
-"""Asks for `/health` every two milliseconds and tells how long the answers took: `python -m bench.probe PORT SECONDS`.
+"""Asks every two milliseconds and tells how long the answers took: `python -m bench.probe PORT SECONDS STATUS`.
 
-A process of its own, so that nothing else it does makes it late. Prints JSON: see Pauses.
+What it asks is a completion without a model, which a gateway refuses (STATUS 400) as soon as its event loop gets to
+it: how long that took is how long the loop was busy with others. A process of its own, so that nothing else it does
+makes it late. Prints JSON: see Pauses.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ import socket
 import sys
 import time
 from dataclasses import asdict, dataclass
+
+from bench.server import Request
 
 EVERY_S = 0.002
 LENGTH = re.compile(rb"\r\ncontent-length:\s*(\d+)\r\n", re.IGNORECASE)
@@ -28,28 +32,29 @@ class Pauses:
     longest: list[tuple[float, float]]
 
 
-def read_answer(connection: socket.socket) -> None:
-    """To its last byte: head and body may come apart. Raises RuntimeError for any answer but a 200."""
+def read_answer(connection: socket.socket, status: str) -> None:
+    """To its last byte: head and body may come apart. Raises RuntimeError for any other status."""
+    expected = f"HTTP/1.1 {status}".encode()
     got = b""
     while True:
         some = connection.recv(4096)
         got += some
-        if not some or not b"HTTP/1.1 200".startswith(got[:12]):
-            raise RuntimeError(f"/health is not a 200: {got!r}")
+        if not some or not expected.startswith(got[: len(expected)]):
+            raise RuntimeError(f"The answer is not a {status}: {got!r}")
         length, end = LENGTH.search(got), got.find(b"\r\n\r\n")
         if length and end >= 0 and len(got) >= end + 4 + int(length[1]):
             return
 
 
-def probe(port: int, seconds: float) -> Pauses:
-    request = f"GET /health HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n\r\n".encode()
+def probe(port: int, seconds: float, status: str) -> Pauses:
+    request = Request("/v1/chat/completions", {"content-type": "application/json"}, b"{}").raw(port)
     times: list[tuple[float, float]] = []
     began = time.perf_counter()
     with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         while (asked := time.perf_counter()) < began + seconds:
             connection.sendall(request)
-            read_answer(connection)
+            read_answer(connection, status)
             times.append(((time.perf_counter() - asked) * 1000, asked - began))
             time.sleep(max(0.0, asked + EVERY_S - time.perf_counter()))
     times.sort()
@@ -63,4 +68,4 @@ def probe(port: int, seconds: float) -> Pauses:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asdict(probe(int(sys.argv[1]), float(sys.argv[2])))))
+    print(json.dumps(asdict(probe(int(sys.argv[1]), float(sys.argv[2]), sys.argv[3]))))

@@ -1,7 +1,7 @@
 """Minutes of load: does the service pause, and does its memory grow? `make bench-soak`.
 
-16 connections to `/v1/chat/completions` on SQLite, for five minutes and 200,000 calls at least, while `/health` is
-asked for every two milliseconds. Then 20,000 streams whose reader hangs up after the first token. What it prints goes
+16 connections to `/v1/chat/completions` on SQLite, for five minutes and 200,000 calls at least, while a process of its
+own asks every two milliseconds. Then 20,000 streams whose reader hangs up after the first token. What it prints goes
 into docs/benchmarks.md too.
 """
 
@@ -66,8 +66,8 @@ def under_load(server: Server, *, seconds: float, calls: int) -> tuple[list[Poin
     return points, loads
 
 
-def start_probe(port: int, seconds: float) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "bench.probe", str(port), str(seconds)]
+def start_probe(port: int, seconds: float, status: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "bench.probe", str(port), str(seconds), status]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
@@ -123,7 +123,7 @@ def pause_table(ours: Pauses, control: Pauses) -> str:
                 ", ".join(number(taken) for taken, _ in pauses.longest[1:5]),
                 str(pauses.over_50_ms),
             ]
-            for name, pauses in (("ours, `/health`", ours), ("the upstream, on the load's core", control))
+            for name, pauses in (("ours, refused with a 400", ours), ("the upstream, on the load's core", control))
         ),
     )
 
@@ -144,7 +144,9 @@ def main() -> None:
         assert server is not None and history is not None
         whole = OURS.request(upstream_port=UPSTREAM_PORT)
         warm = wrk.load(server.port, whole, connections=CONNECTIONS, seconds=5, server=server)
-        probes = [start_probe(port, options.seconds) for port in (PORTS["ours"], UPSTREAM_PORT)]
+        # The upstream answers whatever it is sent.
+        asked = ((PORTS["ours"], "400"), (UPSTREAM_PORT, "200"))
+        probes = [start_probe(port, options.seconds, status) for port, status in asked]
         points, loads = under_load(server, seconds=options.seconds, calls=options.calls)
         ours, control = map(pauses_of, probes)
         answers, rows = 1 + warm.requests + sum(load.requests for load in loads), history.count("succeeded")
