@@ -128,7 +128,7 @@ def cases(rows: Sequence[int]) -> dict[str, list[Case]]:
         "Workers, 64 connections": [
             Case(f"{workers}, {name}", history, workers=workers, connections=64)
             for name, history in databases.items()
-            for workers in (1, 2)
+            for workers in ((1,) if history is fresh_sqlite else (1, 2))  # production takes one worker on SQLite
         ],
         "Calls in the history before (SQLite)": [
             Case(f"{count:,}", partial(made_history, count) if count else fresh_sqlite) for count in rows
