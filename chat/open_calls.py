@@ -64,8 +64,13 @@ class OpenCalls:
             if time.monotonic() >= renew_at:
                 renew_at = time.monotonic() + RENEW_SECONDS
                 ids = [call.announced.request_id for call in self._open if call.announced]
-                await self._recorder.in_thread(partial(renew_and_sweep, ids))
+                await self._recorder.in_thread(partial(self._renew_and_sweep, ids))
             await asyncio.sleep(TICK_SECONDS)
+
+    def _renew_and_sweep(self, request_ids: list[str]) -> None:
+        # In the recorder's thread, which has a spool to write: a database that is away makes whoever asks it wait.
+        if not self._recorder.database_away:
+            renew_and_sweep(request_ids)
 
     async def _announce(self) -> None:
         """Give a row to calls that have run for a moment, in one transaction. Their end waits behind it."""

@@ -29,10 +29,14 @@ logger = logging.getLogger("chat.recorder")
 T = TypeVar("T")
 
 QUEUE_CALLS = 2_000
+QUEUE_BYTES = 128 * 1024 * 1024
+"""Of what was said in calls that are not safe yet. In memory it takes a few times as much."""
 BATCH_CALLS = 200
 BATCH_BYTES = 16 * 1024 * 1024
 REPLAY_SECONDS = 1.0
 RETRY_SECONDS = 1.0
+HUNG_SECONDS = 7.0
+"""How long the database may be silent about a batch. Longer than its own clocks run, shorter than an answer waits."""
 PATIENCE_SECONDS = 10.0
 PATIENCE_ON_FULL_DISK_SECONDS = 1.0
 """How long an answer waits for its rows. After that it goes out; its rows stay in the queue."""
@@ -52,6 +56,13 @@ class Recorder:
         self._spool = Spool(spool_directory)
         # One thread, and so one connection, and no two writers in this process.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="recorder")
+        # A batch that the database has neither taken nor refused in time, and where those after it wait meanwhile: in a
+        # spool of their own, because the other one is the thread's, and that hangs.
+        self._overdue: asyncio.Future[bool] | None = None
+        self._aside = Spool(spool_directory)
+        self._aside_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spool")
+        self._directory = spool_directory
+        self._bytes = 0
         self.database_away = False
         self.disk_error = ""
 
@@ -63,17 +74,18 @@ class Recorder:
     @property
     def spool_depth(self) -> int:
         """Calls that are safe on disk, and not yet in the database."""
-        return self._spool.depth
+        return self._spool.depth + self._aside.depth
 
     @property
     def has_room(self) -> bool:
         """False when nothing can be written any more, and no further call must be taken."""
-        return self._queue.qsize() < QUEUE_CALLS // 2
+        return self._queue.qsize() < QUEUE_CALLS // 2 and self._bytes < QUEUE_BYTES
 
     async def save(self, rows: CallRows) -> None:
         """Returns when the rows are safe: committed, or on disk in the spool."""
         saving = _Saving(rows, asyncio.get_running_loop().create_future())
         await self._queue.put(saving)
+        self._bytes += rows.size
         patience = PATIENCE_ON_FULL_DISK_SECONDS if self.disk_error else PATIENCE_SECONDS
         timer = asyncio.get_running_loop().call_later(patience, _give_up, saving.safe)
         try:
@@ -97,12 +109,14 @@ class Recorder:
             if savings:
                 await self._make_safe([saving.rows for saving in savings])
             for saving in savings:
+                self._bytes -= saving.rows.size
                 if not saving.safe.done():
                     saving.safe.set_result(True)
         replaying.cancel()
         await asyncio.wait([replaying])
         await self.in_thread(self._end)
         self._thread.shutdown()
+        self._aside_thread.shutdown()
 
     async def close(self) -> None:
         """Nothing is saved from here on; let `run()` write what it has and end."""
@@ -114,8 +128,38 @@ class Recorder:
 
     async def _make_safe(self, batch: Sequence[CallRows]) -> None:
         """Write a batch somewhere. If neither the database nor the disk takes it, wait and try both again."""
-        while not await self.in_thread(lambda: self._write(batch)):
+        while not await self._try_to_write(batch):
             await asyncio.sleep(RETRY_SECONDS)
+
+    async def _try_to_write(self, batch: Sequence[CallRows]) -> bool:
+        loop = asyncio.get_running_loop()
+        if self._overdue is None:
+            writing = loop.run_in_executor(self._thread, self._write, batch)
+            await asyncio.wait([writing], timeout=HUNG_SECONDS)
+            if writing.done():
+                return writing.result()
+            self._lost_database("no answer")
+            self._overdue = writing
+            writing.add_done_callback(self._end_of_silence)
+        return await loop.run_in_executor(self._aside_thread, self._put_aside, self._aside, batch)
+
+    def _put_aside(self, aside: Spool, batch: Sequence[CallRows]) -> bool:
+        # Should the overdue batch be written in the end, it is there twice, and the replay puts in each call once.
+        try:
+            aside.append(batch)
+            self.disk_error = ""
+        except OSError as error:
+            self._lost_disk(error)
+            return False
+        return True
+
+    def _end_of_silence(self, writing: asyncio.Future[bool]) -> None:
+        """Let go of what was put aside: the replay finds it like the spool of a process that has died."""
+        self._overdue = None
+        self._aside_thread.submit(self._aside.close)
+        self._aside = Spool(self._directory)
+        if not writing.cancelled():
+            writing.result()  # a defect of ours is raised here, and logged by the loop
 
     def _write(self, batch: Sequence[CallRows]) -> bool:
         try:
@@ -127,7 +171,7 @@ class Recorder:
                 self.disk_error = ""
                 return True
         except DatabaseAway as error:
-            self._lost_database(error)
+            self._lost_database(type(error.__cause__).__name__)
         except OSError as error:
             self._lost_disk(error)
             return False
@@ -154,7 +198,7 @@ class Recorder:
         try:
             more = self._spool.replay_chunk(storage.write_again)
         except DatabaseAway as error:
-            self._lost_database(error)
+            self._lost_database(type(error.__cause__).__name__)
             return False
         except OSError as error:
             self._lost_disk(error)
@@ -169,9 +213,9 @@ class Recorder:
         self._spool.close()
         connections.close_all()
 
-    def _lost_database(self, error: DatabaseAway) -> None:
+    def _lost_database(self, reason: str) -> None:
         if not self.database_away:
-            logger.error("database_away", extra={"error": type(error.__cause__).__name__})
+            logger.error("database_away", extra={"error": reason})
         self.database_away = True
 
     def _found_database(self) -> None:

@@ -71,7 +71,8 @@ class Spool:
         replay = self._replay = self._replay or self._next_replay()
         if replay is None:
             return False
-        replay.pending = replay.pending or self._read(replay)
+        if not replay.pending:
+            self._read(replay)
         if replay.pending:
             for rows, error in zip(replay.pending, write(replay.pending), strict=True):
                 if error is not None:
@@ -122,23 +123,26 @@ class Spool:
         self._file, self._path = file, path
         return file
 
-    def _read(self, replay: _Replay) -> list[CallRows]:
-        """The next calls of a file, from where it was read to; an empty list at its end."""
-        calls: list[CallRows] = []
+    def _read(self, replay: _Replay) -> None:
+        """Make the next calls of a file pending; none are at its end.
+
+        Raises OSError where a bad line can't be kept: it is the next to be read then, and those before it are pending.
+        """
         with replay.path.open("rb") as file:
             file.seek(replay.read_to)
-            while len(calls) < CHUNK_CALLS and (line := file.readline()):
+            while len(replay.pending) < CHUNK_CALLS and (line := file.readline()):
                 checksum, _, text = line.rstrip(b"\n").partition(b" ")
                 try:
                     if checksum != _checksum(text):
                         raise ValueError("the checksum does not fit")
-                    calls.append(CallRows.from_json(text.decode()))
+                    rows = CallRows.from_json(text.decode())
                 except (ValueError, KeyError, TypeError) as error:
                     extra = {"file": replay.path.name, "position": replay.read_to, "error": str(error)}
                     logger.error("spool_line_skipped", extra=extra)
                     self._keep_rejected(line.rstrip(b"\n") + b"\n")
+                else:
+                    replay.pending.append(rows)
                 replay.read_to = file.tell()
-        return calls
 
     def _keep_rejected(self, line: bytes) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)

@@ -99,6 +99,11 @@ elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
     # Under ASGI a kept connection belongs to a thread that is gone after the request; the pool is psycopg's own.
     DATABASES["default"]["OPTIONS"] = {
         "connect_timeout": 3,
+        # A server that is gone without a word (its host, the network) is away after seconds, not a quarter of an hour.
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 5_000,
         # A database that was away is looked for again every few seconds: the pool's own waits grow to minutes.
         "pool": {"min_size": 1, "max_size": env.int("DATABASE_POOL", 10), "timeout": 5, "reconnect_timeout": 5},
     }

@@ -86,14 +86,25 @@ class PostgresServer:
     def kill(self) -> None:
         """As a power cut does it: the server and all its processes."""
         assert self._process is not None
+        self._signal_all(signal.SIGKILL)
+        self._process.wait(20)
+        self._process = None
+
+    def freeze(self) -> None:
+        """As a disk does that no longer answers: it refuses nobody, and says nothing."""
+        self._signal_all(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal_all(signal.SIGCONT)
+
+    def _signal_all(self, number: int) -> None:
+        assert self._process is not None
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
         for pid in [str(self._process.pid), *children]:
             try:
-                os.kill(int(pid), signal.SIGKILL)
+                os.kill(int(pid), number)
             except ProcessLookupError:
                 continue
-        self._process.wait(20)
-        self._process = None
 
     def _signal(self, number: int) -> None:
         if self._process is not None:

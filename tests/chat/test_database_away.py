@@ -137,3 +137,37 @@ async def test_what_waits_in_the_spool_of_a_killed_process_is_put_in_by_the_next
     assert sorted(kept) == sorted(load.answered)
     assert "spool_line_skipped" in site.output.read_text()
     assert "req_cut_in_ha" in (spool.parent / "rejected.jsonl").read_text()
+
+
+@pytest.mark.parametrize("killed", [False, True])
+async def test_a_database_that_hangs_costs_no_answer_and_no_row(
+    site: SiteProcess, postgres: PostgresServer, killed: bool
+) -> None:
+    load = Load(site)
+    await load.more(20)
+    await asyncio.to_thread(postgres.freeze)
+    try:
+        await load.more(60)
+        status, state = await checks(site)
+        assert (status, state["database"]) == (503, "away")
+        assert state["recorder"]["spool_depth"] > 0  # type: ignore[index]
+        if killed:
+            await load.stop()
+            site.kill()
+    finally:
+        await asyncio.to_thread(postgres.thaw)
+    if killed:
+        await asyncio.to_thread(site.start)
+    else:
+        await load.more(20)
+        await load.stop()
+    spool = site.output.parent / "spool"
+    give_up = time.monotonic() + 30
+    while list(spool.glob("*.spool")):
+        assert time.monotonic() < give_up, "what was put aside was left there"
+        await asyncio.sleep(0.1)
+    await replayed(site)
+    kept = [row[0] for row in postgres.query("select request_id from chat_callrecord")]
+    assert sorted(kept) == sorted(load.answered)
+    assert postgres.query("select count(*) from chat_attempt") == [(len(kept),)]
+    assert "record_delayed" not in site.output.read_text()

@@ -5,12 +5,15 @@ from __future__ import annotations
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import httpx2
 import pytest
+from django.utils import timezone
 
+from chat.call_rows import CallRows
+from chat.spool import Spool
 from llm.simulator import SimulatorThread
 from tests.site_process import SiteProcess
 
@@ -73,3 +76,33 @@ def test_a_full_disk_is_reported_calls_are_answered_and_their_rows_come_in_when_
             assert time.monotonic() < give_up, "rows are missing"
             time.sleep(0.2)
     assert "disk_full" in site.output.read_text()
+
+
+def test_calls_before_a_spool_line_that_is_bad_and_can_not_be_set_aside_are_kept(small_disk: Path) -> None:
+    ids = [f"req_{number}" for number in range(5)]
+    dying = Spool(small_disk)
+    dying.append([CallRows(call={"request_id": each, "created_at": timezone.now()}, attempts=[]) for each in ids])
+    dying.close()
+    (file,) = small_disk.glob("*.spool")
+    with file.open("ab") as torn:
+        torn.write(b'1234abcd {"call": {"request_id": "req_cut_in_ha')
+    ballast = fill(small_disk)
+    written: list[str] = []
+
+    def write(batch: Sequence[CallRows]) -> list[Exception | None]:
+        written.extend(rows.request_id for rows in batch)
+        return [None] * len(batch)
+
+    spool = Spool(small_disk)
+    with pytest.raises(OSError, match="No space left"):
+        spool.replay_chunk(write)
+    assert spool.replay_chunk(write)
+    assert written == ids
+    with pytest.raises(OSError, match="No space left"):
+        spool.replay_chunk(write)
+    ballast.unlink()
+    while spool.replay_chunk(write):
+        pass
+    assert written == ids
+    assert not file.exists()
+    assert "req_cut_in_ha" in (small_disk / "rejected.jsonl").read_text()
