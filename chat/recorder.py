@@ -28,7 +28,7 @@ logger = logging.getLogger("chat.recorder")
 
 T = TypeVar("T")
 
-QUEUE_CALLS = 2_000
+QUEUE_CALLS = 10_000
 QUEUE_BYTES = 128 * 1024 * 1024
 """Of what was said in calls that are not safe yet. In memory it takes a few times as much."""
 BATCH_CALLS = 200
