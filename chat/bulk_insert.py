@@ -46,7 +46,7 @@ class Table:
     def _insert(self, rows: Sequence[Values], unique: str, returning: Sequence[str]) -> list[Any]:
         # Django's `connection` looks up the thread's own one each time that it is asked for anything.
         database = connections[DEFAULT_DB_ALIAS]
-        before, row, after = self._statement(database, unique, tuple(returning))
+        before, row, after = self._statement(unique, tuple(returning))
         with database.cursor() as cursor:
             cursor.execute(
                 f"{before}{', '.join([row] * len(rows))}{after}",
@@ -55,9 +55,9 @@ class Table:
             return cursor.fetchall() if returning else []
 
     @cache  # noqa: B019 - tables live as long as the process
-    def _statement(self, database: BaseDatabaseWrapper, unique: str, returning: Sequence[str]) -> tuple[str, str, str]:
+    def _statement(self, unique: str, returning: Sequence[str]) -> tuple[str, str, str]:
         """What stands before the values, for the values of one row, and after them."""
-        quote = database.ops.quote_name
+        quote = connections[DEFAULT_DB_ALIAS].ops.quote_name
         names = ", ".join(map(quote, self._names))
         before = f"INSERT INTO {quote(self._name)} ({names}) VALUES "  # noqa: S608 - our own names
         row = f"({', '.join(['%s'] * len(self._names))})"

@@ -141,17 +141,8 @@ class Recorder:
             self._lost_database("no answer")
             self._overdue = writing
             writing.add_done_callback(self._end_of_silence)
-        return await loop.run_in_executor(self._aside_thread, self._put_aside, self._aside, batch)
-
-    def _put_aside(self, aside: Spool, batch: Sequence[CallRows]) -> bool:
         # Should the overdue batch be written in the end, it is there twice, and the replay puts in each call once.
-        try:
-            aside.append(batch)
-            self.disk_error = ""
-        except OSError as error:
-            self._lost_disk(error)
-            return False
-        return True
+        return await loop.run_in_executor(self._aside_thread, self._append, self._aside, batch)
 
     def _end_of_silence(self, writing: asyncio.Future[bool]) -> None:
         """Let go of what was put aside: the replay finds it like the spool of a process that has died."""
@@ -175,8 +166,11 @@ class Recorder:
         except OSError as error:
             self._lost_disk(error)
             return False
+        return self._append(self._spool, batch)
+
+    def _append(self, spool: Spool, batch: Sequence[CallRows]) -> bool:
         try:
-            self._spool.append(batch)
+            spool.append(batch)
             self.disk_error = ""
         except OSError as error:
             self._lost_disk(error)
