@@ -189,6 +189,8 @@ class Recorder:
 
     def _replay_chunk(self) -> bool:
         """A chunk at a time, so that calls which end meanwhile do not wait for the whole spool."""
+        if self.database_away:  # since this was asked for: the batch that found out has just been spooled
+            return False
         try:
             more = self._spool.replay_chunk(storage.write_again)
         except DatabaseAway as error:

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from chat.recorder import PATIENCE_SECONDS
 from llm.simulator import SimulatorThread
 from tests.servers import PostgresServer
 from tests.site_process import SiteProcess
@@ -112,6 +113,8 @@ async def test_calls_are_answered_while_the_database_is_away_and_every_row_is_th
     assert postgres.query("select count(*) from chat_attempt") == [(len(kept),)]
     assert postgres.query("select count(*) from chat_callcontent") == [(len(kept),)]
     assert list((site.output.parent / "spool").glob("*.spool")) == []
+    assert "record_delayed" not in site.output.read_text()
+    assert load.slowest < PATIENCE_SECONDS
 
 
 async def test_what_waits_in_the_spool_of_a_killed_process_is_put_in_by_the_next_one(
