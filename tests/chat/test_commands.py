@@ -7,6 +7,8 @@ from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from chat.models import Attempt, CallContent, CallRecord, IdempotencyKey
@@ -29,6 +31,28 @@ def test_an_age_that_is_none_is_refused_with_the_reason(db: None, age: str) -> N
         run("prune_calls", f"--older-than={age}")
 
 
+@pytest.mark.parametrize("age", ["36501d", "999999d", "999999w"])
+def test_an_age_beyond_any_call_is_refused_with_the_reason(db: None, age: str) -> None:
+    with pytest.raises(CommandError, match="longer ago than any call"):
+        run("prune_calls", f"--older-than={age}")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("prune_calls", "--older-than=1d", "--batch-size=-1"),
+        ("prune_calls", "--older-than=1d", "--batch-size=0"),
+        ("make_calls", "--count=-5"),
+        ("make_calls", "--count=many"),
+        ("make_calls", "--days=0"),
+        ("make_calls", "--days=999999999"),
+    ],
+)
+def test_a_number_out_of_its_range_is_refused_with_the_reason(db: None, arguments: tuple[str, ...]) -> None:
+    with pytest.raises(CommandError, match="is no whole number from"):
+        run(*arguments)
+
+
 def test_prune_deletes_old_calls_with_all_that_belongs_to_them(history: None) -> None:
     limit = timezone.now() - timedelta(days=30)
     young = set(CallRecord.objects.filter(created_at__gte=limit).values_list("id", flat=True))
@@ -45,6 +69,22 @@ def test_prune_content_only_keeps_every_figure(history: None) -> None:
     run("prune_calls", "--older-than", "0d", "--content-only")
     assert CallContent.objects.count() == 0
     assert (CallRecord.objects.count(), Attempt.objects.count()) == (60, attempts)
+
+
+def test_prune_content_only_looks_at_no_call_that_it_has_pruned(history: None) -> None:
+    with CaptureQueriesContext(connection) as queries:
+        run("prune_calls", "--older-than", "0d", "--content-only", "--batch-size", "7")
+    searches = [query["sql"] for query in queries if "LIMIT 7" in query["sql"]]
+    moments = list(CallRecord.objects.order_by("created_at").values_list("created_at", flat=True))
+    assert CallContent.objects.count() == 0
+    assert len(searches) == 10
+    assert all(f"{last:%H:%M:%S.%f}" in search for last, search in zip(moments[6::7], searches[1:], strict=False))
+
+
+def test_calls_of_one_moment_are_all_pruned(history: None) -> None:
+    CallRecord.objects.update(created_at=timezone.now() - timedelta(days=50))
+    assert ": 60\n" in run("prune_calls", "--older-than", "30d", "--content-only", "--batch-size", "7")
+    assert CallContent.objects.count() == 0
 
 
 def test_a_dry_run_says_how_many_and_deletes_none(history: None) -> None:

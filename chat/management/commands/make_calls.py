@@ -15,6 +15,7 @@ from django.utils import timezone
 from tqdm import tqdm
 
 from chat.late_hours import note_changes
+from chat.management.arguments import whole_number
 from chat.models import Attempt, CallContent, CallRecord
 
 MODELS = {"gpt-4o": Decimal("0.0000100"), "gpt-4o-mini": Decimal("0.0000006"), "gpt-6-luna": Decimal("0.0000005")}
@@ -27,8 +28,10 @@ class Command(BaseCommand):
     help = "Adds made-up calls to the history. They say provider=made-up, and metadata {'made_up': 'yes'}."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--count", type=int, default=10_000, help="default: %(default)s")
-        parser.add_argument("--days", type=int, default=30, help="spread over the last days; default: %(default)s")
+        parser.add_argument("--count", type=whole_number(1, 1_000_000_000), default=10_000, help="default: %(default)s")
+        parser.add_argument(
+            "--days", type=whole_number(1, 36_500), default=30, help="spread over the last days; default: %(default)s"
+        )
         parser.add_argument("--content", action="store_true", help="with messages and answers, about 1 kB a call")
         parser.add_argument("--seed", type=int, default=None, help="the same figures again")
 

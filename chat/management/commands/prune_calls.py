@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import re
 from argparse import ArgumentParser, ArgumentTypeError
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand
 from django.db import transaction
-from django.db.models import QuerySet
 from django.utils import timezone
 from tqdm import tqdm
 
 from chat.idempotency import forget_old_keys, old_keys
 from chat.late_hours import note_changes
+from chat.management.arguments import whole_number
 from chat.models import Attempt, CallContent, CallRecord
 
 UNITS = {"h": "hours", "d": "days", "w": "weeks"}
+LONGEST = timedelta(days=36_500)
 
 
 def age(text: str) -> timedelta:
@@ -25,7 +27,10 @@ def age(text: str) -> timedelta:
     match = re.fullmatch(r"(\d{1,6})([hdw])", text)
     if match is None:
         raise ArgumentTypeError(f"'{text}' is no age. Write a whole number and h, d or w, like 30d.")
-    return timedelta(**{UNITS[match[2]]: int(match[1])})
+    long = timedelta(**{UNITS[match[2]]: int(match[1])})
+    if long > LONGEST:
+        raise ArgumentTypeError(f"'{text}' is longer ago than any call: no more than {LONGEST.days}d.")
+    return long
 
 
 class Command(BaseCommand):
@@ -36,11 +41,14 @@ class Command(BaseCommand):
         parser.add_argument("--content-only", action="store_true", help="drop messages and answers, keep all figures")
         parser.add_argument("--dry-run", action="store_true", help="say how many, delete none")
         parser.add_argument(
-            "--batch-size", type=int, default=1000, help="calls in one transaction; default: %(default)s"
+            "--batch-size",
+            type=whole_number(1, 10_000),
+            default=1000,
+            help="calls in one transaction; default: %(default)s",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        limit = timezone.now() - options["older_than"]
+        limit, size = timezone.now() - options["older_than"], options["batch_size"]
         ended = CallRecord.objects.exclude(status=CallRecord.Status.IN_PROGRESS).filter(created_at__lt=limit)
         doomed = ended.filter(body__isnull=False) if options["content_only"] else ended
         what = "the content of calls" if options["content_only"] else "calls"
@@ -50,21 +58,27 @@ class Command(BaseCommand):
             self.stdout.write(f"Would delete idempotency keys that are too old to be used: {old_keys().count()}")
             return
         deleted = 0
+        # Each batch is looked for from where the last one ended: what stays of pruned calls is not read again and again.
+        oldest_first, reached = doomed.order_by("created_at").values_list("id", "created_at"), None
         with tqdm(total=total, unit=" calls", disable=options["verbosity"] == 0) as progress:
-            while count := self._delete_batch(doomed, options["batch_size"], content_only=options["content_only"]):
-                deleted += count
-                progress.update(count)
+            while batch := list((oldest_first.filter(created_at__gte=reached) if reached else oldest_first)[:size]):
+                delete(batch, content_only=options["content_only"])
+                reached = batch[-1][1]
+                deleted += len(batch)
+                progress.update(len(batch))
         self.stdout.write(f"Deleted {what} from before {limit:%Y-%m-%d %H:%M} UTC: {deleted}")
         self.stdout.write(f"Deleted idempotency keys that are too old to be used: {forget_old_keys()}")
 
-    def _delete_batch(self, doomed: QuerySet[CallRecord], size: int, *, content_only: bool) -> int:
-        """One transaction, so that a call goes with all that belongs to it, and writers get a turn in between."""
-        with transaction.atomic():
-            batch = list(doomed.order_by("created_at").values_list("id", "created_at")[:size])
-            ids = [id_ for id_, _ in batch]
-            CallContent.objects.filter(call_id__in=ids).delete()
-            if not content_only:
-                note_changes(created_at for _, created_at in batch)
-                Attempt.objects.filter(call_id__in=ids).delete()
-                CallRecord.objects.filter(id__in=ids).delete()
-        return len(ids)
+
+def delete(batch: Sequence[tuple[int, datetime]], *, content_only: bool) -> None:
+    """One transaction, so that a call goes with all that belongs to it, and writers get a turn in between.
+
+    `batch` was read before it: calls that have ended change no more, and writers must not wait for a search.
+    """
+    ids = [id_ for id_, _ in batch]
+    with transaction.atomic():
+        CallContent.objects.filter(call_id__in=ids).delete()
+        if not content_only:
+            note_changes(created_at for _, created_at in batch)
+            Attempt.objects.filter(call_id__in=ids).delete()
+            CallRecord.objects.filter(id__in=ids).delete()
