@@ -29,5 +29,5 @@ class CachedCall:
         assert self._outcome.completion is not None
         yield self._operation.chunks_of(self._outcome.completion)
 
-    def cancel(self) -> None:
+    def cancel(self, *, stopping: bool = False) -> None:
         return

@@ -73,6 +73,14 @@ class CallFailed(exceptions.APIException):
         self.status_code = status_of(outcome.error)
 
 
+class Stopping(exceptions.APIException):
+    """The service ends before the call does. Another process, or the next one, can take it."""
+
+    status_code = 503
+    default_detail = "The service is stopping, and its time for open calls is over. Please try again."
+    wait = 1.0
+
+
 def status_of(error: UpstreamError) -> int:
     return next(status for kind, status in STATUS_OF_ERROR if isinstance(error, kind))
 

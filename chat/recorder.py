@@ -73,7 +73,7 @@ class Recorder:
 
     @property
     def spool_depth(self) -> int:
-        """Calls that are safe on disk, and not yet in the database."""
+        """Calls that are safe on disk, and not yet in the database: of this process, and of dead ones that it found."""
         return self._spool.depth + self._aside.depth
 
     @property
@@ -183,15 +183,16 @@ class Recorder:
             # spool to write.
             if self.database_away and await asyncio.to_thread(storage.probe):
                 self._found_database()
-            while not self.database_away and await self.in_thread(self._replay_chunk):
+            while await self.in_thread(self._replay_chunk):
                 pass
             await asyncio.sleep(REPLAY_SECONDS)
 
     def _replay_chunk(self) -> bool:
         """A chunk at a time, so that calls which end meanwhile do not wait for the whole spool."""
-        if self.database_away:  # since this was asked for: the batch that found out has just been spooled
-            return False
         try:
+            self._spool.adopt()
+            if self.database_away:
+                return False
             more = self._spool.replay_chunk(storage.write_again)
         except DatabaseAway as error:
             self._lost_database(type(error.__cause__).__name__)

@@ -10,13 +10,15 @@ from datetime import datetime
 from typing import Any
 
 from chat.call_rows import CallRows, Values
-from chat.exceptions import openai_status_of, status_of
+from chat.exceptions import Stopping, openai_status_of, status_of
 from chat.models import NAME_LENGTH, CallRecord
 from chat.orders import Order
-from llm import AttemptRecord, CallOutcome, CallStatus, Usage
+from llm import AttemptRecord, CallOutcome, CallStatus, UpstreamError, Usage
 from llm.types import Json
 
 REDACTED = "[redacted]"
+STOPPED = ("service_stopped", "The service stopped before this call ended.")
+NOT_STORED = "The upstream's own words, which are not stored."
 CLIENT_CLOSED_REQUEST = 499
 """What a caller that went away is said to have got. Source: nginx."""
 
@@ -31,14 +33,17 @@ class RowMaker:
     def rows(self, order: Order, outcome: CallOutcome) -> CallRows:
         """The rows of a call that has ended."""
         error = outcome.error if outcome.status is not CallStatus.SUCCEEDED else None
+        code, message = (error.code, self._reason(error)) if error else ("", "")
+        if outcome.stopped:
+            code, message = STOPPED
         call = self._ordered(order) | {
             "model_used": _name(outcome.model_used),
             "provider_used": outcome.provider_used,
             "status": str(outcome.status),
             "fallback_triggered": outcome.fallback_triggered,
             "is_default_message": outcome.status is CallStatus.DEFAULTED,
-            "error_code": error.code if error else "",
-            "error_message": self._text(error.message) if error else "",
+            "error_code": code,
+            "error_message": message,
             "http_status": _http_status(order, outcome),
             "latency_ms": outcome.latency_ms,
             "time_to_first_token_ms": outcome.time_to_first_token_ms,
@@ -104,7 +109,7 @@ class RowMaker:
             "provider": attempt.provider,
             "status": str(attempt.status),
             "error_code": attempt.error.code if attempt.error else "",
-            "error_message": self._text(attempt.error.message) if attempt.error else "",
+            "error_message": self._reason(attempt.error) if attempt.error else "",
             "http_status": attempt.http_status,
             "raced": attempt.raced,
             "started_after_ms": attempt.started_after_ms,
@@ -115,13 +120,18 @@ class RowMaker:
             **_tokens(attempt.usage),
         }
 
+    def _reason(self, error: UpstreamError) -> str:
+        if error.quoted and not self.store_content:  # it may repeat the prompt
+            return NOT_STORED
+        return self._text(error.message)
+
     def _text(self, text: str) -> str:
         for pattern in self.redact:
             text = pattern.sub(REDACTED, text)
         return _storable(text)
 
     def kept(self, value: Any) -> Any:
-        """A JSON value as it may be kept: redacted in every text, and fit for any database.
+        """A JSON value as it may be kept: redacted in every text and number, and fit for any database.
 
         Keys stay as they are: they are names, not words of a caller.
         """
@@ -131,6 +141,8 @@ class RowMaker:
             return {_storable(str(name)): self.kept(inner) for name, inner in value.items()}
         if isinstance(value, list):
             return [self.kept(inner) for inner in value]
+        if isinstance(value, int | float) and any(pattern.search(str(value)) for pattern in self.redact):
+            return REDACTED
         return value
 
 
@@ -147,6 +159,8 @@ def _tokens(usage: Usage | None) -> Values:
 
 
 def _http_status(order: Order, outcome: CallOutcome) -> int:
+    if outcome.stopped:
+        return 200 if outcome.begun else Stopping.status_code
     if outcome.status is CallStatus.CANCELLED:
         return CLIENT_CLOSED_REQUEST
     if outcome.status is CallStatus.FAILED and outcome.error is not None and not outcome.begun:

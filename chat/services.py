@@ -64,7 +64,7 @@ class Conducted(Protocol):
     async def settled(self) -> CallOutcome: ...
     async def opened(self) -> None: ...
     def batches(self) -> AsyncGenerator[list[Json], None]: ...
-    def cancel(self) -> None: ...
+    def cancel(self, *, stopping: bool = False) -> None: ...
 
 
 async def start_call(service: Service, order: Order) -> Conducted:
@@ -123,15 +123,6 @@ def _start(service: Service, order: Order, admission: Admission) -> Call:
     call.task.add_done_callback(lambda _: service.open_calls.ended(open_call))
     call.task.add_done_callback(lambda _: admission.abandon())
     return call
-
-
-async def answer_call(service: Service, order: Order) -> CallOutcome:
-    """Run a call to its end. If the caller goes away meanwhile, the upstream is stopped and the call recorded so."""
-    call = await start_call(service, order)
-    try:
-        return await call.settled()
-    finally:
-        call.cancel()
 
 
 def _observe(service: Service, order: Order, outcome: CallOutcome) -> None:

@@ -12,10 +12,11 @@ from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 
-from chat.exceptions import CallFailed
+from chat.doors import DoorRequest
+from chat.exceptions import CallFailed, Stopping
 from chat.idempotency import META_NAME, Claim, SavedAnswer, checked_key, claim_key, fingerprint
 from chat.orders import Order
-from chat.services import Conducted, Service, answer_call, start_call
+from chat.services import Conducted, Service, start_call
 from chat.sse import EventStreamResponse, saved_events
 from llm import CallOutcome, CallStatus, Opening
 from llm.json_values import write_json
@@ -72,7 +73,12 @@ async def _answer(request: Request, order: Order, style: Style, claim: Claim | N
 
 
 async def _whole(request: Request, order: Order, style: Style, claim: Claim | None) -> HttpResponseBase:
-    outcome = await answer_call(service_of(request), order)
+    call = await start_call(service_of(request), order)
+    try:
+        outcome = await call.settled()
+    except asyncio.CancelledError:
+        await _cut(request, call)
+        raise
     if outcome.status is CallStatus.FAILED:
         raise CallFailed(outcome)
     body, headers = write_json(style.answer(order, outcome)), style.headers(outcome)
@@ -87,13 +93,13 @@ async def _stream(request: Request, order: Order, style: Style, claim: Claim | N
     # this request ends in any case.
     serving = asyncio.current_task()
     assert serving is not None
-    serving.add_done_callback(lambda _: call.cancel())
+    serving.add_done_callback(lambda _: call.cancel(stopping=_is_stopping(request)))
     try:
         await call.opened()
         if call.failed_unopened is not None:
             raise CallFailed(call.failed_unopened)
-    except BaseException:
-        call.cancel()
+    except asyncio.CancelledError:
+        await _cut(request, call)
         raise
     headers = style.headers(call.opening)
     events = style.events(order, call.batches(), call.settled)
@@ -103,6 +109,20 @@ async def _stream(request: Request, order: Order, style: Style, claim: Claim | N
     for name, value in {**headers, **order.headers}.items():
         response[name] = value
     return response
+
+
+async def _cut(request: Request, call: Conducted) -> None:
+    """This request was cancelled. Raises Stopping, with the call on record, where its caller still waits for it."""
+    stopping = _is_stopping(request)
+    call.cancel(stopping=stopping)
+    if stopping:
+        await call.settled()
+        raise Stopping
+
+
+def _is_stopping(request: Request) -> bool:
+    http_request = request._request
+    return isinstance(http_request, DoorRequest) and http_request.service_is_stopping
 
 
 async def _saving(

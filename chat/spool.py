@@ -25,16 +25,19 @@ logger = logging.getLogger("chat.spool")
 PATTERN = "calls-*.spool"
 REJECTED = "rejected.jsonl"
 CHUNK_CALLS = 200
+CHUNK_BYTES = 16 * 1024 * 1024
+"""About how much of a file is read at once."""
 
 Write = Callable[[Sequence[CallRows]], list[Exception | None]]
 
 
 @dataclass(slots=True)
-class _Replay:
-    """A file on its way into the database. `pending` was read, and is not in yet."""
+class _File:
+    """A file whose lock this process holds. `left` calls of it are not in the database; `pending` of them were read."""
 
     path: Path
     file: BinaryIO
+    left: int = 0
     read_to: int = 0
     pending: list[CallRows] = field(default_factory=list)
 
@@ -44,57 +47,60 @@ class Spool:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._file: BinaryIO | None = None
-        self._path: Path | None = None
-        self._replay: _Replay | None = None
-        self.depth = 0
-        """Calls that wait in this process's file."""
+        self._own: _File | None = None
+        self._adopted: list[_File] = []
+        self._replayed: _File | None = None
+
+    @property
+    def depth(self) -> int:
+        """Calls that wait in this process's file, and in those that it took over from the dead. From any thread."""
+        own = self._own
+        return (own.left if own else 0) + sum(file.left for file in tuple(self._adopted))
 
     def append(self, batch: Sequence[CallRows]) -> None:
         """Returns when the calls are on disk. Raises OSError, and then none of them counts as written."""
-        file = self._file or self._open()
-        end = os.fstat(file.fileno()).st_size
+        own = self._own = self._own or self._open()
+        end = os.fstat(own.file.fileno()).st_size
         try:
-            _write_whole(file, b"".join(_line(rows) for rows in batch))
+            _write_whole(own.file, b"".join(_line(rows) for rows in batch))
         except OSError:
             # Half a batch must not stay behind: it is tried again, and would be there twice, with a torn line between.
-            os.ftruncate(file.fileno(), end)
+            os.ftruncate(own.file.fileno(), end)
             raise
-        self.depth += len(batch)
+        own.left += len(batch)
+
+    def adopt(self) -> None:
+        """Take over the files of processes that have died, so that their calls are counted, by one process only."""
+        for path in self._directory.glob(PATTERN):
+            if file := _lock(path):
+                self._adopted.append(_File(path, file, left=_count_lines(path)))
 
     def replay_chunk(self, write: Write) -> bool:
-        """Put some of what waits into the database: of this process's calls, or of a process that has died.
+        """Put some of what waits into the database: of this process's calls, or of those that it took over.
 
         `write` must not mind calls that are there already. Whatever it raises leaves everything as it is. Returns
         whether there may be more.
         """
-        replay = self._replay = self._replay or self._next_replay()
-        if replay is None:
+        file = self._replayed = self._replayed or self._own or next(iter(self._adopted), None)
+        if file is None:
             return False
-        if not replay.pending:
-            self._read(replay)
-        if replay.pending:
-            for rows, error in zip(replay.pending, write(replay.pending), strict=True):
+        if not file.pending:
+            self._read(file)
+        if file.pending:
+            for rows, error in zip(file.pending, write(file.pending), strict=True):
                 if error is not None:
                     self.reject(rows, error)
-            if replay.path == self._path:
-                self.depth -= len(replay.pending)
-            replay.pending = []
+            file.left -= len(file.pending)
+            file.pending = []
             return True
-        replay.path.unlink()
-        replay.file.close()
-        if replay.path == self._path:
-            self._file, self._path, self.depth = None, None, 0
-        self._replay = None
+        file.path.unlink()
+        file.file.close()
+        if file is self._own:
+            self._own = None
+        else:
+            self._adopted.remove(file)
+        self._replayed = None
         return True
-
-    def _next_replay(self) -> _Replay | None:
-        if self._path is not None and self._file is not None:
-            return _Replay(self._path, self._file)
-        for path in self._directory.glob(PATTERN):
-            if orphan := _lock(path):
-                return _Replay(path, orphan)
-        return None
 
     def reject(self, rows: CallRows, error: Exception) -> None:
         """Keep a call that the database will never take where a person can find it. Raises OSError."""
@@ -105,11 +111,10 @@ class Spool:
 
     def close(self) -> None:
         """Let go of the files; what waits in them is the next process's."""
-        for file in (self._file, self._replay.file if self._replay else None):
-            if file is not None:
-                file.close()
+        for file in (*([self._own] if self._own else []), *self._adopted):
+            file.file.close()
 
-    def _open(self) -> BinaryIO:
+    def _open(self) -> _File:
         self._directory.mkdir(parents=True, exist_ok=True)
         name = f"calls-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}.spool"
         path = self._directory / name
@@ -118,31 +123,31 @@ class Spool:
             fcntl.flock(file, fcntl.LOCK_EX)
             # Between opening and locking it may have been taken for an orphan, and removed.
             if path.exists() and path.stat().st_ino == os.fstat(file.fileno()).st_ino:
-                break
+                return _File(path, file)
             file.close()
-        self._file, self._path = file, path
-        return file
 
-    def _read(self, replay: _Replay) -> None:
+    def _read(self, file: _File) -> None:
         """Make the next calls of a file pending; none are at its end.
 
         Raises OSError where a bad line can't be kept: it is the next to be read then, and those before it are pending.
         """
-        with replay.path.open("rb") as file:
-            file.seek(replay.read_to)
-            while len(replay.pending) < CHUNK_CALLS and (line := file.readline()):
+        end = file.read_to + CHUNK_BYTES
+        with file.path.open("rb") as lines:
+            lines.seek(file.read_to)
+            while len(file.pending) < CHUNK_CALLS and file.read_to < end and (line := lines.readline()):
                 checksum, _, text = line.rstrip(b"\n").partition(b" ")
                 try:
                     if checksum != _checksum(text):
                         raise ValueError("the checksum does not fit")
                     rows = CallRows.from_json(text.decode())
                 except (ValueError, KeyError, TypeError) as error:
-                    extra = {"file": replay.path.name, "position": replay.read_to, "error": str(error)}
+                    extra = {"file": file.path.name, "position": file.read_to, "error": str(error)}
                     logger.error("spool_line_skipped", extra=extra)
                     self._keep_rejected(line.rstrip(b"\n") + b"\n")
+                    file.left -= 1
                 else:
-                    replay.pending.append(rows)
-                replay.read_to = file.tell()
+                    file.pending.append(rows)
+                file.read_to = lines.tell()
 
     def _keep_rejected(self, line: bytes) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)
@@ -165,6 +170,12 @@ def _line(rows: CallRows) -> bytes:
 
 def _checksum(text: bytes) -> bytes:
     return b"%08x" % zlib.crc32(text)
+
+
+def _count_lines(path: Path) -> int:
+    """A line that a crash has cut is one as well."""
+    with path.open("rb") as file:
+        return sum(1 for _ in file)
 
 
 def _lock(path: Path) -> BinaryIO | None:

@@ -51,6 +51,8 @@ class Attempt:
         self._first_token: float | None = None
         self._ended: float | None = None
         self._produced: list[str] = []
+        self.received: list[Json] = []
+        """The chunks of a whole answer that is fetched as a stream."""
 
     @property
     def ran(self) -> bool:

@@ -94,6 +94,7 @@ class Call:
         self._relayed: Attempt | None = None
         self._walking = False
         self._abandoned = False
+        self._stopping = False
         self.task = asyncio.create_task(self._run(), name="llm call")
 
     async def settled(self) -> CallOutcome:
@@ -147,8 +148,13 @@ class Call:
                 for chunk in batch:
                     yield chunk
 
-    def cancel(self) -> None:
-        """The caller has gone: stop the upstream at once. The outcome is still recorded."""
+    def cancel(self, *, stopping: bool = False) -> None:
+        """The caller has gone, or it is us who are `stopping`: stop the upstream at once.
+
+        The outcome is still recorded, with whichever reason came first.
+        """
+        if not self._abandoned:
+            self._stopping = stopping
         # A task that is cancelled before its first step never runs, so `_run` looks at `_abandoned` itself.
         if self._walking and not self._abandoned:
             self.task.cancel()
@@ -381,7 +387,7 @@ class Call:
             status=status,
             attempts=attempts,
             latency_ms=round((self._now() - self._started) * 1000),
-            content=operation.text(completion) if completion else "".join(self._text),
+            content=operation.text(completion) if completion else self._produced(status),
             completion=completion,
             completion_id=operation.answer_id(completion) if completion else self._completion_id,
             model_used=model.model.name if model else "",
@@ -393,7 +399,15 @@ class Call:
             fallback_triggered=self._stage_reached > 0 or status is CallStatus.DEFAULTED,
             error=error,
             begun=self._begun,
+            stopped=status is CallStatus.CANCELLED and self._stopping,
         )
+
+    def _produced(self, status: CallStatus) -> str:
+        """What a stream said. Of a race for a whole answer that was cut: the most that one racer had said by then."""
+        if status is not CallStatus.CANCELLED or self._text:
+            return "".join(self._text)
+        text = self.request.operation.text
+        return max(("".join(map(text, attempt.received)) for attempt in self._attempts), key=len, default="")
 
     def _records(self) -> tuple[AttemptRecord, ...]:
         ran = {(attempt.heat.number, attempt.racer) for attempt in self._attempts if attempt.ran}

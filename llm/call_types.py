@@ -40,6 +40,7 @@ class CallOutcome:
     upstream's name for it. `usage` belongs to the attempt whose answer the caller got, in whole or in
     part; where there is none, it is the sum over the attempts. `cost_usd` is the sum over the attempts, null where a
     price is not known. `begun`: a stream's first content was passed on, so that the caller has a 200.
+    `stopped`: it was cancelled because the service stops, and not because its caller has gone.
     `cached`: no model was asked, an earlier answer was given again; the engine itself keeps none.
     """
 
@@ -58,6 +59,7 @@ class CallOutcome:
     fallback_triggered: bool = False
     error: UpstreamError | None = None
     begun: bool = False
+    stopped: bool = False
     cached: bool = False
 
 

@@ -80,7 +80,7 @@ class Engine:
     async def cancel_open_calls(self) -> None:
         calls = list(self._calls)
         for call in calls:
-            call.cancel()
+            call.cancel(stopping=True)
         if calls:
             await asyncio.wait([call.task for call in calls])
 

@@ -48,6 +48,7 @@ class UpstreamError(LLMError):
 
     `http_status` is what the upstream answered, null where it did not; `retry_after` is in seconds, as the upstream
     asked; `body` is the upstream's error object, as it came; `upstream_request_id` is the upstream's own name for it.
+    `quoted`: the message is in the upstream's own words, which may repeat what was asked.
     """
 
     code = "upstream_error"
@@ -63,12 +64,14 @@ class UpstreamError(LLMError):
         retry_after: float | None = None,
         body: dict[str, Any] | None = None,
         upstream_request_id: str = "",
+        quoted: bool = False,
     ) -> None:
         super().__init__(message)
         self.http_status = http_status
         self.retry_after = retry_after
         self.body = body
         self.upstream_request_id = upstream_request_id
+        self.quoted = quoted
 
 
 class UpstreamNotConfigured(UpstreamError):

@@ -106,13 +106,12 @@ class Upstream:
     async def complete_by_stream(self, attempt: Attempt, body: Json) -> Json:
         """A whole answer that is fetched as a stream, so that cutting it off stops the bill. Raises UpstreamError."""
         stream = await self.open_stream(attempt, body)
-        received: list[Json] = []
         try:
             while batch := await stream.next_batch():
-                received += batch
+                attempt.received += batch
         finally:
             stream.close()
-        answer = whole_answer(attempt.operation, received)
+        answer = whole_answer(attempt.operation, attempt.received)
         attempt.operation.check(answer)
         return answer
 

@@ -66,12 +66,14 @@ def read_error(error: object, *, http_status: int | None, headers: Mapping[str, 
     status = http_status
     if status in (None, 200) and re.fullmatch("[45][0-9][0-9]", str(code)):
         status = int(str(code))  # vLLM and others put the status into the error object
-    message = _clean(body.get("message") if body else error) or f"The upstream answered with status {http_status}."
+    said = _clean(body.get("message") if body else error)
+    message = said or f"The upstream answered with status {http_status}."
     details: dict[str, Any] = {
         "http_status": http_status,
         "retry_after": _retry_after(headers),
         "body": _clean_json(body) or None,
         "upstream_request_id": headers.get("x-request-id", ""),
+        "quoted": bool(said),
     }
     if str(code) in UNSUPPORTED and isinstance(body.get("param"), str):
         return UnsupportedParameter(message, parameter=body["param"], **details)
@@ -79,7 +81,7 @@ def read_error(error: object, *, http_status: int | None, headers: Mapping[str, 
     error_class = named or _by_status(status)
     if error_class is UpstreamAuthFailed:
         # The upstream's own words may quote a part of the key.
-        return UpstreamAuthFailed("The upstream refused our key.", **{**details, "body": None})
+        return UpstreamAuthFailed("The upstream refused our key.", **{**details, "body": None, "quoted": False})
     return error_class(message, **details)
 
 

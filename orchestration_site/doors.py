@@ -14,14 +14,13 @@ from contextlib import aclosing
 from typing import IO, Any, TypeAlias, cast
 
 from django.conf import settings
-from django.core.handlers.asgi import ASGIRequest
 from django.core.handlers.exception import response_for_exception
 from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponse, HttpResponseBase
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils.module_loading import import_string
 
-from chat.doors import Door
+from chat.doors import Door, DoorRequest
 from orchestration_site.asgi_types import Application, Receive, Scope, Send
 
 View: TypeAlias = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
@@ -62,10 +61,9 @@ class Doors:
         except CallerGone:
             return
         with body:
-            request = cast(Any, ASGIRequest)(scope, body)
+            request = DoorRequest(scope, body, door)
             request.META["CONTENT_LENGTH"] = str(size)  # a body that came in chunks has announced none
-            request.door = door
-            await _while_caller_waits(receive, lambda: self._answer(request, send))
+            await _while_caller_waits(request, receive, self._answer(request, send))
 
     async def _answer(self, request: HttpRequest, send: Send) -> None:
         try:
@@ -118,19 +116,16 @@ async def _read_body(receive: Receive) -> tuple[IO[bytes], int]:
             return body, size
 
 
-async def _while_caller_waits(receive: Receive, answer: Callable[[], Awaitable[None]]) -> None:
+async def _while_caller_waits(request: DoorRequest, receive: Receive, answer: Awaitable[None]) -> None:
     """Cancel the answer when the caller goes away: after the body, that is all that there is to receive."""
-    serving = asyncio.current_task()
-    assert serving is not None
-    answered = cancelled = False
+    answered = False
     watching: asyncio.Task[None] | None = None
 
     async def watch() -> None:
-        nonlocal cancelled
         await receive()
         if not answered:
-            cancelled = True
-            serving.cancel()
+            request.caller_gone = True
+            request.task.cancel()
 
     def start_watching() -> None:
         nonlocal watching
@@ -138,10 +133,10 @@ async def _while_caller_waits(receive: Receive, answer: Callable[[], Awaitable[N
 
     timer = asyncio.get_running_loop().call_later(UNWATCHED_SECONDS, start_watching)
     try:
-        await answer()
+        await answer
     except asyncio.CancelledError:
         # Ours, unless the server is ending as well.
-        if not cancelled or serving.uncancel():
+        if not request.caller_gone or request.task.uncancel():
             raise
     finally:
         answered = True

@@ -129,8 +129,13 @@ async def test_what_waits_in_the_spool_of_a_killed_process_is_put_in_by_the_next
     (spool,) = (site.output.parent / "spool").glob("*.spool")
     with spool.open("ab") as file:
         file.write(b'1234abcd {"call": {"request_id": "req_cut_in_ha')
-    await asyncio.to_thread(postgres.start)
+    waiting = len(spool.read_bytes().splitlines())
     await asyncio.to_thread(site.start)
+    give_up = time.monotonic() + 20
+    while (await checks(site))[1]["recorder"] != {"waiting": 0, "spool_depth": waiting}:
+        assert time.monotonic() < give_up, "what the dead process left is not counted"
+        await asyncio.sleep(0.1)
+    await asyncio.to_thread(postgres.start)
     await replayed(site)
     give_up = time.monotonic() + 20
     while spool.exists():

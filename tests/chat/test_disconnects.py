@@ -365,6 +365,20 @@ def test_a_stream_that_ends_within_the_grace_is_served_to_its_end(upstream: Simu
     assert CallRecord.objects.get().status == "succeeded"
 
 
+def test_a_race_for_a_whole_answer_that_is_cut_keeps_what_the_racer_that_got_furthest_had_said(
+    client: httpx2.Client, simulator: SimulatorThread
+) -> None:
+    simulator.script("slow", Behaviour(answer="slow " * 200, tokens_per_second=2))
+    simulator.script("paced", PACED)
+    with caller(client, "/chat/parallel", models=["slow", "paced"]) as connection:
+        eventually(simulator.requests)
+        time.sleep(0.4)
+        go(connection, "close")
+    call = cancelled_row("parallel")
+    assert call.body.content.startswith("one two three")
+    assert call.model_used == ""
+
+
 def test_stopping_the_site_ends_what_does_not_end_by_itself_within_its_grace_and_all_of_it_is_on_record(
     upstream: SimulatorThread,
 ) -> None:

@@ -164,6 +164,40 @@ async def test_sigterm_cuts_calls_that_outlast_the_grace_and_keeps_them_on_recor
         site.close()
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/chat", {"prompt": "a", "model": "stuck"}),
+        ("/chat/parallel", {"prompt": "a", "models": ["stuck", "stuck"]}),
+        ("/chat/stream", {"prompt": "a", "model": "mute"}),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "a"}], "model": "stuck"}),
+    ],
+)
+async def test_a_caller_whose_answer_is_cut_by_the_end_of_the_service_is_told_so_as_its_row_is(
+    tmp_path: Path, simulator: SimulatorThread, path: str, body: dict[str, object]
+) -> None:
+    simulator.script("stuck", Behaviour(latency_s=60))
+    simulator.script("mute", Behaviour(latency_s=60))
+    site = SiteProcess(tmp_path, upstream=simulator.base_url, SHUTDOWN_GRACE="1")
+    site.manage("migrate", "-v0")
+    site.start()
+    try:
+        async with httpx2.AsyncClient(base_url=site.base_url, trust_env=False, timeout=30) as client:
+            call = asyncio.create_task(client.post(path, json=body))
+            await asyncio.sleep(0.5)
+            assert await asyncio.to_thread(site.terminate) == 0
+            answer = await call
+    finally:
+        site.close()
+    assert answer.status_code == 503, answer.text
+    error = answer.json()["error"]
+    assert (error["code"], answer.headers["retry-after"]) == ("unavailable", "1")
+    assert error.get("type") == ("server_error" if path.startswith("/v1") else None)
+    assert rows(site, "select request_id, status, http_status, error_code from chat_callrecord") == [
+        (error["request_id"], "cancelled", 503, "service_stopped")
+    ]
+
+
 async def test_a_locked_database_delays_no_answer_for_long_and_loses_no_row(site: SiteProcess) -> None:
     site.start()
     path = site.environment["DATABASE_URL"].removeprefix("sqlite:///")

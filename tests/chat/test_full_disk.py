@@ -94,6 +94,8 @@ def test_calls_before_a_spool_line_that_is_bad_and_can_not_be_set_aside_are_kept
         return [None] * len(batch)
 
     spool = Spool(small_disk)
+    spool.adopt()
+    assert spool.depth == 6
     with pytest.raises(OSError, match="No space left"):
         spool.replay_chunk(write)
     assert spool.replay_chunk(write)
@@ -105,4 +107,5 @@ def test_calls_before_a_spool_line_that_is_bad_and_can_not_be_set_aside_are_kept
         pass
     assert written == ids
     assert not file.exists()
+    assert spool.depth == 0
     assert "req_cut_in_ha" in (small_disk / "rejected.jsonl").read_text()

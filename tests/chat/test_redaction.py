@@ -45,6 +45,30 @@ def test_an_upstream_error_is_redacted_too(
     assert CARD not in kept()
 
 
+def test_numbers_are_redacted_too(start_site: Callable[..., httpx2.Client]) -> None:
+    client = start_site(REDACT_PATTERNS=(re.compile(r"\d{16}"),))
+    body = {"messages": [{"role": "user", "content": "a", "x_card": int(CARD)}], "model": "gpt-4o", "x_limit": 5}
+    body |= {"x_nested": {"card": [int(CARD)]}, "x_flag": True}
+    assert client.post("/v1/chat/completions", json=body).status_code == 200
+    assert CARD not in kept()
+    content = CallContent.objects.get()
+    assert content.messages[0]["x_card"] == "[redacted]"
+    assert (content.parameters["x_limit"], content.parameters["x_flag"]) == (5, True)
+
+
+def test_where_no_content_is_stored_an_upstream_error_is_not_quoted_either(
+    start_site: Callable[..., httpx2.Client], simulator: SimulatorThread
+) -> None:
+    client = start_site(STORE_CONTENT=False)
+    simulator.script(
+        "angry", Behaviour(status=400, error={"message": "What is 'my prompt'?", "type": "invalid_request_error"})
+    )
+    assert "my prompt" in client.post("/chat", json={"prompt": "my prompt", "model": "angry"}).text
+    assert "my prompt" not in kept()
+    client.post("/chat", json={"prompt": "my prompt", "model": "sim-401"})
+    assert Attempt.objects.get(http_status=401).error_message == "The upstream refused our key."
+
+
 def test_a_nul_in_a_prompt_reaches_the_upstream_and_is_kept_as_a_replacement(
     client: httpx2.Client, simulator: SimulatorThread
 ) -> None:

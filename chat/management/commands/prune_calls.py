@@ -58,8 +58,9 @@ class Command(BaseCommand):
             self.stdout.write(f"Would delete idempotency keys that are too old to be used: {old_keys().count()}")
             return
         deleted = 0
-        # Each batch is looked for from where the last one ended: what stays of pruned calls is not read again and again.
-        oldest_first, reached = doomed.order_by("created_at").values_list("id", "created_at"), None
+        # Each batch is looked for from where the last one ended, so that what stays of pruned calls is not read again.
+        oldest_first = doomed.order_by("created_at").values_list("id", "created_at")
+        reached = None
         with tqdm(total=total, unit=" calls", disable=options["verbosity"] == 0) as progress:
             while batch := list((oldest_first.filter(created_at__gte=reached) if reached else oldest_first)[:size]):
                 delete(batch, content_only=options["content_only"])
