@@ -127,9 +127,9 @@ async def test_what_waits_in_the_spool_of_a_killed_process_is_put_in_by_the_next
     await load.stop()
     site.kill()
     (spool,) = (site.output.parent / "spool").glob("*.spool")
+    waiting = len(spool.read_bytes().splitlines())
     with spool.open("ab") as file:
         file.write(b'1234abcd {"call": {"request_id": "req_cut_in_ha')
-    waiting = len(spool.read_bytes().splitlines())
     await asyncio.to_thread(site.start)
     give_up = time.monotonic() + 20
     while (await checks(site))[1]["recorder"] != {"waiting": 0, "spool_depth": waiting}:

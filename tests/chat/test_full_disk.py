@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import tempfile
 import time
@@ -13,6 +14,7 @@ import pytest
 from django.utils import timezone
 
 from chat.call_rows import CallRows
+from chat.recorder import QUEUE_BYTES
 from chat.spool import Spool
 from llm.simulator import SimulatorThread
 from tests.site_process import SiteProcess
@@ -109,3 +111,36 @@ def test_calls_before_a_spool_line_that_is_bad_and_can_not_be_set_aside_are_kept
     assert not file.exists()
     assert spool.depth == 0
     assert "req_cut_in_ha" in (small_disk / "rejected.jsonl").read_text()
+
+
+def test_no_call_is_taken_where_neither_database_nor_disk_takes_its_row_and_none_that_was_taken_is_lost(
+    small_disk: Path, tmp_path: Path, simulator: SimulatorThread
+) -> None:
+    site = SiteProcess(tmp_path, upstream=simulator.base_url, SPOOL_DIR=str(small_disk / "spool"))
+    site.manage("migrate", "-v0")
+    site.start()
+    blocker = sqlite3.connect(site.environment["DATABASE_URL"].removeprefix("sqlite:///"), isolation_level=None)
+    ballast = fill(small_disk)
+    answered: list[str] = []
+    try:
+        with httpx2.Client(base_url=site.base_url, timeout=30, trust_env=False) as client:
+            blocker.execute("begin immediate")
+            while (answer := client.post("/chat", json={"prompt": "x" * 15_000_000})).status_code == 200:
+                answered.append(answer.json()["request_id"])
+                assert len(answered) * 15_000_000 < 2 * QUEUE_BYTES, "the recorder takes whatever comes"
+            assert (answer.status_code, answer.json()["error"]["code"]) == (503, "unavailable")
+            assert "record calls" in answer.json()["error"]["message"]
+            assert client.get("/health/ready").json()["checks"]["recorder"]["waiting"] > 0
+            blocker.execute("rollback")
+            give_up = time.monotonic() + 60
+            while client.get("/health/ready").status_code != 200:
+                assert time.monotonic() < give_up, client.get("/health/ready").text
+                time.sleep(0.2)
+            answered.append(client.post("/chat", json={"prompt": "after"}).json()["request_id"])
+    finally:
+        blocker.close()
+        ballast.unlink()
+        site.close()
+    with sqlite3.connect(site.environment["DATABASE_URL"].removeprefix("sqlite:///")) as database:
+        kept = [row[0] for row in database.execute("select request_id from chat_callrecord")]
+    assert sorted(kept) == sorted(answered)
