@@ -72,5 +72,10 @@ class Door(APIView):
             response = self.handle_exception(Stopping())
         except Exception as exception:  # noqa: BLE001 - what is no error of ours is raised again by handle_exception
             response = self.handle_exception(exception)
+        finally:
+            request.parser_context.clear()  # where it holds itself: its body would stay until garbage is collected
         answer = self.finalize_response(request, response)
-        return cast(HttpResponseBase, answer.render() if isinstance(answer, Response) else answer)
+        if isinstance(answer, Response):
+            answer.render()
+            cast(Any, answer).renderer_context.clear()  # here too
+        return cast(HttpResponseBase, answer)

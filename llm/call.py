@@ -182,6 +182,7 @@ class Call:
                 outcome = self._outcome(CallStatus.CANCELLED)
             finally:
                 self._walking = False
+            _forget_frames(outcome)
             await self._on_end(outcome)
             self._settled.set_result(outcome)
             self._ended.set()
@@ -413,6 +414,13 @@ class Call:
         ran = {(attempt.heat.number, attempt.racer) for attempt in self._attempts if attempt.ran}
         racers = Counter(heat for heat, _ in ran)
         return tuple(a.record(self._parts.prices, raced=a.ran and racers[a.heat.number] > 1) for a in self._attempts)
+
+
+def _forget_frames(outcome: CallOutcome) -> None:
+    """An error holds the frames it came through, and they the call, which would stay until garbage is collected."""
+    for error in (outcome.error, *(attempt.error for attempt in outcome.attempts)):
+        if error is not None:
+            error.__traceback__ = error.__cause__ = error.__context__ = None
 
 
 def _sum_usage(attempts: tuple[AttemptRecord, ...]) -> Usage | None:

@@ -1,4 +1,6 @@
 from django.apps import AppConfig
+from django.conf import settings
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 
 class SiteConfig(AppConfig):
@@ -8,3 +10,8 @@ class SiteConfig(AppConfig):
 
     def ready(self) -> None:
         from orchestration_site import checks, deployment_checks  # noqa: F401 - they register themselves
+
+        if settings.DEBUG:
+            # Django keeps the last 9,000 statements of each connection, and forgets them when a request begins. Ours are
+            # used by tasks as well, in which none ever does, and a statement may hold a prompt.
+            BaseDatabaseWrapper.queries_limit = 0

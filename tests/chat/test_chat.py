@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import time
 
 import httpx2
 import pytest
 
+from chat.doors import DoorRequest
 from chat.models import Attempt, CallContent, CallRecord
+from llm import Call, CallRequest
 from llm.simulator import Behaviour, SimulatorThread
 
 
@@ -279,6 +283,39 @@ def test_an_answer_says_how_long_it_is(client: httpx2.Client) -> None:
     answer = client.post("/chat", json={"prompt": "a"})
     assert int(answer.headers["content-length"]) == len(answer.content)
     assert "transfer-encoding" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/chat", {"prompt": "a"}, 200),
+        ("/chat", {"prompt": 5}, 400),
+        ("/chat", {"prompt": "a", "model": "sim-500"}, 502),
+        ("/chat/parallel", {"prompt": "a"}, 200),
+        ("/chat/stream", {"prompt": "a"}, 200),
+        ("/v1/chat/completions", {"model": "gpt-4o", "messages": [{"role": "user", "content": "a"}]}, 200),
+        (
+            "/v1/chat/completions",
+            {"model": "gpt-4o", "messages": [{"role": "user", "content": "a"}], "stream": True},
+            200,
+        ),
+    ],
+)
+def test_a_request_is_gone_with_its_answer_and_does_not_wait_for_the_garbage_collector(
+    client: httpx2.Client, path: str, body: dict[str, object], status: int
+) -> None:
+    """Large prompts would pile up: collecting is rare, because it holds up everybody."""
+    client.post(path, json=body)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(10):
+            assert client.post(path, json=body).status_code == status
+        time.sleep(0.1)
+        kept = [found for found in gc.get_objects() if isinstance(found, DoorRequest | CallRequest | Call)]
+    finally:
+        gc.enable()
+    assert len(kept) <= 3
 
 
 @pytest.mark.parametrize("path", ["/chat", "/v1/chat/completions"])
