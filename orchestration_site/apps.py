@@ -12,6 +12,6 @@ class SiteConfig(AppConfig):
         from orchestration_site import checks, deployment_checks  # noqa: F401 - they register themselves
 
         if settings.DEBUG:
-            # Django keeps the last 9,000 statements of each connection, and forgets them when a request begins. Ours are
-            # used by tasks as well, in which none ever does, and a statement may hold a prompt.
+            # Django keeps the last 9,000 statements of a connection, and forgets them when a request begins. Tasks have
+            # connections too, in which none ever does, and a statement may hold a prompt.
             BaseDatabaseWrapper.queries_limit = 0

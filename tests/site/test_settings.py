@@ -58,3 +58,19 @@ def test_env_example_names_every_setting_that_is_read() -> None:
 
 def test_an_empty_variable_counts_as_not_set() -> None:
     assert load_settings(SECRET_KEY="", MAX_RETRIES="") == load_settings()
+
+
+KEPT_STATEMENTS = """
+import django; django.setup()
+from concurrent.futures import ThreadPoolExecutor
+from django.db import connection
+print(ThreadPoolExecutor().submit(lambda: connection.queries_log.maxlen).result())
+"""
+
+
+def test_in_development_a_task_keeps_no_statements_in_memory_which_hold_prompts() -> None:
+    environment = {"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "orchestration_site.settings", "DEBUG": "true"}
+    shown = subprocess.run(
+        [sys.executable, "-c", KEPT_STATEMENTS], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert shown.stdout.strip() == "0"
