@@ -27,6 +27,6 @@ def log_call(order: Order, outcome: CallOutcome) -> None:
             "completion_tokens": usage.completion_tokens if usage else None,
             "attempts": len(outcome.attempts),
             "cached": outcome.cached,
-            "error_code": outcome.error.code if outcome.error else None,
+            "error_code": outcome.error_code or None,
         },
     )

@@ -17,7 +17,6 @@ from llm import AttemptRecord, CallOutcome, CallStatus, UpstreamError, Usage
 from llm.types import Json
 
 REDACTED = "[redacted]"
-STOPPED = ("service_stopped", "The service stopped before this call ended.")
 NOT_STORED = "The upstream's own words, which are not stored."
 CLIENT_CLOSED_REQUEST = 499
 """What a caller that went away is said to have got. Source: nginx."""
@@ -32,18 +31,14 @@ class RowMaker:
 
     def rows(self, order: Order, outcome: CallOutcome) -> CallRows:
         """The rows of a call that has ended."""
-        error = outcome.error if outcome.status is not CallStatus.SUCCEEDED else None
-        code, message = (error.code, self._reason(error)) if error else ("", "")
-        if outcome.stopped:
-            code, message = STOPPED
         call = self._ordered(order) | {
             "model_used": _name(outcome.model_used),
             "provider_used": outcome.provider_used,
             "status": str(outcome.status),
             "fallback_triggered": outcome.fallback_triggered,
             "is_default_message": outcome.status is CallStatus.DEFAULTED,
-            "error_code": code,
-            "error_message": message,
+            "error_code": outcome.error_code,
+            "error_message": self._why(outcome),
             "http_status": _http_status(order, outcome),
             "latency_ms": outcome.latency_ms,
             "time_to_first_token_ms": outcome.time_to_first_token_ms,
@@ -119,6 +114,11 @@ class RowMaker:
             "cost_usd": attempt.cost_usd,
             **_tokens(attempt.usage),
         }
+
+    def _why(self, outcome: CallOutcome) -> str:
+        if outcome.stopped:
+            return "The service stopped before this call ended."
+        return self._reason(outcome.error) if outcome.error and outcome.error_code else ""
 
     def _reason(self, error: UpstreamError) -> str:
         if error.quoted and not self.store_content:  # it may repeat the prompt

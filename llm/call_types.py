@@ -62,6 +62,13 @@ class CallOutcome:
     stopped: bool = False
     cached: bool = False
 
+    @property
+    def error_code(self) -> str:
+        """Why it did not succeed; empty where it did, or where its caller has gone."""
+        if self.stopped:
+            return "service_stopped"
+        return self.error.code if self.error and self.status is not CallStatus.SUCCEEDED else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Opening:
