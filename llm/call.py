@@ -382,13 +382,15 @@ class Call:
     ) -> CallOutcome:
         attempts = self._records()
         said = winner or (self._relayed if self._text else None)
-        model = said if status is not CallStatus.DEFAULTED else None
+        model, text = (None if status is CallStatus.DEFAULTED else said), "".join(self._text)
+        if status is CallStatus.CANCELLED and said is None:
+            model, text = self._furthest()
         operation = self.request.operation
         return CallOutcome(
             status=status,
             attempts=attempts,
             latency_ms=round((self._now() - self._started) * 1000),
-            content=operation.text(completion) if completion else self._produced(status),
+            content=operation.text(completion) if completion else text,
             completion=completion,
             completion_id=operation.answer_id(completion) if completion else self._completion_id,
             model_used=model.model.name if model else "",
@@ -403,12 +405,12 @@ class Call:
             stopped=status is CallStatus.CANCELLED and self._stopping,
         )
 
-    def _produced(self, status: CallStatus) -> str:
-        """What a stream said. Of a race for a whole answer that was cut: the most that one racer had said by then."""
-        if status is not CallStatus.CANCELLED or self._text:
-            return "".join(self._text)
+    def _furthest(self) -> tuple[Attempt | None, str]:
+        """Of a race for a whole answer that was cut: the racer that had said most by then, and what it had said."""
         text = self.request.operation.text
-        return max(("".join(map(text, attempt.received)) for attempt in self._attempts), key=len, default="")
+        said = [(attempt, "".join(map(text, attempt.received))) for attempt in self._attempts]
+        attempt, most = max(said, key=lambda one: len(one[1]), default=(None, ""))
+        return (attempt, most) if most else (None, "")
 
     def _records(self) -> tuple[AttemptRecord, ...]:
         ran = {(attempt.heat.number, attempt.racer) for attempt in self._attempts if attempt.ran}

@@ -376,7 +376,7 @@ def test_a_race_for_a_whole_answer_that_is_cut_keeps_what_the_racer_that_got_fur
         go(connection, "close")
     call = cancelled_row("parallel")
     assert call.body.content.startswith("one two three")
-    assert call.model_used == ""
+    assert call.model_used == "paced"
 
 
 def test_stopping_the_site_ends_what_does_not_end_by_itself_within_its_grace_and_all_of_it_is_on_record(
