@@ -38,9 +38,9 @@ class CallOutcome:
     `completion` is the upstream's answer as it came (of a stream it is put together, if `keep_answer` asked for it; of
     a default message it is one of ours); `content` its text, or what a stream, or of a race for a whole answer that was
     cut the furthest racer, had produced. `completion_id` is the upstream's name for it. `usage` belongs to the attempt
-    whose answer the caller got, in whole or in part; where there is none, it is the sum over the attempts. `cost_usd` is
-    the sum over the attempts, null where a price is not known. `begun`: a stream's first content was passed on, so that
-    the caller has a 200.
+    whose answer the caller got, in whole or in part; where there is none, it is the sum over the attempts. `cost_usd`
+    is the sum over the attempts, null where a price is not known. `begun`: a stream's first content was passed on, so
+    that the caller has a 200.
     `stopped`: it was cancelled because the service stops, and not because its caller has gone.
     `cached`: no model was asked, an earlier answer was given again; the engine itself keeps none.
     """
