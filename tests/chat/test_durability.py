@@ -140,28 +140,34 @@ async def test_sigterm_lets_open_calls_end_saves_them_and_exits_with_0(
     ]
 
 
-async def test_sigterm_cuts_calls_that_outlast_the_grace_and_keeps_them_on_record(
-    tmp_path: Path, simulator: SimulatorThread
-) -> None:
-    simulator.script("stuck", Behaviour(stall_after=3))
+@pytest.fixture
+def hasty_site(tmp_path: Path, simulator: SimulatorThread) -> Iterator[SiteProcess]:
+    """Gives open calls one second to end."""
     site = SiteProcess(tmp_path, upstream=simulator.base_url, SHUTDOWN_GRACE="1")
     site.manage("migrate", "-v0")
     site.start()
-    try:
-        async with httpx2.AsyncClient(base_url=site.base_url, trust_env=False, timeout=30) as client:
-            stream = asyncio.create_task(client.post("/chat/stream", json={"prompt": "a", "model": "stuck"}))
-            await asyncio.sleep(0.7)
-            code = await asyncio.to_thread(site.terminate)
-            with pytest.raises(httpx2.HTTPError):
-                (await stream).raise_for_status()
-        assert code == 0
-        ((status, content),) = rows(
-            site, "select status, content from chat_callrecord c join chat_callcontent b on b.call_id = c.id"
-        )
-        assert status == "cancelled"
-        assert content
-    finally:
-        site.close()
+    yield site
+    site.close()
+
+
+async def test_sigterm_cuts_calls_that_outlast_the_grace_and_keeps_them_on_record(
+    hasty_site: SiteProcess, simulator: SimulatorThread
+) -> None:
+    simulator.script("stuck", Behaviour(stall_after=3))
+    async with httpx2.AsyncClient(base_url=hasty_site.base_url, trust_env=False, timeout=30) as client:
+        stream = asyncio.create_task(client.post("/chat/stream", json={"prompt": "a", "model": "stuck"}))
+        await asyncio.sleep(0.7)
+        code = await asyncio.to_thread(hasty_site.terminate)
+        with pytest.raises(httpx2.HTTPError):
+            (await stream).raise_for_status()
+    assert code == 0
+    ((status, http_status, error_code, content),) = rows(
+        hasty_site,
+        "select status, http_status, error_code, content from chat_callrecord c"
+        " join chat_callcontent b on b.call_id = c.id",
+    )
+    assert (status, http_status, error_code) == ("cancelled", 200, "service_stopped")
+    assert content
 
 
 @pytest.mark.parametrize(
@@ -169,31 +175,24 @@ async def test_sigterm_cuts_calls_that_outlast_the_grace_and_keeps_them_on_recor
     [
         ("/chat", {"prompt": "a", "model": "stuck"}),
         ("/chat/parallel", {"prompt": "a", "models": ["stuck", "stuck"]}),
-        ("/chat/stream", {"prompt": "a", "model": "mute"}),
+        ("/chat/stream", {"prompt": "a", "model": "stuck"}),
         ("/v1/chat/completions", {"messages": [{"role": "user", "content": "a"}], "model": "stuck"}),
     ],
 )
 async def test_a_caller_whose_answer_is_cut_by_the_end_of_the_service_is_told_so_as_its_row_is(
-    tmp_path: Path, simulator: SimulatorThread, path: str, body: dict[str, object]
+    hasty_site: SiteProcess, simulator: SimulatorThread, path: str, body: dict[str, object]
 ) -> None:
     simulator.script("stuck", Behaviour(latency_s=60))
-    simulator.script("mute", Behaviour(latency_s=60))
-    site = SiteProcess(tmp_path, upstream=simulator.base_url, SHUTDOWN_GRACE="1")
-    site.manage("migrate", "-v0")
-    site.start()
-    try:
-        async with httpx2.AsyncClient(base_url=site.base_url, trust_env=False, timeout=30) as client:
-            call = asyncio.create_task(client.post(path, json=body))
-            await asyncio.sleep(0.5)
-            assert await asyncio.to_thread(site.terminate) == 0
-            answer = await call
-    finally:
-        site.close()
+    async with httpx2.AsyncClient(base_url=hasty_site.base_url, trust_env=False, timeout=30) as client:
+        call = asyncio.create_task(client.post(path, json=body))
+        await asyncio.sleep(0.5)
+        assert await asyncio.to_thread(hasty_site.terminate) == 0
+        answer = await call
     assert answer.status_code == 503, answer.text
     error = answer.json()["error"]
     assert (error["code"], answer.headers["retry-after"]) == ("unavailable", "1")
     assert error.get("type") == ("server_error" if path.startswith("/v1") else None)
-    assert rows(site, "select request_id, status, http_status, error_code from chat_callrecord") == [
+    assert rows(hasty_site, "select request_id, status, http_status, error_code from chat_callrecord") == [
         (error["request_id"], "cancelled", 503, "service_stopped")
     ]
 
