@@ -101,11 +101,7 @@ class Recorder:
         replaying.add_done_callback(report_death)
         closing = False
         while not closing:
-            batch = [await self._queue.get()]
-            while batch[-1] is not None and not self._queue.empty() and not _is_full(batch):
-                batch.append(self._queue.get_nowait())
-            closing = batch[-1] is None
-            savings = [saving for saving in batch if saving is not None]
+            savings, closing = await self._next_batch()
             if savings:
                 await self._make_safe([saving.rows for saving in savings])
             for saving in savings:
@@ -117,6 +113,19 @@ class Recorder:
         await self.in_thread(self._end)
         self._thread.shutdown()
         self._aside_thread.shutdown()
+
+    async def _next_batch(self) -> tuple[list[_Saving], bool]:
+        """What waits, as far as it fits into a batch, and whether it is the last."""
+        batch: list[_Saving] = []
+        size = 0
+        saving = await self._queue.get()
+        while saving is not None:
+            batch.append(saving)
+            size += saving.rows.size
+            if self._queue.empty() or len(batch) >= BATCH_CALLS or size >= BATCH_BYTES:
+                return batch, False
+            saving = self._queue.get_nowait()
+        return batch, True
 
     async def close(self) -> None:
         """Nothing is saved from here on; let `run()` write what it has and end."""
@@ -229,8 +238,3 @@ class Recorder:
 def _give_up(safe: asyncio.Future[bool]) -> None:
     if not safe.done():
         safe.set_result(False)
-
-
-def _is_full(batch: Sequence[_Saving | None]) -> bool:
-    size = sum(saving.rows.size for saving in batch if saving is not None)
-    return len(batch) >= BATCH_CALLS or size >= BATCH_BYTES

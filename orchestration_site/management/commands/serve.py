@@ -5,20 +5,28 @@ from __future__ import annotations
 import atexit
 import os
 import signal
+import socket
 import sys
 import tempfile
 from argparse import ArgumentParser
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
-import uvicorn
 from django.conf import settings
 from django.core.management.base import BaseCommand
+from uvicorn import Config, Server
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
 
 from orchestration_site.arrival import TimedProtocol
 
 KEEP_ALIVE_SECONDS = 75
 """Longer than load balancers keep an idle connection, so that none of them sends a call into one that we close."""
+ACCEPTED_AT_ONCE = 32
+"""New connections that one worker takes in a turn of its event loop."""
+ACCEPTED_AT_ONCE_BY_EACH = 4
+"""The same for each of several workers: more would let the one that wakes first take a whole crowd."""
 
 
 class Command(BaseCommand):
@@ -48,7 +56,7 @@ class Command(BaseCommand):
             folder = tempfile.TemporaryDirectory(prefix="metrics-")
             atexit.register(folder.cleanup)
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder.name
-        uvicorn.run(
+        config = Config(
             "orchestration_site.asgi:application",
             host=options["host"],
             port=options["port"],
@@ -61,6 +69,24 @@ class Command(BaseCommand):
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=int(settings.SHUTDOWN_GRACE),
         )
+        listener = config.bind_socket()
+        if config.workers > 1:
+            Multiprocess(config, listen_often(listener, ACCEPTED_AT_ONCE_BY_EACH)).run()
+            return
+        server = Server(config)
+        with suppress(KeyboardInterrupt):  # Ctrl+C is raised again as well
+            server.run(listen_often(listener, ACCEPTED_AT_ONCE))
+        if not server.started:
+            sys.exit(STARTUP_FAILURE)
+
+
+def listen_often(listener: socket.socket, times: int) -> list[socket.socket]:
+    """The same socket `times` times, for a server to accept from each.
+
+    libuv accepts one connection a turn from a socket (libuv/libuv#3696). Under load a turn takes tens of milliseconds,
+    and of two thousand that come at once, health checks among them, the last would wait for half a minute.
+    """
+    return [listener, *(listener.dup() for _ in range(times - 1))]
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
