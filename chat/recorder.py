@@ -33,6 +33,9 @@ QUEUE_BYTES = 128 * 1024 * 1024
 """Of what was said in calls that are not safe yet. In memory it takes a few times as much."""
 BATCH_CALLS = 200
 BATCH_BYTES = 16 * 1024 * 1024
+GATHERING_TURNS = 2
+"""Of the event loop, before a batch is taken: calls that end together are written together, which costs hardly more than
+one does. Figures: docs/decisions/0013."""
 REPLAY_SECONDS = 1.0
 RETRY_SECONDS = 1.0
 HUNG_SECONDS = 7.0
@@ -119,6 +122,8 @@ class Recorder:
         batch: list[_Saving] = []
         size = 0
         saving = await self._queue.get()
+        for _ in range(GATHERING_TURNS):
+            await asyncio.sleep(0)
         while saving is not None:
             batch.append(saving)
             size += saving.rows.size
