@@ -34,8 +34,8 @@ QUEUE_BYTES = 128 * 1024 * 1024
 BATCH_CALLS = 200
 BATCH_BYTES = 16 * 1024 * 1024
 GATHERING_TURNS = 2
-"""Of the event loop, before a batch is taken: calls that end together are written together, which costs hardly more than
-one does. Figures: docs/decisions/0013."""
+"""Of the event loop, before a batch is taken: calls that end together are written together, which costs hardly more
+than one does. Figures: docs/decisions/0013."""
 REPLAY_SECONDS = 1.0
 RETRY_SECONDS = 1.0
 HUNG_SECONDS = 7.0
