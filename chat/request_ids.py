@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import time
 from typing import Any
 
 # An id is unique, and no secret: what it names is guarded by keys. So it need not cost a system call.
@@ -11,8 +12,12 @@ _random = random.Random(os.urandom(32))  # noqa: S311
 
 
 def new_request_id() -> str:
-    """`req_` and 128 random bits."""
-    return f"req_{_random.getrandbits(128):032x}"
+    """`req_`, 48 bits of the time in ms, and 80 random bits: 32 hexadecimal digits.
+
+    The time first, as UUID version 7 has it (RFC 9562): rows of the same second share a page of the index, and a long
+    history costs no more than a short one.
+    """
+    return f"req_{time.time_ns() // 1_000_000:012x}{_random.getrandbits(80):020x}"
 
 
 def request_id_of(request: Any) -> str:

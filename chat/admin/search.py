@@ -13,8 +13,8 @@ from django.db.models.lookups import IContains
 from chat.models import ID_LENGTH, CallRecord
 
 PREFIX = "req_"
-MIN_PREFIX = len(PREFIX) + 4
-"""Of a million random ids about fifteen share four digits."""
+MIN_PREFIX = len(PREFIX) + 10
+"""An id begins with its time: calls of the same quarter of a second share ten digits."""
 MAX_IDS = 500
 SEARCH_ROWS = 10_000
 """How many calls one search in the texts reads at most."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -324,3 +326,14 @@ def test_a_call_that_is_not_there_is_a_404(client: httpx2.Client, request_id: st
     assert response.status_code == 404
     assert response.json()["error"]["code"] == "not_found"
     assert response.json()["error"]["request_id"] == response.headers["x-request-id"]
+
+
+def test_request_ids_are_in_the_order_of_their_making(client: httpx2.Client) -> None:
+    # Else each new row changes a page of its own in the index, and a long history slows calls down.
+    ids = []
+    for _ in range(5):
+        ids.append(client.post("/chat", json={"prompt": "a"}).json()["request_id"])
+        time.sleep(0.002)  # the time in an id is in milliseconds
+    assert all(re.fullmatch(r"req_[0-9a-f]{32}", request_id) for request_id in ids)
+    assert ids == sorted(ids)
+    assert len({request_id[-20:] for request_id in ids}) == len(ids)
