@@ -65,8 +65,8 @@ def test_a_turn_of_the_loop_accepts_a_whole_crowd() -> None:
 def test_the_service_listens_often(tmp_path: Path, simulator: SimulatorThread, workers: int, times: int) -> None:
     site = SiteProcess(tmp_path, upstream=simulator.base_url)
     site.manage("migrate", "-v0")
-    site.start("--workers", str(workers))
     try:
+        site.start("--workers", str(workers))
         assert site.process is not None
         counts = [open_files_of(pid).count(listener_on(site.port)) for pid in processes_of(site.process.pid)]
         assert counts == [times] * (1 if workers == 1 else workers + 1)  # the parent of workers holds them too

@@ -70,14 +70,14 @@ class Command(BaseCommand):
             timeout_graceful_shutdown=int(settings.SHUTDOWN_GRACE),
         )
         listener = config.bind_socket()
-        if config.workers > 1:
-            Multiprocess(config, listen_often(listener, ACCEPTED_AT_ONCE_BY_EACH)).run()
-            return
-        server = Server(config)
         with suppress(KeyboardInterrupt):  # Ctrl+C is raised again as well
+            if config.workers > 1:
+                Multiprocess(config, listen_often(listener, ACCEPTED_AT_ONCE_BY_EACH)).run()
+                return
+            server = Server(config)
             server.run(listen_often(listener, ACCEPTED_AT_ONCE))
-        if not server.started:
-            sys.exit(STARTUP_FAILURE)
+            if not server.started:
+                sys.exit(STARTUP_FAILURE)
 
 
 def listen_often(listener: socket.socket, times: int) -> list[socket.socket]:
