@@ -84,7 +84,11 @@ def listener_on(port: int) -> str:
 
 
 def open_files_of(pid: int) -> list[str]:
-    return [str(file.readlink()) for file in Path(f"/proc/{pid}/fd").iterdir()]
+    names = []
+    for file in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed since it was listed
+            names.append(str(file.readlink()))
+    return names
 
 
 def processes_of(group: int) -> list[int]:
