@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -137,7 +136,7 @@ class RowMaker:
         """
         if isinstance(value, str):
             return self._text(value)
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             return {_storable(str(name)): self.kept(inner) for name, inner in value.items()}
         if isinstance(value, list):
             return [self.kept(inner) for inner in value]

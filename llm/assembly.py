@@ -67,7 +67,7 @@ def output_texts(value: object) -> Iterator[str]:
     """Every piece of text that a model produced in a delta or message, tool arguments and all."""
     if isinstance(value, str):
         yield value
-    elif isinstance(value, Mapping):
+    elif isinstance(value, dict):
         for name, inner in value.items():
             if name not in ("role", "id", "type", "data"):
                 yield from output_texts(inner)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from functools import lru_cache, partial
 from types import TracebackType
 from typing import Self
 
@@ -18,6 +20,9 @@ from llm.tokens import load_tokenizer
 from llm.types import ModelRef, Route
 from llm.upstream import Upstream
 
+KEPT_ROUTES = 1_000
+"""As they were read: most calls bring one of a few."""
+
 
 class Engine:
     """One for the life of an event loop: `async with Engine(config) as engine`. The loop's clock is the engine's.
@@ -29,6 +34,14 @@ class Engine:
         self.config = config
         self._upstream = Upstream(config)
         self._calls: set[Call] = set()
+        self._read_route: Callable[[str], Route] = lru_cache(KEPT_ROUTES)(
+            partial(
+                parse_route,
+                providers=config.providers,
+                default_provider=config.default_provider,
+                routes=config.routes,
+            )
+        )
 
     async def __aenter__(self) -> Self:
         load_tokenizer()
@@ -54,12 +67,7 @@ class Engine:
 
     def route(self, written: str) -> Route:
         """Read a route by this engine's providers and named routes. Raises RouteError."""
-        return parse_route(
-            written,
-            providers=self.config.providers,
-            default_provider=self.config.default_provider,
-            routes=self.config.routes,
-        )
+        return self._read_route(written)
 
     def start(self, request: CallRequest, on_end: OnEnd) -> Call:
         """Start a call. `on_end` gets its outcome, exactly once, before its caller sees the end of the answer."""

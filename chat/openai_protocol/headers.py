@@ -23,4 +23,6 @@ def headers_of(known: Opening | CallOutcome) -> dict[str, str]:
 
 def header_value(text: str) -> str:
     """A model's name may hold anything; a header may not."""
+    if text.isascii() and text.isprintable():  # nearly always, and much faster than looking at each letter
+        return text
     return "".join(letter if " " <= letter <= "~" else "?" for letter in text)

@@ -95,6 +95,8 @@ def _extras(request: Request, body: Mapping[str, Any]) -> Mapping[str, Any]:
     for meta_name, name in META_NAMES.items():
         if meta_name in request.META:
             given[name] = _header_text(request.META[meta_name])
+    if not given:
+        return {}
     try:
         return checked(ExtrasSerializer, {name[2:].replace("-", "_"): value for name, value in given.items()})
     except ValidationError as error:
