@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from django.conf import settings
 from django.core.validators import ProhibitNullCharactersValidator
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+from rest_framework.validators import ProhibitSurrogateCharactersValidator
 
 from chat.models import Attempt, CallRecord
 
+CHARACTER_CHECKS = (ProhibitNullCharactersValidator, ProhibitSurrogateCharactersValidator)
 MAX_TIMEOUT_SECONDS = 3600.0
 MAX_TTL_SECONDS = 31_536_000.0
+ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 ROUTE_HELP = "A model, a race `a|b`, a fallback chain `a>b`, both, or a route that the settings name."
 
 
@@ -23,12 +26,17 @@ class StrictSerializer(serializers.Serializer[Any]):
     Fields that are not there cost nothing, and are not in the result: a default says what the view does then.
     """
 
+    @cached_property
+    def _by_name(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        """REST framework's own mapping of fields calls Python for each of them, each time."""
+        return dict(self.fields)
+
     def to_internal_value(self, data: Any) -> Any:
         if not isinstance(data, dict):
             return super().to_internal_value(data)
         value: dict[str, Any] = {}
         errors: dict[str, Any] = {}
-        for name, field in self.fields.items():
+        for name, field in self._by_name.items():
             if name in data:
                 try:
                     value[name] = field.run_validation(data[name])
@@ -38,8 +46,8 @@ class StrictSerializer(serializers.Serializer[Any]):
                 errors[name] = [field.error_messages["required"]]
         if errors:
             raise serializers.ValidationError(errors)
-        if unknown := sorted(data.keys() - self.fields.keys()):
-            known = ", ".join(sorted(self.fields))
+        if unknown := sorted(data.keys() - self._by_name.keys()):
+            known = ", ".join(sorted(self._by_name))
             raise serializers.ValidationError({name: [f"Unknown field. Known are: {known}."] for name in unknown})
         return value
 
@@ -80,8 +88,9 @@ class TextField(serializers.CharField):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(trim_whitespace=False, **options)
-        # An upstream takes a NUL, so a prompt may hold one. Lone surrogates are refused all the same.
-        self.validators = [v for v in self.validators if not isinstance(v, ProhibitNullCharactersValidator)]
+        # An upstream takes a NUL, so a prompt may hold one. Lone surrogates can't come so far: `StrictJSONParser` has
+        # refused them, and REST framework's look at each character would hold up all other calls for a long prompt.
+        self.validators = [v for v in self.validators if not isinstance(v, CHARACTER_CHECKS)]
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
@@ -97,11 +106,12 @@ class RouteField(TextField):
 class MessageSerializer(serializers.Serializer[Any]):
     """One message, as OpenAI has it. Fields beyond these pass through."""
 
-    role = serializers.ChoiceField(choices=["system", "developer", "user", "assistant", "tool", "function"])
+    role = serializers.ChoiceField(choices=ROLES)
     content = serializers.JSONField(required=False, allow_null=True, help_text="Text, or a list of content parts.")
 
     def to_internal_value(self, data: Any) -> Any:
-        super().to_internal_value(data)
+        if not (isinstance(data, dict) and data.get("role") in ROLES):
+            super().to_internal_value(data)  # says what is wrong; where nothing is, it takes long for a long history
         content = data.get("content")
         if not (content is None or isinstance(content, str) or (isinstance(content, list) and content)):
             raise serializers.ValidationError({"content": ["Must be text, or a list of content parts."]})
