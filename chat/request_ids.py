@@ -11,13 +11,14 @@ from typing import Any
 _random = random.Random(os.urandom(32))  # noqa: S311
 
 
-def new_request_id() -> str:
-    """`req_`, 48 bits of the time in ms, and 80 random bits: 32 hexadecimal digits.
+def new_request_id(at_ms: int | None = None) -> str:
+    """`req_`, 48 bits of the time in ms (since 1970, now if none is given), and 80 random bits: 32 hexadecimal digits.
 
     The time first, as UUID version 7 has it (RFC 9562): rows of the same second share a page of the index, and a long
     history costs no more than a short one.
     """
-    return f"req_{time.time_ns() // 1_000_000:012x}{_random.getrandbits(80):020x}"
+    milliseconds = time.time_ns() // 1_000_000 if at_ms is None else max(0, at_ms)
+    return f"req_{milliseconds:012x}{_random.getrandbits(80):020x}"
 
 
 def request_id_of(request: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from io import StringIO
 
@@ -12,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from chat.models import Attempt, CallContent, CallRecord, IdempotencyKey
+from chat.request_ids import new_request_id
 
 
 def run(*arguments: str) -> str:
@@ -134,3 +136,14 @@ def test_make_calls_makes_that_many_with_attempts_and_says_so(history: None) -> 
     assert CallRecord.objects.count() == CallContent.objects.count() == 60
     assert not CallRecord.objects.filter(attempts__isnull=True).exists()
     assert set(CallRecord.objects.values_list("metadata__made_up", flat=True)) == {"yes"}
+
+
+def test_the_id_of_a_made_up_call_begins_with_its_time(history: None) -> None:
+    for call in CallRecord.objects.all():
+        assert re.fullmatch("req_[0-9a-f]{32}", call.request_id)
+        began = int(call.request_id.removeprefix("req_")[:12], 16) / 1000
+        assert began == pytest.approx(call.created_at.timestamp(), abs=0.002)
+
+
+def test_a_made_up_call_may_be_older_than_1970() -> None:
+    assert re.fullmatch("req_0{12}[0-9a-f]{20}", new_request_id(-1))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import random
-import secrets
 from argparse import ArgumentParser
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +16,7 @@ from tqdm import tqdm
 from chat.late_hours import note_changes
 from chat.management.arguments import whole_number
 from chat.models import Attempt, CallContent, CallRecord
+from chat.request_ids import new_request_id
 
 MODELS = {"gpt-4o": Decimal("0.0000100"), "gpt-4o-mini": Decimal("0.0000006"), "gpt-6-luna": Decimal("0.0000005")}
 """Each with about what a completion token costs, in US dollars."""
@@ -54,7 +54,7 @@ class Command(BaseCommand):
         self.stdout.write(f"Added {count} made-up calls.")
 
 
-def made_up_call(figures: random.Random, created_at: Any) -> CallRecord:
+def made_up_call(figures: random.Random, created_at: datetime) -> CallRecord:
     model = figures.choice(list(MODELS))
     status = figures.choice(STATUSES)
     answered = status == "succeeded"
@@ -62,7 +62,7 @@ def made_up_call(figures: random.Random, created_at: Any) -> CallRecord:
     latency = int(figures.lognormvariate(6.5, 0.8))
     completion = figures.randint(5, 800)
     return CallRecord(
-        request_id=f"req_{secrets.token_hex(16)}",
+        request_id=new_request_id(int(created_at.timestamp() * 1000)),
         created_at=created_at,
         door=door,
         streamed=door == "stream",
