@@ -1,13 +1,16 @@
 """Parameters that a model refuses: send the request without them, and remember it for that model.
 
 Newer models want `max_completion_tokens` for `max_tokens` and take no `temperature`. A table of models would be out of
-date tomorrow; the upstream says itself what it refuses.
+date tomorrow; the upstream says itself what it refuses: a parameter, or a value of one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from llm.errors import UnsupportedParameter
+from llm.json_values import write_json
 from llm.types import Json, ModelRef
 
 RENAMED = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
@@ -33,21 +36,48 @@ DROPPED = frozenset(
 """Parameters that steer the answer but do not say what is asked for: without them it is still an answer."""
 
 MAX_MODELS = 1_000
+MAX_VALUES = 16
+"""Of a parameter that a model takes, but not with these values; the one that was refused first makes room."""
+
+
+@dataclass(slots=True)
+class _Refused:
+    """What one model has refused: parameters, and the marks of values of parameters that it takes otherwise."""
+
+    parameters: set[str] = field(default_factory=set)
+    values: dict[str, list[int]] = field(default_factory=dict)
+
+    def has(self, name: str, value: object) -> bool:
+        return name in self.parameters or (name in self.values and _mark(value) in self.values[name])
 
 
 class RefusedParameters:
     """What each model has refused so far, in this process."""
 
     def __init__(self) -> None:
-        self._refused: dict[ModelRef, frozenset[str]] = {}
+        self._refused: dict[ModelRef, _Refused] = {}
 
-    def learn(self, model: ModelRef, parameter: str, body: Mapping[str, object]) -> bool:
-        """Remember that a model refused `parameter` of `body`. False if it can't be adapted, or was already."""
-        known = self._refused.get(model, frozenset())
-        adaptable = parameter in DROPPED or (parameter in RENAMED and RENAMED[parameter] not in known)
-        if not adaptable or parameter in known or parameter not in self.adapt(model, body):
+    def learn(self, model: ModelRef, error: UnsupportedParameter, sent: Mapping[str, object]) -> bool:
+        """Remember what a model refused of the body that was `sent` to it. Is it worth asking again?
+
+        Calls that were under way when the first of them was refused bring the same news again, and are asked again too.
+        A value is remembered as a value: another caller's may be one that the model takes.
+        """
+        parameter = error.parameter
+        refused = self._refused.get(model) or _Refused()
+        if parameter not in sent:
             return False
-        self._refused[model] = known | {parameter}
+        if parameter in DROPPED and error.value_only:
+            marks = refused.values.setdefault(parameter, [])
+            if (mark := _mark(sent[parameter])) not in marks:
+                refused.values[parameter] = [*marks, mark][-MAX_VALUES:]
+        elif parameter in DROPPED or (parameter in RENAMED and RENAMED[parameter] not in refused.parameters):
+            if error.value_only:  # the other name would not make the number a better one
+                return False
+            refused.parameters.add(parameter)
+        else:
+            return False
+        self._refused[model] = refused
         while len(self._refused) > MAX_MODELS:
             del self._refused[next(iter(self._refused))]
         return True
@@ -55,9 +85,14 @@ class RefusedParameters:
     def adapt(self, model: ModelRef, body: Mapping[str, object]) -> Json:
         """The body as this model takes it."""
         refused = self._refused.get(model)
-        if not refused:
+        if refused is None:
             return dict(body)
-        adapted = {name: value for name, value in body.items() if name not in refused}
-        for name in refused & RENAMED.keys() & body.keys():
+        adapted = {name: value for name, value in body.items() if not refused.has(name, value)}
+        for name in refused.parameters & RENAMED.keys() & body.keys():
             adapted.setdefault(RENAMED[name], body[name])
         return adapted
+
+
+def _mark(value: object) -> int:
+    """Stands for a value, however long it is."""
+    return hash(write_json(value))

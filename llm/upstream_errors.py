@@ -51,7 +51,8 @@ NAMED: dict[str, type[UpstreamError]] = {
 }
 """Codes and types by which providers name an error. The exact name (`code`) counts before the wide one (`type`)."""
 
-UNSUPPORTED = frozenset({"unsupported_parameter", "unsupported_value"})
+UNSUPPORTED_VALUE = "unsupported_value"
+UNSUPPORTED = frozenset({"unsupported_parameter", UNSUPPORTED_VALUE})
 
 
 def read_error(error: object, *, http_status: int | None, headers: Mapping[str, str] | None = None) -> UpstreamError:
@@ -76,7 +77,8 @@ def read_error(error: object, *, http_status: int | None, headers: Mapping[str, 
         "quoted": bool(said),
     }
     if str(code) in UNSUPPORTED and isinstance(body.get("param"), str):
-        return UnsupportedParameter(message, parameter=body["param"], **details)
+        value_only = code == UNSUPPORTED_VALUE
+        return UnsupportedParameter(message, parameter=body["param"], value_only=value_only, **details)
     named = NAMED.get(str(code).lower()) or (None if status not in (None, 200) else NAMED.get(str(kind).lower()))
     error_class = named or _by_status(status)
     if error_class is UpstreamAuthFailed:

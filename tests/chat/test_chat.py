@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 import pytest
@@ -248,6 +249,36 @@ def test_a_refused_parameter_is_adapted_answered_and_remembered(
     assert [a["status"] for a in first.json()["attempts"]] == ["failed", "failed", "succeeded"]
     assert [a["status"] for a in second.json()["attempts"]] == ["succeeded"]
     assert simulator.requests()[-1]["body"]["max_completion_tokens"] == 5
+
+
+def test_calls_at_once_are_all_adapted_though_the_first_of_them_has_taught_it(
+    client: httpx2.Client, simulator: SimulatorThread
+) -> None:
+    simulator.script("new", Behaviour(refuse=("max_tokens",), refuse_values=("temperature",), latency_s=0.3))
+
+    def ask(number: int) -> httpx2.Response:
+        return client.post("/chat", json={"prompt": str(number), "model": "new", "max_tokens": 5})
+
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(ask, range(8)))
+    assert [answer.status_code for answer in answers] == [200] * 8
+
+
+def test_a_value_that_a_model_refuses_is_dropped_and_other_values_still_reach_it(
+    client: httpx2.Client, simulator: SimulatorThread
+) -> None:
+    refusal = {
+        "message": "no",
+        "type": "invalid_request_error",
+        "code": "unsupported_value",
+        "param": "reasoning_effort",
+    }
+    simulator.script("thinker", Behaviour(status=400, error=refusal, times=1), Behaviour())
+    for effort in ("minimal", "high", "minimal"):
+        order = {"prompt": "a", "model": "thinker", "reasoning_effort": effort}
+        assert client.post("/chat", json=order).status_code == 200
+    sent = [seen["body"].get("reasoning_effort") for seen in simulator.requests()]
+    assert sent == ["minimal", None, "high", None]
 
 
 def test_a_well_formed_request_id_is_kept_and_a_second_use_of_it_loses_nothing(client: httpx2.Client) -> None:
