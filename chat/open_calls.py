@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, transaction
 from django.db.models.functions import Now
 
 from chat.call_rows import CallRows
 from chat.late_hours import note_changes
 from chat.models import CallRecord
 from chat.recorder import Recorder
+from chat.storage import look_at_connection
 
 ANNOUNCE_SECONDS = 1.0
 """How long a call runs before it gets a row."""
@@ -84,7 +85,7 @@ class OpenCalls:
 def renew_and_sweep(request_ids: list[str]) -> None:
     """Renew the leases of these calls, and mark the calls whose lease has ended. By the database's clock, not ours."""
     try:
-        connection.close_if_unusable_or_obsolete()
+        look_at_connection()
         in_progress = CallRecord.objects.filter(status=CallRecord.Status.IN_PROGRESS)
         if request_ids:
             in_progress.filter(request_id__in=request_ids).update(lease_until=Now() + timedelta(seconds=LEASE_SECONDS))

@@ -32,7 +32,7 @@ def write(batch: Sequence[CallRows]) -> list[Exception | None]:
     Returns what is wrong with each call, None where it is committed. Raises DatabaseAway, and then nothing is known of
     the calls of this batch: `write_again` finds out.
     """
-    _look_at_connection()
+    look_at_connection()
     try:
         with transaction.atomic():
             _insert([rows for rows in batch if not rows.announced])
@@ -46,7 +46,7 @@ def write(batch: Sequence[CallRows]) -> list[Exception | None]:
 
 def write_again(batch: Sequence[CallRows]) -> list[Exception | None]:
     """Write calls that may be there already, each in a transaction of its own. Nothing is written twice."""
-    _look_at_connection()
+    look_at_connection()
     finished = {rows.request_id for rows in batch if not rows.is_start}
     try:
         with transaction.atomic():
@@ -62,14 +62,20 @@ def write_again(batch: Sequence[CallRows]) -> list[Exception | None]:
     return [_write_one(rows) for rows in batch]
 
 
-def _look_at_connection() -> None:
-    """Take no connection that a restart of the server has cut.
+def look_at_connection() -> None:
+    """For the recorder's thread, before it works: take no connection that a restart of the server has cut, and give none
+    back that is good.
 
-    SQLite's is kept while it is good: opening it takes longer than a batch does, and closing the last one of a process
-    copies the whole of its write-ahead log.
+    Opening SQLite's takes longer than a batch does, and closing the last one of a process copies the whole of its
+    write-ahead log. PostgreSQL's would go back into the pool, and the next batch would wait where reads of a long
+    history hold all of it.
     """
-    if connection.vendor != "sqlite" or connection.errors_occurred:
+    if connection.vendor == "sqlite" and not connection.errors_occurred:
+        return
+    if connection.vendor == "sqlite":
         connection.close_if_unusable_or_obsolete()
+    elif connection.connection is not None and not connection.is_usable():
+        connection.close()
 
 
 def _write_one(rows: CallRows) -> Exception | None:
