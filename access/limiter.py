@@ -18,6 +18,7 @@ from datetime import datetime
 from decimal import Decimal
 from types import TracebackType
 from typing import Self
+from weakref import WeakValueDictionary
 
 from django.utils import timezone
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -97,7 +98,8 @@ class Limiter:
     memory: MemoryStore = field(default_factory=MemoryStore)
     open: set[Admission] = field(default_factory=set)
     _away_until: float | None = None
-    _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _reading: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+    """By subject: a long history that is read for one key must not keep the others waiting."""
 
     @property
     def redis_state(self) -> str:
@@ -159,7 +161,8 @@ class Limiter:
         verdict = await store.admit(subject, number, meters, {})
         if verdict.unread is None:
             return verdict
-        async with self._reading:  # one of a burst reads the history, the others find what it has read
+        reading = self._reading.setdefault(subject, asyncio.Lock())
+        async with reading:  # one of a burst reads the history, the others find what it has read
             verdict = await store.admit(subject, number, meters, {})
             read: dict[str, int | None] = {}
             while verdict.unread is not None:

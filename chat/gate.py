@@ -15,15 +15,15 @@ from chat.authorization import authorize
 from chat.metrics import REFUSED_CALLS
 from chat.orders import Order
 from llm import EMBEDDINGS, CallOutcome, Engine, ModelRef, Stage, Usage
+from llm.assembly import MAX_TOKENS
 from llm.pricing import PriceList
 
 ANSWER_TOKENS = 1_000
 """What an answer is taken to need where the caller sets no bound to it."""
 BOUNDS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 """By which names a caller bounds an answer."""
-COUNTED_BYTES = 500_000
-"""Above this a prompt's tokens are guessed by its size: counting would hold up everybody else for 30 ms or more."""
-BYTES_PER_TOKEN = 4
+MAX_ANSWERS = 1_000
+"""More than any upstream gives at once. A larger `n` is the upstream's to refuse."""
 
 
 class Gate:
@@ -76,11 +76,12 @@ async def settle(admission: Admission, outcome: CallOutcome) -> None:
 
 def _usage(order: Order) -> Usage:
     body, operation = order.request.body, order.request.operation
-    prompt = operation.prompt_tokens(body) if order.body_bytes <= COUNTED_BYTES else order.body_bytes // BYTES_PER_TOKEN
+    prompt = operation.prompt_tokens(body)
     if operation is EMBEDDINGS:
         return Usage(prompt_tokens=prompt, completion_tokens=0)
     bound = next(filter(None, (_whole(body, name) for name in BOUNDS)), ANSWER_TOKENS)
-    return Usage(prompt_tokens=prompt, completion_tokens=bound * (_whole(body, "n") or 1))
+    answers = min(_whole(body, "n") or 1, MAX_ANSWERS)
+    return Usage(prompt_tokens=prompt, completion_tokens=min(bound, MAX_TOKENS) * answers)
 
 
 def _whole(body: Mapping[str, Any], name: str) -> int | None:

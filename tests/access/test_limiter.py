@@ -28,10 +28,12 @@ class History:
     def __init__(self) -> None:
         self.usd: Decimal | None = Decimal(0)
         self.reads = 0
+        self.seconds: dict[str, float] = {}
+        """How long a key's history takes to read."""
 
     async def __call__(self, name: str, since: datetime) -> Decimal | None:
         self.reads += 1
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(self.seconds.get(name, 0.01))
         return self.usd
 
 
@@ -243,3 +245,18 @@ def test_rates_are_read() -> None:
     assert parse_rate(" 5 / s ") == Rate(5, 1)
     assert parse_rate("1000/day") == Rate(1000, 86400)
     assert parse_rate("") is parse_rate("none") is None
+
+
+async def test_a_key_whose_history_takes_long_to_read_keeps_no_other_waiting(
+    limiter: Limiter, history: History
+) -> None:
+    history.seconds["app"] = 60
+    long = caller(usd_per_day=Decimal(1))
+    waiting = [asyncio.create_task(limiter.admit(long, Estimate(1, Decimal("0.1")))) for _ in range(3)]
+    await asyncio.sleep(0.05)
+    async with asyncio.timeout(5):
+        await limiter.admit(replace(long, name="another"), Estimate(1, Decimal("0.1")))
+    assert not any(task.done() for task in waiting)
+    for task in waiting:
+        task.cancel()
+    await asyncio.wait(waiting)

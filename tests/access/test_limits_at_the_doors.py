@@ -126,6 +126,17 @@ def test_a_model_without_a_price_is_not_for_a_key_with_a_budget(start_site: Star
     assert "the price of 'mine' is not known" in refused.json()["error"]["message"]
 
 
+@pytest.mark.parametrize("bounds", [{"max_tokens": 10**30}, {"n": 10**30}, {"max_tokens": 10**30, "n": 10**30}])
+def test_a_bound_beyond_all_numbers_fits_no_budget_and_is_no_500(
+    start_site: StartSite, make_key: MakeKey, bounds: dict[str, int]
+) -> None:
+    headers = make_key("app", usd_per_day=Decimal(1))
+    order = {"model": "gpt-4o", "messages": [{"role": "user", "content": "a"}], **bounds}
+    refused = start_site().post("/v1/chat/completions", json=order, headers=headers)
+    assert refused.status_code == 429
+    assert "so it never fits" in refused.json()["error"]["message"]
+
+
 def test_tokens_that_were_not_used_are_free_again(start_site: StartSite, make_key: MakeKey) -> None:
     client = start_site()
     headers = make_key("app", tokens_per_minute=1500)
