@@ -24,17 +24,15 @@ from prometheus_client import (
     multiprocess,
 )
 
+from chat.model_labels import ModelLabels
 from chat.open_calls import OpenCalls
 from chat.orders import Order
 from chat.recorder import Recorder
-from llm import AttemptStatus, BreakerState, CallOutcome, Engine, Usage
+from llm import BreakerState, CallOutcome, Engine, Usage
 
 M = TypeVar("M", Counter, Histogram)
 
 REFRESH_SECONDS = 1.0
-OTHER = "other"
-MAX_MODELS = 200
-"""A label's values must be bounded, and callers may name any model: one that never answered is `other`."""
 
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 300)
 
@@ -70,17 +68,15 @@ BREAKER_VALUES = {BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 2}
 
 
 class CallMetrics:
-    """Counts calls that have ended. `configured` are the models that the settings name."""
+    """Counts calls that have ended."""
 
-    def __init__(self, configured: Iterable[str]) -> None:
-        self._models = set(configured)
+    def __init__(self, labels: ModelLabels) -> None:
+        self._labels = labels
 
     def __call__(self, order: Order, outcome: CallOutcome) -> None:
-        for attempt in outcome.attempts:
-            if attempt.status is AttemptStatus.SUCCEEDED and len(self._models) < MAX_MODELS:
-                self._models.add(attempt.model)
+        self._labels.saw(outcome)
         door, status = str(order.door), str(outcome.status)
-        model = self._label(outcome.model_used or order.request.route.first.name)
+        model = self._labels.of(outcome.model_used or order.request.route.first.name)
         _child(CALLS, door, order.request.operation.name, model, status).inc()
         _child(CALL_SECONDS, door, model, status).observe(outcome.latency_ms / 1000)
         if outcome.time_to_first_token_ms is not None:
@@ -88,7 +84,7 @@ class CallMetrics:
         if outcome.cached:
             _child(CACHED_CALLS, door, model).inc()
         for attempt in outcome.attempts:
-            name, error = self._label(attempt.model), attempt.error.code if attempt.error else ""
+            name, error = self._labels.of(attempt.model), attempt.error.code if attempt.error else ""
             _child(ATTEMPTS, attempt.provider, name, str(attempt.status), error).inc()
             if attempt.latency_ms is not None:
                 _child(ATTEMPT_SECONDS, attempt.provider, name, str(attempt.status)).observe(attempt.latency_ms / 1000)
@@ -100,9 +96,6 @@ class CallMetrics:
                 _child(COST_UNKNOWN, attempt.provider, name).inc()
             else:
                 _child(COST, attempt.provider, name).inc(float(attempt.cost_usd))
-
-    def _label(self, model: str) -> str:
-        return model if model in self._models else OTHER
 
 
 @cache
@@ -122,8 +115,9 @@ def _tokens(usage: Usage) -> Iterable[tuple[str, int]]:
 class StateMetrics:
     """What goes on in this process, written down every second: another worker may be the one that is asked."""
 
-    def __init__(self, engine: Engine, recorder: Recorder, open_calls: OpenCalls) -> None:
+    def __init__(self, engine: Engine, labels: ModelLabels, recorder: Recorder, open_calls: OpenCalls) -> None:
         self._engine = engine
+        self._labels = labels
         self._recorder = recorder
         self._open_calls = open_calls
         self._broken: set[tuple[str, str]] = set()
@@ -139,15 +133,11 @@ class StateMetrics:
         SPOOL.set(self._recorder.spool_depth)
         DATABASE_AWAY.set(self._recorder.database_away)
         DISK_FAILED.set(bool(self._recorder.disk_error))
-        providers = self._engine.config.providers
-        states = {
-            (providers[model.provider].name, model.name): BREAKER_VALUES.get(state, 0)
-            for model, state in self._engine.breaker_states().items()
-        }
+        states = self._labels.breaker_states(self._engine)
         for labels in self._broken - states.keys():
             BREAKER.labels(*labels).set(0)
-        for labels, value in states.items():
-            BREAKER.labels(*labels).set(value)
+        for labels, state in states.items():
+            BREAKER.labels(*labels).set(BREAKER_VALUES.get(state, 0))
         self._broken |= states.keys()
 
 

@@ -18,6 +18,7 @@ from chat.answer_cache import AnswerCache
 from chat.cached_calls import CachedCall
 from chat.call_rows import CallRows
 from chat.gate import Gate, settle
+from chat.model_labels import ModelLabels
 from chat.open_calls import LEASE_SECONDS, OpenCalls
 from chat.orders import Order
 from chat.recorder import Recorder
@@ -42,6 +43,7 @@ class Service:
     row_maker: RowMaker
     answers: AnswerCache
     gate: Gate
+    labels: ModelLabels
     observers: tuple[Observer, ...] = ()
 
 

@@ -38,7 +38,6 @@ class ReadyView(OpenView):
         service = service_of(request)
         recorder = service.recorder
         database = "away" if recorder.database_away else await sync_to_async(database_state)()
-        providers = service.engine.config.providers
         log_error = log_file_error()
         ready = database == "ok" and recorder.has_room and not recorder.disk_error
         checks: dict[str, Any] = {
@@ -48,8 +47,8 @@ class ReadyView(OpenView):
             "spool_disk": recorder.disk_error or "ok",
             "providers": service.engine.key_states(),
             "circuit_breakers": {
-                f"{providers[model.provider].name}/{model.name}": state
-                for model, state in service.engine.breaker_states().items()
+                f"{provider}/{model}": state
+                for (provider, model), state in service.labels.breaker_states(service.engine).items()
             },
             "log_file": log_error or "ok",
             "open_calls": service.engine.open_calls,

@@ -21,6 +21,7 @@ from chat.background_tasks import report_death
 from chat.call_log import log_call
 from chat.gate import Gate
 from chat.metrics import CallMetrics, StateMetrics, forget_process
+from chat.model_labels import ModelLabels
 from chat.open_calls import OpenCalls
 from chat.recorder import Recorder
 from chat.rows import RowMaker
@@ -108,11 +109,12 @@ async def open_service() -> AsyncGenerator[dict[str, Any]]:
         stack.push_async_callback(_stop, renewing)
         engine = await stack.enter_async_context(Engine(config))
         stack.callback(forget_process)
-        state = StateMetrics(engine, recorder, open_calls)
+        labels = ModelLabels(configured_models(engine.config))
+        state = StateMetrics(engine, labels, recorder, open_calls)
         counting = asyncio.create_task(state.run(), name="metrics")
         counting.add_done_callback(report_death)
         stack.push_async_callback(_stop, counting)
-        observers: list[Observer] = [log_call, CallMetrics(configured_models(engine.config))]
+        observers: list[Observer] = [log_call, CallMetrics(labels)]
         if settings.OTEL_EXPORTER_OTLP_ENDPOINT:
             from chat.tracing import open_tracer  # a second of imports, for those who trace
 
@@ -130,6 +132,7 @@ async def open_service() -> AsyncGenerator[dict[str, Any]]:
                 row_maker=RowMaker(store_content=settings.STORE_CONTENT, redact=settings.REDACT_PATTERNS),
                 answers=answers,
                 gate=Gate(engine, limiter),
+                labels=labels,
                 observers=tuple(observers),
             ),
         }

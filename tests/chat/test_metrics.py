@@ -86,15 +86,29 @@ def test_an_open_breaker_shows_and_a_closed_one_shows_as_closed_again(
     start_site: Callable[..., httpx2.Client], simulator: SimulatorThread
 ) -> None:
     client = start_site(BREAKER_FAILURES=1, BREAKER_COOLDOWN=0.1, MAX_RETRIES=0)
-    simulator.script("flaky", Behaviour(status=500, times=1), Behaviour())
-    client.post("/chat", json={"prompt": "hi", "model": "flaky"})
+    simulator.script("gpt-4o", Behaviour(status=500, times=1), Behaviour())
+    client.post("/chat", json={"prompt": "hi", "model": "gpt-4o"})
 
-    def state() -> float:
-        return value(client.get("/metrics").text, "llm_circuit_breaker_state", model="flaky")
+    def state(model: str) -> float:
+        return value(client.get("/metrics").text, "llm_circuit_breaker_state", model=model)
 
-    assert eventually(lambda: state() > 0)
-    assert client.post("/chat", json={"prompt": "hi", "model": "flaky"}).status_code == 200
-    assert eventually(lambda: state() == 0)
+    assert eventually(lambda: state("gpt-4o") > 0)
+    assert client.post("/chat", json={"prompt": "hi", "model": "gpt-4o"}).status_code == 200
+    assert eventually(lambda: state("gpt-4o") == 0)
+
+
+def test_breakers_of_invented_models_share_one_label(
+    start_site: Callable[..., httpx2.Client], simulator: SimulatorThread
+) -> None:
+    client = start_site(BREAKER_FAILURES=1, BREAKER_COOLDOWN=60, MAX_RETRIES=0)
+    names = [f"invented-{number}" for number in range(5)]
+    for name in names:
+        simulator.script(name, Behaviour(status=500))
+        client.post("/chat", json={"prompt": "hi", "model": name})
+    assert eventually(
+        lambda: value(client.get("/metrics").text, "llm_circuit_breaker_state", provider="openai", model="other") == 2
+    )
+    assert "invented" not in client.get("/metrics").text
 
 
 def eventually(true: Callable[[], bool]) -> bool:

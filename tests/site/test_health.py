@@ -11,7 +11,7 @@ from django.db import OperationalError
 
 from chat.models import CallRecord
 from llm import Provider
-from llm.simulator import SimulatorThread
+from llm.simulator import Behaviour, SimulatorThread
 from orchestration_site import __version__
 
 StartSite = Callable[..., httpx2.Client]
@@ -56,12 +56,23 @@ def test_without_its_database_the_service_lives_but_is_not_ready(
     assert client.get("/health").status_code == 200
 
 
-def test_an_open_circuit_breaker_is_shown_and_is_no_reason_to_take_the_service_away(start_site: StartSite) -> None:
+def test_an_open_circuit_breaker_is_shown_and_is_no_reason_to_take_the_service_away(
+    start_site: StartSite, simulator: SimulatorThread
+) -> None:
     client = start_site(BREAKER_FAILURES=1, MAX_RETRIES=0)
-    client.post("/chat", json={"prompt": "a", "model": "sim-500"})
+    simulator.script("gpt-4o", Behaviour(status=500))
+    client.post("/chat", json={"prompt": "a", "model": "gpt-4o"})
     response = client.get("/health/ready")
     assert response.status_code == 200
-    assert response.json()["checks"]["circuit_breakers"] == {"openai/sim-500": "open"}
+    assert response.json()["checks"]["circuit_breakers"] == {"openai/gpt-4o": "open"}
+
+
+def test_a_name_that_only_callers_know_is_shown_to_nobody(start_site: StartSite) -> None:
+    client = start_site(BREAKER_FAILURES=1, MAX_RETRIES=0)
+    for number in range(3):
+        client.post("/chat", json={"prompt": "a", "model": "sim-500", "user": str(number)})
+        client.post("/chat", json={"prompt": "a", "model": "sim-503"})
+    assert client.get("/health/ready").json()["checks"]["circuit_breakers"] == {"openai/other": "open"}
 
 
 def test_a_missing_key_is_shown_and_never_a_key(start_site: StartSite, simulator: SimulatorThread) -> None:
