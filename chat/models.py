@@ -11,6 +11,7 @@ from django.utils import timezone
 
 ID_LENGTH = 64
 NAME_LENGTH = 200
+ROUTE_LENGTH = 1000
 
 
 class Tokens(models.Model):
@@ -70,7 +71,7 @@ class CallRecord(Tokens):
         max_length=32, default="chat.completions", db_default="chat.completions", help_text="Which of OpenAI's APIs."
     )
     streamed = models.BooleanField(default=False)
-    route = models.CharField(max_length=1000, help_text="As it was written.")
+    route = models.CharField(max_length=ROUTE_LENGTH, help_text="As it was written.")
     model_requested = models.CharField(max_length=NAME_LENGTH, help_text="The first model of the route.")
     model_used = models.CharField(max_length=NAME_LENGTH, blank=True, default="")
     provider_used = models.CharField(max_length=NAME_LENGTH, blank=True, default="")

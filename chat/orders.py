@@ -11,6 +11,7 @@ from django.conf import settings
 from rest_framework.exceptions import ValidationError
 
 from access.callers import Caller
+from chat.models import ROUTE_LENGTH
 from llm import CallRequest, Engine, RouteError
 from llm.types import ModelRef
 
@@ -58,6 +59,9 @@ class Order:
 
 def call_request(engine: Engine, written_route: str, data: Mapping[str, Any], *, stream: bool = False) -> CallRequest:
     """The engine's request for the checked fields of a native door. Raises ValidationError on an unreadable route."""
+    if len(written_route) > ROUTE_LENGTH:  # each name may be short enough, and all of them together not
+        named = next((name for name in ("models", "fallback_models") if name in data), "model")
+        raise ValidationError({named: [f"All names of a call may have at most {ROUTE_LENGTH} characters together."]})
     try:
         route = engine.route(written_route)
     except RouteError as error:

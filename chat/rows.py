@@ -10,7 +10,7 @@ from typing import Any
 
 from chat.call_rows import CallRows, Values
 from chat.exceptions import Stopping, openai_status_of, status_of
-from chat.models import NAME_LENGTH, CallRecord
+from chat.models import NAME_LENGTH, ROUTE_LENGTH, CallRecord
 from chat.orders import Order
 from llm import AttemptRecord, CallOutcome, CallStatus, UpstreamError, Usage
 from llm.types import Json
@@ -76,7 +76,7 @@ class RowMaker:
             "operation": request.operation.name,
             "stored": order.stored,
             "streamed": request.stream,
-            "route": request.route.written,
+            "route": request.route.written[:ROUTE_LENGTH],
             "model_requested": request.route.first.name,
             "metadata": self.kept(order.metadata),
             "api_key": order.caller.name,

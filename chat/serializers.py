@@ -11,7 +11,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.validators import ProhibitSurrogateCharactersValidator
 
-from chat.models import Attempt, CallRecord
+from chat.models import ROUTE_LENGTH, Attempt, CallRecord
 
 CHARACTER_CHECKS = (ProhibitNullCharactersValidator, ProhibitSurrogateCharactersValidator)
 MAX_TIMEOUT_SECONDS = 3600.0
@@ -100,7 +100,7 @@ class TextField(serializers.CharField):
 
 class RouteField(TextField):
     def __init__(self, **options: Any) -> None:
-        super().__init__(max_length=1000, help_text=ROUTE_HELP, **options)
+        super().__init__(max_length=ROUTE_LENGTH, help_text=ROUTE_HELP, **options)
 
 
 class MessageSerializer(serializers.Serializer[Any]):

@@ -14,6 +14,9 @@ from llm.types import Json, Usage
 OUTPUT_FIELDS = ("content", "refusal", "tool_calls", "function_call", "audio", "reasoning_content", "reasoning")
 """What a model says, in a delta or in a message. A delta with none of them is a preamble and wins no race."""
 
+TEXTS = frozenset({"content", "refusal", "reasoning_content", "reasoning"})
+"""Those of them that come as pieces of one text."""
+
 ENDS_EMPTY = frozenset({"length", "content_filter"})
 """Finish reasons that explain an empty answer: the caller's own limit, or the provider's filter. The model is well."""
 
@@ -129,7 +132,10 @@ def assemble(chunks: Iterable[Json], accumulate: Accumulate) -> Json:
                 elif name == "logprobs" and isinstance(value, dict):
                     logprobs = choice.setdefault("logprobs", {}) or {}
                     for kind, entries in value.items():
-                        logprobs[kind] = [*(logprobs.get(kind) or ()), *entries] if entries else logprobs.get(kind)
+                        if entries:
+                            _extend(logprobs, kind, entries)
+                        else:
+                            logprobs.setdefault(kind, None)
                     choice["logprobs"] = logprobs
                 elif value is not None or name not in choice:
                     choice[name] = value
@@ -150,13 +156,25 @@ def _add_delta(message: Json, delta: Json, accumulate: Accumulate) -> None:
         if name == "role":
             message[name] = value or message.get(name)
         elif isinstance(value, list) and not all(isinstance(entry, dict) and "index" in entry for entry in value):
-            message[name] = [*(message.get(name) or ()), *value]
+            _extend(message, name, value)
+        elif name in TEXTS and isinstance(value, str) and isinstance(before := message.get(name) or "", str):
+            message[name] = before + value  # nearly all of a stream; the accumulator takes ten times as long
         elif name == "tool_calls" and value:
             pieces[name] = [_without_repeats(piece, message.get(name) or ()) for piece in value]
         else:
             pieces[name] = value
-    # A copy, because the accumulator keeps what it is given first, and adds to it.
-    accumulate(message, copy.deepcopy(pieces))  # type: ignore[arg-type]
+    if pieces:
+        # A copy, because the accumulator keeps what it is given first, and adds to it.
+        accumulate(message, copy.deepcopy(pieces))  # type: ignore[arg-type]
+
+
+def _extend(holder: Json, name: str, entries: Iterable[Any]) -> None:
+    """In place: a new list for each chunk would make a long stream cost its length squared."""
+    before = holder.get(name)
+    if isinstance(before, list):
+        before.extend(entries)
+    else:
+        holder[name] = [*(before or ()), *entries]
 
 
 def _without_repeats(piece: Json, tool_calls: Iterable[Json]) -> Json:

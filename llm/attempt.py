@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from llm.config import Provider
 from llm.errors import StreamInterrupted, UpstreamError, UpstreamTimeout
@@ -43,7 +42,6 @@ class Attempt:
         self.upstream_request_id = ""
         self.usage: Usage | None = None
         self.key = ""
-        self.sent_body: Mapping[str, Any] = {}
         self.reached_upstream = True
         self._clock = clock
         self._call_started = call_started
@@ -83,10 +81,10 @@ class Attempt:
             self.http_status = error.http_status or self.http_status
             self.upstream_request_id = error.upstream_request_id or self.upstream_request_id
 
-    def record(self, prices: PriceList, *, raced: bool) -> AttemptRecord:
-        """The attempt as it is kept. Must have ended."""
+    def record(self, prices: PriceList, *, raced: bool, prompt_tokens: Callable[[], int]) -> AttemptRecord:
+        """The attempt as it is kept. Must have ended. `prompt_tokens` is asked where the provider did not say."""
         assert self.status is not None and self._ended is not None
-        usage = self.usage or self._estimate()
+        usage = self.usage or self._estimate(prompt_tokens)
         return AttemptRecord(
             ordinal=self.ordinal,
             model=self.model.name,
@@ -107,7 +105,7 @@ class Attempt:
         """Milliseconds from `moment` to the first token, null where none came."""
         return None if self._first_token is None else _ms(self._first_token - moment)
 
-    def _estimate(self) -> Usage | None:
+    def _estimate(self, prompt_tokens: Callable[[], int]) -> Usage | None:
         """What was certainly billed where the provider did not say.
 
         A request that was cut off while the upstream worked on it has cost its prompt, and what it had said by then.
@@ -117,7 +115,7 @@ class Attempt:
         if not self.reached_upstream or not (worked or self._produced):
             return None
         return Usage(
-            prompt_tokens=self.operation.prompt_tokens(self.sent_body),
+            prompt_tokens=prompt_tokens(),
             completion_tokens=count_tokens("".join(self._produced)),
             estimated=True,
         )

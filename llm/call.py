@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 
 from llm.adaptation import RefusedParameters
 from llm.attempt import Attempt
@@ -15,6 +16,7 @@ from llm.call_types import CallOutcome, CallRequest, Opening
 from llm.circuit_breaker import CircuitBreakers, Permit
 from llm.config import EngineConfig
 from llm.errors import (
+    CallerImpatient,
     ContextWindowExceeded,
     InvalidRequest,
     InvalidUpstreamResponse,
@@ -299,7 +301,7 @@ class Call:
             try:
                 return await self._ask(model, heat, racer, body)
             except UnsupportedParameter as error:
-                if not self._parts.refused.learn(model, error.parameter, body):
+                if not self._parts.refused.learn(model, error, body):
                     raise
             except KeyRefused:
                 continue
@@ -360,7 +362,19 @@ class Call:
                 return Success(attempt, answer=await upstream.complete(attempt, body))
         except TimeoutError as exception:
             waited = self._now() - self._started
-            raise UpstreamTimeout(f"No answer {waited:.3g} s after the call came in.") from exception
+            impatient = deadline == self._deadline and self._is_impatient
+            error_class = CallerImpatient if impatient else UpstreamTimeout
+            raise error_class(f"No answer {waited:.3g} s after the call came in.") from exception
+
+    @property
+    def _is_impatient(self) -> bool:
+        """Does the caller give less time than the settings do?"""
+        return self.request.timeout is not None and self.request.timeout < self._parts.config.request_timeout
+
+    @cached_property
+    def _prompt_tokens(self) -> int:
+        """Counted once, however many racers were cut, and only if one was."""
+        return self.request.operation.prompt_tokens(self.request.body)
 
     def _by_stream(self, heat: Heat) -> bool:
         """Racers are fetched as streams, because providers stop billing a stream that is cut."""
@@ -415,7 +429,14 @@ class Call:
     def _records(self) -> tuple[AttemptRecord, ...]:
         ran = {(attempt.heat.number, attempt.racer) for attempt in self._attempts if attempt.ran}
         racers = Counter(heat for heat, _ in ran)
-        return tuple(a.record(self._parts.prices, raced=a.ran and racers[a.heat.number] > 1) for a in self._attempts)
+        return tuple(
+            attempt.record(
+                self._parts.prices,
+                raced=attempt.ran and racers[attempt.heat.number] > 1,
+                prompt_tokens=lambda: self._prompt_tokens,
+            )
+            for attempt in self._attempts
+        )
 
 
 def _forget_frames(outcome: CallOutcome) -> None:

@@ -6,6 +6,7 @@
         ├── UpstreamNotConfigured      no key for the provider
         ├── UpstreamUnavailable        connection refused, reset, no such host
         ├── UpstreamTimeout            no answer in time
+        │   └── CallerImpatient        no answer in the shorter time that the caller gave
         ├── UpstreamFailed             5xx, 408, 409
         ├── UpstreamRateLimited        429
         │   └── UpstreamQuotaExceeded  429, and no money left
@@ -89,6 +90,12 @@ class UpstreamTimeout(UpstreamError):
     retryable = True
 
 
+class CallerImpatient(UpstreamTimeout):
+    """The caller gave less time than the settings do: what one caller asks must not open a breaker for everybody."""
+
+    trips_breaker = False
+
+
 class UpstreamFailed(UpstreamError):
     code = "upstream_failed"
     retryable = True
@@ -125,13 +132,14 @@ class InvalidRequest(UpstreamError):
 
 
 class UnsupportedParameter(InvalidRequest):
-    """`parameter` is the name that the model refused."""
+    """`parameter` is the name that the model refused; `value_only`: another value of it might do."""
 
     code = "unsupported_parameter"
 
-    def __init__(self, message: str, *, parameter: str, **details: Any) -> None:
+    def __init__(self, message: str, *, parameter: str, value_only: bool = False, **details: Any) -> None:
         super().__init__(message, **details)
         self.parameter = parameter
+        self.value_only = value_only
 
 
 class InvalidUpstreamResponse(UpstreamError):

@@ -140,7 +140,6 @@ class Upstream:
         if provider.needs_key and not provider.api_keys:
             raise UpstreamNotConfigured(f"The provider '{provider.name}' has no API key.")
         attempt.key = self.keys[attempt.model.provider].take()
-        attempt.sent_body = body
         try:
             data = write_json(body)
         except (ValueError, TypeError, RecursionError) as exception:

@@ -16,7 +16,7 @@ from rest_framework.exceptions import ParseError, ValidationError
 from rest_framework.request import Request
 
 from access.authentication import caller_of
-from chat.models import CallRecord
+from chat.models import ROUTE_LENGTH, CallRecord
 from chat.orders import Order, cache_ttl
 from chat.request_ids import request_id_of
 from chat.serializers import MAX_TIMEOUT_SECONDS, MAX_TTL_SECONDS, NumberField, StrictSerializer, TextField, checked
@@ -26,7 +26,6 @@ EXTRAS = ("x-route", "x-timeout", "x-hedge-after", "x-default-message", "x-cache
 META_NAMES = {f"HTTP_{name.upper().replace('-', '_')}": name for name in EXTRAS}
 """Under which Django has their headers in `request.META`."""
 STORABLE = (CHAT_COMPLETIONS.name,)
-MAX_ROUTE_LENGTH = 1000
 
 
 class WrittenNumberField(NumberField):
@@ -44,7 +43,7 @@ class WrittenNumberField(NumberField):
 class ExtrasSerializer(StrictSerializer):
     """The extras, without their `x-`."""
 
-    route = TextField(required=False, max_length=MAX_ROUTE_LENGTH)
+    route = TextField(required=False, max_length=ROUTE_LENGTH)
     timeout = WrittenNumberField(required=False, min_value=0.01, max_value=MAX_TIMEOUT_SECONDS)
     hedge_after = WrittenNumberField(required=False, min_value=0, max_value=MAX_TIMEOUT_SECONDS)
     default_message = TextField(required=False, max_length=10_000)
@@ -130,8 +129,8 @@ def _stream(body: Mapping[str, Any], operation: Operation) -> bool:
 def _route(engine: Engine, parameter: str, written: object) -> Route:
     if not isinstance(written, str) or not written:
         raise ValidationError({parameter: ["You must name a model, or a route."]})
-    if len(written) > MAX_ROUTE_LENGTH:
-        raise ValidationError({parameter: [f"A route has at most {MAX_ROUTE_LENGTH} characters."]})
+    if len(written) > ROUTE_LENGTH:
+        raise ValidationError({parameter: [f"A route has at most {ROUTE_LENGTH} characters."]})
     try:
         return engine.route(written)
     except RouteError as error:

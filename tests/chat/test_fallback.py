@@ -193,6 +193,40 @@ def test_a_model_with_an_open_breaker_is_skipped_and_on_record(
     assert [seen["model"] for seen in simulator.requests()] == ["sim-500", "gpt-4o", "gpt-4o"]
 
 
+def test_a_callers_own_short_timeout_opens_no_breaker_for_the_others(
+    start_site: StartSite, simulator: SimulatorThread
+) -> None:
+    client = start_site(BREAKER_FAILURES=1)
+    simulator.script("gpt-4o", Behaviour(latency_s=0.5))
+    hasty = ask(client, primary_model="gpt-4o", fallback_models=["gpt-4o-mini"], timeout=0.1).json()
+    assert [a["error_code"] for a in hasty["attempts"]] == ["upstream_timeout"]
+    patient = ask(client, primary_model="gpt-4o", fallback_models=["gpt-4o-mini"]).json()
+    assert [(a["model"], a["status"]) for a in patient["attempts"]] == [("gpt-4o", "succeeded")]
+
+
+def test_a_model_that_lets_the_settings_time_run_out_has_its_breaker_opened(
+    start_site: StartSite, simulator: SimulatorThread
+) -> None:
+    client = start_site(BREAKER_FAILURES=1, REQUEST_TIMEOUT=0.3)
+    simulator.script("gpt-4o", Behaviour(latency_s=2))
+    first = ask(client, primary_model="gpt-4o", fallback_models=["gpt-4o-mini"]).json()
+    assert [a["error_code"] for a in first["attempts"]] == ["upstream_timeout"]
+    answer = ask(client, primary_model="gpt-4o", fallback_models=["gpt-4o-mini"]).json()
+    assert [(a["model"], a["status"]) for a in answer["attempts"]] == [
+        ("gpt-4o", "skipped"),
+        ("gpt-4o-mini", "succeeded"),
+    ]
+
+
+def test_names_that_are_too_long_together_are_refused_before_anything_is_asked(
+    client: httpx2.Client, simulator: SimulatorThread
+) -> None:
+    response = ask(client, primary_model="gpt-4o", fallback_models=[f"{number}".ljust(200, "x") for number in range(6)])
+    assert response.status_code == 400
+    assert "1000 characters" in response.json()["error"]["details"]["fields"]["fallback_models"][0]
+    assert simulator.requests() == []
+
+
 def test_each_model_is_asked_once_though_the_primary_stands_among_the_fallbacks(
     client: httpx2.Client, simulator: SimulatorThread
 ) -> None:

@@ -25,6 +25,15 @@ PROMPT = estimate_message_tokens(HELLO["messages"])
 # Prices
 
 
+@pytest.mark.parametrize("piece", ["All work and no play. ", "网关把请求交给最快的模型。", "def f(x): return x\n"])
+def test_a_long_prompt_is_counted_by_samples_that_come_close(piece: str) -> None:
+    text = piece * (2_000_000 // len(piece.encode()))
+    exact = count_tokens(piece * 100) / 100 * len(text) / len(piece)
+    assert count_tokens(text) == pytest.approx(exact, rel=0.02)
+    messages = [{"role": "user", "content": text[start : start + 1_000]} for start in range(0, len(text), 1_000)]
+    assert estimate_message_tokens(messages) == pytest.approx(exact + TOKENS_PER_MESSAGE * len(messages), rel=0.05)
+
+
 def test_a_price_is_per_million_tokens_and_cached_ones_cost_less_and_are_counted_once() -> None:
     prices = PriceList(PRICES)
     usage = Usage(prompt_tokens=1_000, completion_tokens=100, cached_tokens=400, reasoning_tokens=60)
