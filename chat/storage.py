@@ -63,8 +63,8 @@ def write_again(batch: Sequence[CallRows]) -> list[Exception | None]:
 
 
 def look_at_connection() -> None:
-    """For the recorder's thread, before it works: take no connection that a restart of the server has cut, and give none
-    back that is good.
+    """For the recorder's thread, before it works: take no connection that a restart of the server has cut, and give
+    none back that is good.
 
     Opening SQLite's takes longer than a batch does, and closing the last one of a process copies the whole of its
     write-ahead log. PostgreSQL's would go back into the pool, and the next batch would wait where reads of a long
