@@ -10,7 +10,7 @@ from splintr import AnyTokenizer, Tokenizer
 COUNTED_BYTES = 300_000
 """Counting takes the event loop 10 ms for so much English, some 70 ms for so much Chinese. Of a longer text, samples of
 so many bytes altogether are counted."""
-SAMPLES = 10
+SAMPLES = 100
 
 TOKENS_PER_MESSAGE = 3
 TOKENS_PER_REPLY = 3
@@ -23,8 +23,11 @@ def _tokenizer() -> AnyTokenizer:
 
 
 def load_tokenizer() -> None:
-    """Load the vocabulary now (some 100 ms and 50 MB), and not while calls wait."""
-    count_tokens("ready")
+    """Load the vocabulary now (some 100 ms and 50 MB), and not while calls wait.
+
+    The first long word, like a row of spaces or a key, takes splintr as long again.
+    """
+    count_tokens("ready " + "a" * 1_000)
 
 
 def count_tokens(text: str) -> int:
