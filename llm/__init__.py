@@ -9,6 +9,7 @@ from llm.circuit_breaker import BreakerState
 from llm.config import EngineConfig, ModelPrice, Provider
 from llm.engine import Engine
 from llm.errors import (
+    CallerImpatient,
     ContextWindowExceeded,
     InvalidRequest,
     InvalidUpstreamResponse,
@@ -50,6 +51,7 @@ __all__ = [
     "CallOutcome",
     "CallRequest",
     "CallStatus",
+    "CallerImpatient",
     "ContextWindowExceeded",
     "Engine",
     "EngineConfig",

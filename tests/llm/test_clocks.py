@@ -12,6 +12,7 @@ import pytest
 
 from llm import (
     AttemptStatus,
+    CallerImpatient,
     CallOutcome,
     CallStatus,
     StreamInterrupted,
@@ -140,7 +141,7 @@ async def test_the_calls_clock(start_engine: StartEngine, mode: Mode, model: str
     with lasting(0.2):
         outcome = await ask(asker, mode, model, timeout=0.2)
     assert outcome.status is CallStatus.FAILED
-    assert type(outcome.error) is UpstreamTimeout
+    assert type(outcome.error) is CallerImpatient
     assert {attempt.status for attempt in outcome.attempts} == {AttemptStatus.FAILED}
 
 
@@ -234,7 +235,7 @@ async def test_the_deadline_holds_over_a_chain_of_attempts_that_time_out(start_e
     one = "sim-timeout|sim-timeout" if mode == "raced" else "sim-timeout"
     with lasting(0.4):
         outcome = await asker.ask(">".join([one] * 5), stream=mode == "streamed", timeout=0.4)
-    assert type(outcome.error) is UpstreamTimeout
+    assert type(outcome.error) is CallerImpatient
     assert len(outcome.attempts) == (6 if mode == "raced" else 3)
 
 
@@ -271,4 +272,4 @@ async def test_a_timeout_of_nothing_is_over_at_once(start_engine: StartEngine, m
     asker = await start_engine(max_retries=5)
     with lasting(0):
         outcome = await ask(asker, mode, timeout=0)
-    assert type(outcome.error) is UpstreamTimeout
+    assert type(outcome.error) is CallerImpatient
