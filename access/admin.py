@@ -15,8 +15,8 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 
 from access.callers import Scope
+from access.keys.services import KeyNotActive, issue_secret, revoke_key, rotate_key
 from access.models import ApiKey, shown_parts
-from access.services import KeyNotActive, issue_secret, revoke_key, rotate_key
 
 if TYPE_CHECKING:
     KeyModelAdmin = admin.ModelAdmin[ApiKey]

@@ -3,9 +3,8 @@
 It knows no framework, no settings and no database. Start at `Engine`; the algorithm is in `walk`.
 """
 
-from llm.call import Call
-from llm.call_types import CallOutcome, CallRequest, Opening
-from llm.circuit_breaker import BreakerState
+from llm.calls.call import Call
+from llm.calls.request import CallOutcome, CallRequest, Opening
 from llm.config import EngineConfig, ModelPrice, Provider
 from llm.engine import Engine
 from llm.errors import (
@@ -29,6 +28,7 @@ from llm.errors import (
     UpstreamUnavailable,
 )
 from llm.operations import CHAT_COMPLETIONS, COMPLETIONS, EMBEDDINGS, RESPONSES, Operation
+from llm.routing.circuit_breaker import BreakerState
 from llm.types import (
     AttemptRecord,
     AttemptStatus,

@@ -8,17 +8,17 @@ from functools import lru_cache, partial
 from types import TracebackType
 from typing import Self
 
-from llm.adaptation import RefusedParameters
-from llm.call import Call, OnEnd, Parts
-from llm.call_types import CallRequest
-from llm.circuit_breaker import BreakerState, CircuitBreakers
+from llm.calls.call import Call, OnEnd, Parts
+from llm.calls.request import CallRequest
 from llm.config import EngineConfig
-from llm.hedging import HedgeBudget
-from llm.pricing import PriceList
-from llm.route import parse_route
-from llm.tokens import load_tokenizer
+from llm.costs.pricing import PriceList
+from llm.costs.tokens import load_tokenizer
+from llm.routing.circuit_breaker import BreakerState, CircuitBreakers
+from llm.routing.hedging import HedgeBudget
+from llm.routing.notation import parse_route
 from llm.types import ModelRef, Route
-from llm.upstream import Upstream
+from llm.upstream.adaptation import RefusedParameters
+from llm.upstream.client import Upstream
 
 KEPT_ROUTES = 1_000
 """As they were read: most calls bring one of a few."""

@@ -9,7 +9,8 @@ class SiteConfig(AppConfig):
     name = "orchestration_site"
 
     def ready(self) -> None:
-        from orchestration_site import checks, deployment_checks  # noqa: F401 - they register themselves
+        from orchestration_site.checks import deploy as deployment_checks  # noqa: F401 - they register themselves
+        from orchestration_site.checks import start as checks  # noqa: F401 - they register themselves
 
         if settings.DEBUG:
             # Django keeps the last 9,000 statements of a connection, and forgets them when a request begins. Tasks have

@@ -13,14 +13,14 @@ django_application = get_asgi_application()
 # Below, because these need Django to be set up.
 from django.conf import settings  # noqa: E402
 
-from orchestration_site.body_limit import BodyLimit  # noqa: E402
-from orchestration_site.doors import Doors  # noqa: E402
+from orchestration_site.http.body_limit import BodyLimit  # noqa: E402
+from orchestration_site.http.doors import Doors  # noqa: E402
+from orchestration_site.http.measured_bodies import MeasuredBodies  # noqa: E402
+from orchestration_site.http.proxies import TrustedProxies, read_networks  # noqa: E402
+from orchestration_site.http.request_id import RequestId  # noqa: E402
+from orchestration_site.http.static_files import StaticFiles  # noqa: E402
 from orchestration_site.lifespan import Lifespan  # noqa: E402
-from orchestration_site.measured_bodies import MeasuredBodies  # noqa: E402
-from orchestration_site.proxies import TrustedProxies, read_networks  # noqa: E402
-from orchestration_site.request_id import RequestId  # noqa: E402
-from orchestration_site.service import open_service  # noqa: E402
-from orchestration_site.static_files import StaticFiles  # noqa: E402
+from orchestration_site.process import open_service  # noqa: E402
 
 with_static_files: Any = StaticFiles(django_application)
 doors = Doors(MeasuredBodies(with_static_files), settings.API_MIDDLEWARE)

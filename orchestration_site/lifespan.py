@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from orchestration_site.asgi_types import Application, Receive, Scope, Send
+from orchestration_site.http.asgi_types import Application, Receive, Scope, Send
 
 logger = logging.getLogger("orchestration_site")
 

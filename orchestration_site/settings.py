@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from orchestration_site import cors
 from orchestration_site.environment import Environment
-from orchestration_site.logging import logging_config
-from orchestration_site.upstreams import read_patterns, read_prices, read_providers, read_routes
+from orchestration_site.http import cors
+from orchestration_site.logs.config import logging_config
+from orchestration_site.setting_values import read_patterns, read_prices, read_providers, read_routes
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -44,12 +44,12 @@ INSTALLED_APPS = [
 ]
 
 # What every answer needs. Both are natively async.
-API_MIDDLEWARE = ["orchestration_site.security.Security", "orchestration_site.security.Cors"]
+API_MIDDLEWARE = ["orchestration_site.http.security.Security", "orchestration_site.http.security.Cors"]
 MIDDLEWARE = [
     *API_MIDDLEWARE,
     # What the admin needs.
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "orchestration_site.security.HostCheck",
+    "orchestration_site.http.security.HostCheck",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -123,12 +123,12 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # --- The API ---------------------------------------------------------------------------------------------------------
 
 REST_FRAMEWORK = {
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer", "chat.renderers.EventStreamRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["chat.parsers.StrictJSONParser"],
-    "DEFAULT_AUTHENTICATION_CLASSES": ["access.authentication.ApiKeyAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["access.authentication.ApiKeyPermission"],
-    "EXCEPTION_HANDLER": "chat.exceptions.handle",
-    "DEFAULT_SCHEMA_CLASS": "orchestration_site.schema.Description",
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer", "chat.doors.renderers.EventStreamRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["chat.doors.parsers.StrictJSONParser"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["access.keys.authentication.ApiKeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["access.keys.authentication.ApiKeyPermission"],
+    "EXCEPTION_HANDLER": "chat.errors.handle",
+    "DEFAULT_SCHEMA_CLASS": "orchestration_site.pages.schema.Description",
     "UNAUTHENTICATED_USER": None,
     "COERCE_DECIMAL_TO_STRING": False,
     "URL_FORMAT_OVERRIDE": None,

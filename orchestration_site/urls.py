@@ -5,17 +5,17 @@ from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularRedocView, SpectacularSwaggerSplitView
 
-from orchestration_site.errors import nothing_here
-from orchestration_site.health import HealthView, ReadyView
-from orchestration_site.metrics import MetricsView
-from orchestration_site.schema_view import SchemaView
+from orchestration_site.http.errors import nothing_here
+from orchestration_site.pages.health import HealthView, ReadyView
+from orchestration_site.pages.metrics import MetricsView
+from orchestration_site.pages.schema_view import SchemaView
 
 PAGE = ["get", "head"]
 """A page of HTML has no answer to OPTIONS: REST framework's own fails for want of a template."""
 
 urlpatterns = [
-    path("", include("chat.urls")),
-    path("", include("chat.openai_protocol.urls")),
+    path("", include("chat.doors.native.urls")),
+    path("", include("chat.doors.openai.urls")),
     path("", include("stats.urls")),
     path("health", HealthView.as_view(), name="health"),
     path("health/ready", ReadyView.as_view(), name="ready"),
@@ -29,7 +29,7 @@ urlpatterns = [
     re_path(r"^(?!admin(?:/|$)|static/)", nothing_here),
 ]
 
-handler400 = "orchestration_site.errors.bad_request"
-handler403 = "orchestration_site.errors.permission_denied"
-handler404 = "orchestration_site.errors.not_found"
-handler500 = "orchestration_site.errors.server_error"
+handler400 = "orchestration_site.http.errors.bad_request"
+handler403 = "orchestration_site.http.errors.permission_denied"
+handler404 = "orchestration_site.http.errors.not_found"
+handler500 = "orchestration_site.http.errors.server_error"

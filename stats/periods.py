@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from chat.late_hours import hour_of
+from chat.record.late_hours import hour_of
 
 HOUR = dt.timedelta(hours=1)
 MAX_HOLES = 20

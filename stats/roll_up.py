@@ -11,8 +11,8 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from chat.late_hours import LATE, hour_of
 from chat.models import Attempt, CallRecord, LateHour
+from chat.record.late_hours import LATE, hour_of
 from stats.durations import packed
 from stats.models import HourlyAttempts, HourlyCalls, RollUpState
 from stats.periods import HOUR

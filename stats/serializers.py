@@ -10,8 +10,8 @@ from typing import Any
 from django.http import QueryDict
 from rest_framework import serializers
 
+from chat.fields import MomentField
 from chat.models import NAME_LENGTH, CallRecord
-from chat.moments import MomentField
 from stats.figures import GROUP_BY, Figures, Group, GroupBy, Percentiles, Stats
 
 

@@ -11,9 +11,9 @@ from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from access.authentication import caller_of
 from access.callers import Scope
-from chat.serializers import ErrorSerializer
+from access.keys.authentication import caller_of
+from chat.doors.native.serializers import ErrorSerializer
 from stats.figures import Stats, StatsFilter
 from stats.selectors import read_stats
 from stats.serializers import StatsQuerySerializer, StatsSerializer, stats_json

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from llm import assembly
+from llm.costs.tokens import estimate_message_tokens
+from llm.operations import assembly
 from llm.operations.base import Accumulate, Operation, StreamReader
-from llm.tokens import estimate_message_tokens
 from llm.types import Json, Usage
 
 

@@ -7,10 +7,10 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from llm.assembly import ENDS_EMPTY, choices_of, finish_reason_of, finish_reasons, index_of, usage_of
+from llm.costs.tokens import count_input_tokens
 from llm.errors import InvalidUpstreamResponse
+from llm.operations.assembly import ENDS_EMPTY, choices_of, finish_reason_of, finish_reasons, index_of, usage_of
 from llm.operations.base import Accumulate, Operation, StreamReader
-from llm.tokens import count_input_tokens
 from llm.types import Json, Usage
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from llm.costs.tokens import count_input_tokens
 from llm.errors import InvalidUpstreamResponse
 from llm.operations.base import Accumulate, Operation, StreamReader, count_of
-from llm.tokens import count_input_tokens
 from llm.types import Json, Usage
 
 

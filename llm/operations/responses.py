@@ -7,12 +7,12 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from llm.assembly import output_texts
+from llm.costs.tokens import TOKENS_PER_REPLY, count_input_tokens
+from llm.error_reading import read_error
 from llm.errors import InvalidUpstreamResponse
+from llm.operations.assembly import output_texts
 from llm.operations.base import Accumulate, Operation, StreamReader, count_of
-from llm.tokens import TOKENS_PER_REPLY, count_input_tokens
 from llm.types import Json, Usage
-from llm.upstream_errors import read_error
 
 ENDED = frozenset({"response.completed", "response.incomplete"})
 TEXT_DELTAS = frozenset({"response.output_text.delta", "response.refusal.delta"})

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from llm.simulator.answering import Answering
+from llm.simulator.apis.doors import DOORS
 from llm.simulator.catalogue import SIM_MODELS
 from llm.simulator.control import answer_control, is_control
-from llm.simulator.doors import DOORS
 from llm.simulator.exchange import ClientGone, Exchange, Receive, Scope, Send
 from llm.simulator.openai_errors import Refusal
 from llm.simulator.request import check_context_window, check_supported, model_name, parse_object

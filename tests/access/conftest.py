@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from access.keys.services import create_key
 from access.models import ApiKey
-from access.services import create_key
-from tests.servers import RedisServer
+from tests.support.servers import RedisServer
 
 MakeKey = Callable[..., dict[str, str]]
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from orchestration_site.checks import check_access
-from orchestration_site.proxies import TrustedProxies, read_networks
+from orchestration_site.checks.start import check_access
+from orchestration_site.http.proxies import TrustedProxies, read_networks
 
 
 def seen(peer: str, trusted: list[str], *headers: tuple[str, str]) -> tuple[str, str]:

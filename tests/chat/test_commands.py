@@ -119,7 +119,7 @@ def test_prune_deletes_idempotency_keys_after_24_hours_whatever_the_age_and_says
 
 
 def test_more_old_keys_than_one_batch_are_all_deleted(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chat.idempotency.DELETED_AT_ONCE", 2)
+    monkeypatch.setattr("chat.doors.idempotency.DELETED_AT_ONCE", 2)
     old = timezone.now() - timedelta(days=2)
     IdempotencyKey.objects.bulk_create(IdempotencyKey(key=str(number), created_at=old) for number in range(5))
     assert "be used: 5\n" in run("prune_calls", "--older-than", "30d")

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from access.meters import LEASE_SECONDS
+from access.limits.meters import LEASE_SECONDS
 from tests.cluster.held_upstream import HeldUpstream
 from tests.cluster.installation import PATIENCE_SECONDS, Installation, eventually, statuses
 from tests.cluster.load import Load, Outcomes, call

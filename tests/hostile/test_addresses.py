@@ -13,8 +13,8 @@ import pytest
 
 from llm import Provider
 from llm.simulator import SimulatorThread
-from tests.chat.openai_protocol.conftest import Reply, WrittenUpstream
-from tests.hostile.wire import DOORS, NATIVE, OPENAI, raw, request
+from tests.chat.doors.openai.conftest import Reply, WrittenUpstream
+from tests.support.wire import DOORS, NATIVE, OPENAI, raw, request
 
 StartSite = Callable[..., httpx2.Client]
 

@@ -12,8 +12,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from access.keys.services import create_key
 from access.models import ApiKey
-from access.services import create_key
 from chat.models import CallRecord
 from llm.simulator import Behaviour, SimulatorThread
 

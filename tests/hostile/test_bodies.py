@@ -12,7 +12,7 @@ import pytest
 
 from chat.models import CallRecord
 from llm.simulator import SimulatorThread
-from tests.hostile.wire import DOORS, MESSAGES, NATIVE, OPENAI
+from tests.support.wire import DOORS, MESSAGES, NATIVE, OPENAI
 
 STORED = "/v1/chat/completions/chatcmpl-1"
 JSON = "application/json"

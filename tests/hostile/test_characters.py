@@ -11,7 +11,7 @@ import pytest
 
 from chat.models import CallRecord
 from llm.simulator import Behaviour, SimulatorThread
-from tests.hostile.wire import DOORS, NATIVE, raw, request
+from tests.support.wire import DOORS, NATIVE, raw, request
 
 CONTROLS = "".join(map(chr, (*range(32), *range(0x7F, 0xA0))))
 ODD = "\ufeff\ufffe\uffff\u2028\u2029\u202e\u200b\u0000\U0010ffff\ue000\U000e0001e\u0301"

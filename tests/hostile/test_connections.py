@@ -15,8 +15,8 @@ import pytest
 
 from chat.models import CallRecord
 from llm.simulator import Behaviour, SimulatorThread
-from tests.hostile.wire import DOORS, OPENAI, answers, connected, raw, received, request
-from tests.site_process import SiteProcess
+from tests.support.site_process import SiteProcess
+from tests.support.wire import DOORS, OPENAI, answers, connected, raw, received, request
 
 StartSite = Callable[..., httpx2.Client]
 

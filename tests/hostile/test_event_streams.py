@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from chat.models import CallRecord
-from tests.chat.openai_protocol.conftest import Json, Reply
-from tests.chat.test_sse import as_one_text, by_sseclient, parse
-from tests.hostile.wire import MESSAGES
+from tests.chat.doors.openai.conftest import Json, Reply
+from tests.chat.doors.test_sse import as_one_text, by_sseclient, parse
+from tests.support.wire import MESSAGES
 
 WrittenSite = Callable[..., Any]
 

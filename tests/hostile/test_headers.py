@@ -11,8 +11,8 @@ import pytest
 
 from chat.models import Attempt, CallRecord
 from llm.simulator import Behaviour, SimulatorThread
-from tests.chat.openai_protocol.conftest import Reply, event_stream
-from tests.hostile.wire import DOORS, MESSAGES, OPENAI, Answer, raw, request
+from tests.chat.doors.openai.conftest import Reply, event_stream
+from tests.support.wire import DOORS, MESSAGES, OPENAI, Answer, raw, request
 
 WrittenSite = Callable[..., Any]
 

@@ -11,12 +11,12 @@ from typing import Any
 import httpx2
 import pytest
 
-from access import keyring, secret_keys
+from access.keys import keyring, secret_keys
 from access.models import ApiKeySecret
 from chat.models import CallContent, CallRecord
 from llm.simulator import SimulatorThread
 from tests.access.conftest import MakeKey
-from tests.hostile.wire import DOORS, MESSAGES
+from tests.support.wire import DOORS, MESSAGES
 
 StartSite = Callable[..., httpx2.Client]
 

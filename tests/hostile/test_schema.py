@@ -18,8 +18,8 @@ from typing import Any
 
 import httpx2
 
+from access.keys.services import create_key
 from access.models import ApiKey
-from access.services import create_key
 
 EXAMPLES = os.environ.get("HOSTILE_EXAMPLES", "8")
 BODIES = ("ChatRequest", "ChatStreamRequest", "ParallelRequest", "FallbackRequest")

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from chat.models import CallRecord
-from tests.chat.openai_protocol.conftest import Json, Reply
-from tests.hostile.wire import DOORS, MESSAGES
+from tests.chat.doors.openai.conftest import Json, Reply
+from tests.support.wire import DOORS, MESSAGES
 
 WrittenSite = Callable[..., Any]
 

@@ -22,21 +22,21 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from llm import errors
-from llm.adaptation import RefusedParameters
-from llm.assembly import first_text
-from llm.attempt import Attempt
-from llm.call import Call, Parts, Success
-from llm.call_types import CallOutcome, CallRequest
-from llm.circuit_breaker import CircuitBreakers, Permit
+from llm.calls.call import Call, Parts, Success
+from llm.calls.request import CallOutcome, CallRequest
 from llm.config import EngineConfig, Provider
+from llm.costs.pricing import PriceList
 from llm.errors import InvalidRequest, ModelSkipped, UnsupportedParameter, UpstreamError
-from llm.hedging import WINDOW_SECONDS, HedgeBudget
-from llm.pricing import PriceList
-from llm.route import parse_route
+from llm.operations.assembly import first_text
+from llm.routing.circuit_breaker import CircuitBreakers, Permit
+from llm.routing.hedging import WINDOW_SECONDS, HedgeBudget
+from llm.routing.notation import parse_route
+from llm.routing.walk import Heat
 from llm.types import AttemptStatus, CallStatus, Json, ModelRef
-from llm.upstream import Upstream
-from llm.walk import Heat
-from tests.llm.virtual_time import run
+from llm.upstream.adaptation import RefusedParameters
+from llm.upstream.attempt import Attempt
+from llm.upstream.client import Upstream
+from tests.support.virtual_time import run
 
 PROFILES = {
     "default": settings(max_examples=200, deadline=None),

@@ -13,7 +13,7 @@ from stats import selectors
 from stats.figures import GROUP_BY, StatsFilter
 from stats.selectors import read_stats
 from stats.serializers import stats_json
-from tests.stats.history import (
+from tests.support.history import (
     KEYS,
     START,
     all_calls,

@@ -21,16 +21,16 @@ from django.core.management import call_command
 from django.db import connection, connections, transaction
 from django.utils import timezone
 
-from chat.late_hours import hour_of, note_changes
 from chat.models import Attempt, CallRecord, LateHour
+from chat.record.late_hours import hour_of, note_changes
 from stats import roll_up
 from stats.figures import StatsFilter
 from stats.models import HourlyAttempts, HourlyCalls, RollUpState
 from stats.roll_up import roll_up_hour
 from stats.roll_up_task import RollUps
 from stats.selectors import read_stats
-from tests.servers import PostgresServer
-from tests.stats.history import START, make_call
+from tests.support.history import START, make_call
+from tests.support.servers import PostgresServer
 
 T = TypeVar("T")
 

@@ -11,10 +11,11 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from chat import open_calls, storage
-from chat.call_rows import CallRows
-from chat.late_hours import hour_of, note_changes
 from chat.models import Attempt, CallRecord, LateHour
+from chat.record import open_calls
+from chat.record import writer as storage
+from chat.record.call_rows import CallRows
+from chat.record.late_hours import hour_of, note_changes
 from stats import periods
 from stats.figures import GROUP_BY, StatsFilter
 from stats.models import HourlyAttempts, HourlyCalls, RollUpState
@@ -22,7 +23,7 @@ from stats.periods import HOUR, Period, sources
 from stats.roll_up import hours_left, roll_up_hour, start_again
 from stats.selectors import read_stats
 from stats.serializers import stats_json
-from tests.stats.history import (
+from tests.support.history import (
     KEYS,
     START,
     all_calls,

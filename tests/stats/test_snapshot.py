@@ -9,7 +9,7 @@ from django.db import connection, transaction
 
 from chat.models import CallRecord
 from stats.snapshot import read_snapshot
-from tests.stats.history import make_call
+from tests.support.history import make_call
 
 
 def write_elsewhere() -> None:

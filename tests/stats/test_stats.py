@@ -11,7 +11,7 @@ from asgiref.sync import sync_to_async
 from django.test import AsyncClient
 
 from stats.serializers import StatsSerializer
-from tests.stats.history import (
+from tests.support.history import (
     START,
     all_calls,
     close_to,

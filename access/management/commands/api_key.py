@@ -14,8 +14,8 @@ from django.utils import timezone
 
 from access.callers import Scope
 from access.durations import parse_duration
+from access.keys.services import DEFAULT_OVERLAP, KeyNotActive, create_key, revoke_key, rotate_key
 from access.models import ApiKey, shown_parts
-from access.services import DEFAULT_OVERLAP, KeyNotActive, create_key, revoke_key, rotate_key
 
 SHOWN_ONCE = "This is the only time that the key is shown: only its hash is kept."
 

@@ -13,9 +13,9 @@ from django.db import transaction
 from django.utils import timezone
 from tqdm import tqdm
 
-from chat.late_hours import note_changes
 from chat.management.arguments import whole_number
 from chat.models import Attempt, CallContent, CallRecord
+from chat.record.late_hours import note_changes
 from chat.request_ids import new_request_id
 
 MODELS = {"gpt-4o": Decimal("0.0000100"), "gpt-4o-mini": Decimal("0.0000006"), "gpt-6-luna": Decimal("0.0000005")}

@@ -13,10 +13,10 @@ from django.db import transaction
 from django.utils import timezone
 from tqdm import tqdm
 
-from chat.idempotency import forget_old_keys, old_keys
-from chat.late_hours import note_changes
+from chat.doors.idempotency import forget_old_keys, old_keys
 from chat.management.arguments import whole_number
 from chat.models import Attempt, CallContent, CallRecord
+from chat.record.late_hours import note_changes
 
 UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 LONGEST = timedelta(days=36_500)

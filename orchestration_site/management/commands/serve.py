@@ -19,7 +19,7 @@ from uvicorn import Config, Server
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from orchestration_site.arrival import TimedProtocol
+from orchestration_site.http.slow_clients import TimedProtocol
 
 KEEP_ALIVE_SECONDS = 75
 """Longer than load balancers keep an idle connection, so that none of them sends a call into one that we close."""

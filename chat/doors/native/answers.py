@@ -1,0 +1,105 @@
+"""What the native doors answer: one JSON object for a whole answer, events for a stream."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from decimal import Decimal
+from typing import Any
+
+from django.utils.timezone import localtime
+
+from chat.doors import sse
+from chat.errors import failure_envelope
+from chat.order import Order
+from llm import AttemptRecord, CallOutcome, CallStatus, Opening, Usage
+from llm.types import Json
+
+Ending = Callable[[], Awaitable[CallOutcome]]
+
+
+def answer(order: Order, outcome: CallOutcome) -> dict[str, Any]:
+    """The body of a chat door's 200. Empty texts are null; money is a JSON number in US dollars."""
+    return {
+        "request_id": order.request_id,
+        "content": outcome.content,
+        "model_used": outcome.model_used or None,
+        "provider_used": outcome.provider_used or None,
+        "model": outcome.model_used or None,
+        "finish_reason": outcome.finish_reason or None,
+        "fallback_triggered": outcome.fallback_triggered,
+        "is_default_message": outcome.status is CallStatus.DEFAULTED,
+        "usage": _usage(outcome.usage),
+        "cost_usd": _money(outcome.cost_usd),
+        "latency_ms": outcome.latency_ms,
+        "created_at": localtime(order.created_at).isoformat().replace("+00:00", "Z"),
+        "attempts": [_attempt(attempt) for attempt in outcome.attempts],
+    }
+
+
+def headers(known: Opening | CallOutcome) -> dict[str, str]:
+    """The body's shape is fixed, so what the cache did stands beside it."""
+    return {"x-cached": "true"} if known.cached else {}
+
+
+async def text_events(order: Order, batches: AsyncIterator[list[Json]], ending: Ending) -> AsyncGenerator[bytes]:
+    """The text itself as default events, then `[DONE]`. A failure is an error event, and no `[DONE]`."""
+    held = ""  # a carriage return at the end of a piece: the next one may begin with its line feed
+    async for batch in batches:
+        events = [] if batch else [sse.HEARTBEAT]
+        for chunk in batch:
+            text = held + order.request.operation.text(chunk)
+            held = "\r" if text.endswith("\r") else ""
+            if text := text.removesuffix("\r"):
+                events.append(sse.text_event(text))
+        if events:
+            yield b"".join(events)
+    if held:
+        yield sse.text_event(held)
+    outcome = await ending()
+    yield sse.DONE if _answered(outcome) else sse.event("error", failure_envelope(outcome, order.request_id)["error"])
+
+
+async def json_events(order: Order, batches: AsyncIterator[list[Json]], ending: Ending) -> AsyncGenerator[bytes]:
+    """Typed events: start, delta, usage, then done with the whole answer, or error."""
+    yield sse.event("start", {"request_id": order.request_id, "route": order.request.route.written})
+    async for batch in batches:
+        texts = map(order.request.operation.text, batch)
+        events = [sse.event("delta", {"content": text}) for text in texts if text] if batch else [sse.HEARTBEAT]
+        if events:
+            yield b"".join(events)
+    outcome = await ending()
+    if not _answered(outcome):
+        yield sse.event("error", failure_envelope(outcome, order.request_id)["error"])
+        return
+    yield sse.event("usage", {**_usage(outcome.usage), "cost_usd": _money(outcome.cost_usd)})
+    yield sse.event("done", answer(order, outcome))
+
+
+def _answered(outcome: CallOutcome) -> bool:
+    return outcome.status in (CallStatus.SUCCEEDED, CallStatus.DEFAULTED)
+
+
+def _attempt(attempt: AttemptRecord) -> dict[str, Any]:
+    return {
+        "model": attempt.model,
+        "provider": attempt.provider,
+        "status": attempt.status,
+        "error_code": attempt.error.code if attempt.error else None,
+        "latency_ms": attempt.latency_ms,
+        "cost_usd": _money(attempt.cost_usd),
+    }
+
+
+def _usage(usage: Usage | None) -> dict[str, Any]:
+    return {
+        "prompt_tokens": usage.prompt_tokens if usage else None,
+        "completion_tokens": usage.completion_tokens if usage else None,
+        "total_tokens": usage.total_tokens if usage else None,
+        "cached_tokens": usage.cached_tokens if usage else None,
+        "reasoning_tokens": usage.reasoning_tokens if usage else None,
+        "estimated": usage.estimated if usage else False,
+    }
+
+
+def _money(amount: Decimal | None) -> float | None:
+    return None if amount is None else float(amount)

@@ -1,0 +1,353 @@
+"""The shapes of the doors: what they take and what they answer. No rules beyond what a field may hold."""
+
+from __future__ import annotations
+
+from functools import cache, cached_property
+from typing import Any
+
+from django.conf import settings
+from django.core.validators import ProhibitNullCharactersValidator
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+from rest_framework.validators import ProhibitSurrogateCharactersValidator
+
+from chat.models import ROUTE_LENGTH, Attempt, CallRecord
+
+CHARACTER_CHECKS = (ProhibitNullCharactersValidator, ProhibitSurrogateCharactersValidator)
+MAX_TIMEOUT_SECONDS = 3600.0
+MAX_TTL_SECONDS = 31_536_000.0
+ROLES = ("system", "developer", "user", "assistant", "tool", "function")
+ROUTE_HELP = "A model, a race `a|b`, a fallback chain `a>b`, both, or a route that the settings name."
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """A field that is not known is an error: a typo must not silently change what is asked for, and paid.
+
+    Fields that are not there cost nothing, and are not in the result: a default says what the view does then.
+    """
+
+    @cached_property
+    def _by_name(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        """REST framework's own mapping of fields calls Python for each of them, each time."""
+        return dict(self.fields)
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return super().to_internal_value(data)
+        value: dict[str, Any] = {}
+        errors: dict[str, Any] = {}
+        for name, field in self._by_name.items():
+            if name in data:
+                try:
+                    value[name] = field.run_validation(data[name])
+                except serializers.ValidationError as error:
+                    errors[name] = error.detail
+            elif field.required:
+                errors[name] = [field.error_messages["required"]]
+        if errors:
+            raise serializers.ValidationError(errors)
+        if unknown := sorted(data.keys() - self._by_name.keys()):
+            known = ", ".join(sorted(self._by_name))
+            raise serializers.ValidationError({name: [f"Unknown field. Known are: {known}."] for name in unknown})
+        return value
+
+
+@cache
+def _reusable(serializer: type[StrictSerializer]) -> StrictSerializer:
+    return serializer()
+
+
+def checked(serializer: type[StrictSerializer], data: dict[str, Any]) -> dict[str, Any]:
+    """The checked fields of a body. Raises ValidationError.
+
+    One serializer does it for all requests: it keeps nothing of one, and a new one would copy all its fields each time.
+    """
+    return dict(_reusable(serializer).run_validation(data))
+
+
+class NumberField(serializers.FloatField):
+    """A JSON number: no string, no boolean, no NaN."""
+
+    def to_internal_value(self, data: Any) -> float:
+        if isinstance(data, bool) or not isinstance(data, int | float):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class WholeNumberField(serializers.IntegerField):
+    """A whole JSON number: no string, no boolean."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if isinstance(data, bool) or not isinstance(data, int | float):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class TextField(serializers.CharField):
+    """A JSON string, as it is: not trimmed, and nothing else taken for one."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(trim_whitespace=False, **options)
+        # An upstream takes a NUL, so a prompt may hold one. Lone surrogates can't come so far: `StrictJSONParser` has
+        # refused them, and REST framework's look at each character would hold up all other calls for a long prompt.
+        self.validators = [v for v in self.validators if not isinstance(v, CHARACTER_CHECKS)]
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class RouteField(TextField):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_length=ROUTE_LENGTH, help_text=ROUTE_HELP, **options)
+
+
+class MessageSerializer(serializers.Serializer[Any]):
+    """One message, as OpenAI has it. Fields beyond these pass through."""
+
+    role = serializers.ChoiceField(choices=ROLES)
+    content = serializers.JSONField(required=False, allow_null=True, help_text="Text, or a list of content parts.")
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not (isinstance(data, dict) and data.get("role") in ROLES):
+            super().to_internal_value(data)  # says what is wrong; where nothing is, it takes long for a long history
+        content = data.get("content")
+        if not (content is None or isinstance(content, str) or (isinstance(content, list) and content)):
+            raise serializers.ValidationError({"content": ["Must be text, or a list of content parts."]})
+        if content is None and data["role"] != "assistant":
+            raise serializers.ValidationError({"content": ["This field is required."]})
+        return dict(data)
+
+
+class MetadataField(serializers.DictField):
+    """OpenAI's limits: up to 16 pairs, keys of 64 characters, values of 512."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(child=TextField(max_length=512, allow_blank=True), **options)
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, dict) and len(data) > 16:
+            raise serializers.ValidationError(["At most 16 pairs."])
+        if isinstance(data, dict) and any(len(key) > 64 for key in data):
+            raise serializers.ValidationError(["A key has at most 64 characters."])
+        return super().to_internal_value(data)
+
+
+_SEQUENCE = {"type": "string", "minLength": 1}
+
+
+@extend_schema_field({"oneOf": [_SEQUENCE, {"type": "array", "items": _SEQUENCE, "minItems": 1, "maxItems": 4}]})
+class StopField(serializers.Field[Any, Any, Any, Any]):
+    """One to four sequences: a string, or a list of strings."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        sequences = [data] if isinstance(data, str) else data
+        if not isinstance(sequences, list) or not 1 <= len(sequences) <= 4:
+            raise serializers.ValidationError(["Must be a string, or a list of 1 to 4 strings."])
+        if not all(isinstance(sequence, str) and sequence for sequence in sequences):
+            raise serializers.ValidationError(["Each sequence must be a string that is not empty."])
+        return data
+
+
+class PromptSerializer(StrictSerializer):
+    """What every chat door takes."""
+
+    prompt = TextField(required=False, help_text="One user message. Either this or `messages`.")
+    messages = serializers.ListField(child=MessageSerializer(), required=False, min_length=1, max_length=2048)
+    temperature = NumberField(required=False, min_value=0, max_value=2)
+    top_p = NumberField(required=False, min_value=0, max_value=1)
+    max_tokens = WholeNumberField(required=False, min_value=1, max_value=10_000_000)
+    presence_penalty = NumberField(required=False, min_value=-2, max_value=2)
+    frequency_penalty = NumberField(required=False, min_value=-2, max_value=2)
+    seed = WholeNumberField(required=False, min_value=-(2**63), max_value=2**63 - 1)
+    stop = StopField(required=False)
+    reasoning_effort = TextField(required=False, max_length=32)
+    response_format = serializers.DictField(required=False)
+    user = TextField(required=False, max_length=512)
+    timeout = NumberField(
+        required=False, min_value=0.01, max_value=MAX_TIMEOUT_SECONDS, help_text="Seconds for the whole call."
+    )
+    default_message = TextField(required=False, max_length=10_000, help_text="Answer with this text if no model can.")
+    metadata = MetadataField(required=False)
+    cache_ttl = NumberField(
+        required=False,
+        min_value=0,
+        max_value=MAX_TTL_SECONDS,
+        help_text="Seconds for which this answer may be given again to the same request; 0 asks a model in any case.",
+    )
+
+    def validate(self, attrs: Any) -> Any:
+        if ("prompt" in attrs) == ("messages" in attrs):
+            given = "both" if "prompt" in attrs else "neither"
+            raise serializers.ValidationError({"prompt": [f"Give either `prompt` or `messages`, not {given}."]})
+        return attrs
+
+
+class HedgeSerializer(PromptSerializer):
+    hedge_after = NumberField(
+        required=False,
+        min_value=0,
+        max_value=MAX_TIMEOUT_SECONDS,
+        help_text="Seconds after which the next model of a race starts; 0 starts all at once.",
+    )
+
+
+class ChatSerializer(HedgeSerializer):
+    """POST /chat"""
+
+    model = RouteField(required=False)
+
+
+class ChatStreamSerializer(ChatSerializer):
+    """POST /chat/stream"""
+
+    events = serializers.ChoiceField(choices=["text", "json"], default="text", help_text="Plain text, or typed events.")
+
+
+class ParallelSerializer(HedgeSerializer):
+    """POST /chat/parallel"""
+
+    models = serializers.ListField(child=TextField(max_length=200), required=False, min_length=2, max_length=8)
+    model = RouteField(required=False)
+
+    def validate(self, attrs: Any) -> Any:
+        if "models" in attrs and "model" in attrs:
+            raise serializers.ValidationError({"models": ["Give either `models` or `model`, not both."]})
+        for number, name in enumerate(attrs.get("models", ())):
+            if "|" in name or ">" in name:
+                reason = "Name one model each; a route goes into `model`."
+                raise serializers.ValidationError({"models": {str(number): [reason]}})
+        return super().validate(attrs)
+
+
+class FallbackSerializer(HedgeSerializer):
+    """POST /chat/fallback"""
+
+    primary_provider = TextField(required=False, max_length=100)
+    primary_model = RouteField(required=False)
+    fallback_models = serializers.ListField(child=TextField(max_length=200), required=False, max_length=8)
+    model = RouteField(required=False)
+
+    def validate(self, attrs: Any) -> Any:
+        others = {"primary_provider", "primary_model", "fallback_models"} & attrs.keys()
+        if "model" in attrs and others:
+            raise serializers.ValidationError({"model": [f"Give either `model` or `{sorted(others)[0]}`, not both."]})
+        provider = attrs.get("primary_provider")
+        if provider is not None and provider not in settings.PROVIDERS:
+            known = ", ".join(settings.PROVIDERS)
+            reason = f"There is no provider '{provider}'. Configured are: {known}."
+            raise serializers.ValidationError({"primary_provider": [reason]})
+        return super().validate(attrs)
+
+
+class UsageSerializer(serializers.Serializer[Any]):
+    prompt_tokens = serializers.IntegerField(allow_null=True)
+    completion_tokens = serializers.IntegerField(allow_null=True)
+    total_tokens = serializers.IntegerField(allow_null=True)
+    cached_tokens = serializers.IntegerField(allow_null=True)
+    reasoning_tokens = serializers.IntegerField(allow_null=True)
+    estimated = serializers.BooleanField()
+
+
+class AnswerAttemptSerializer(serializers.Serializer[Any]):
+    model = serializers.CharField()
+    provider = serializers.CharField()
+    status = serializers.ChoiceField(choices=Attempt.Status.choices)
+    error_code = serializers.CharField(allow_null=True)
+    latency_ms = serializers.IntegerField(allow_null=True)
+    cost_usd = serializers.FloatField(allow_null=True)
+
+
+class AnswerSerializer(serializers.Serializer[Any]):
+    """What the chat doors answer. It describes; the answer is written by `chat.doors.native.answers`."""
+
+    request_id = serializers.CharField()
+    content = serializers.CharField()
+    model_used = serializers.CharField(allow_null=True)
+    provider_used = serializers.CharField(allow_null=True)
+    model = serializers.CharField(allow_null=True)
+    finish_reason = serializers.CharField(allow_null=True)
+    fallback_triggered = serializers.BooleanField()
+    is_default_message = serializers.BooleanField()
+    usage = UsageSerializer()
+    cost_usd = serializers.FloatField(allow_null=True, help_text="All attempts together; null where no price is known.")
+    latency_ms = serializers.IntegerField()
+    created_at = serializers.DateTimeField()
+    attempts = AnswerAttemptSerializer(many=True)
+
+
+class ErrorBodySerializer(serializers.Serializer[Any]):
+    code = serializers.CharField()
+    message = serializers.CharField()
+    request_id = serializers.CharField()
+    details = serializers.DictField(required=False)
+
+
+class ErrorSerializer(serializers.Serializer[Any]):
+    error = ErrorBodySerializer()
+
+
+CALL_FIELDS: tuple[str, ...] = (
+    "request_id",
+    "created_at",
+    "door",
+    "operation",
+    "streamed",
+    "route",
+    "model_requested",
+    "model_used",
+    "provider_used",
+    "status",
+    "fallback_triggered",
+    "is_default_message",
+    "error_code",
+    "error_message",
+    "http_status",
+    "latency_ms",
+    "time_to_first_token_ms",
+    "finish_reason",
+    "completion_id",
+    "stored",
+    "cached",
+    "prompt_tokens",
+    "completion_tokens",
+    "cached_tokens",
+    "reasoning_tokens",
+    "usage_estimated",
+    "cost_usd",
+    "metadata",
+    "api_key",
+    "client_ip",
+    "user_agent",
+)
+
+
+class CallSerializer(serializers.ModelSerializer[CallRecord]):
+    """A call in a list: its figures."""
+
+    cost_usd = serializers.FloatField(allow_null=True)
+
+    class Meta:
+        model = CallRecord
+        fields = CALL_FIELDS
+
+
+class AttemptSerializer(serializers.ModelSerializer[Attempt]):
+    cost_usd = serializers.FloatField(allow_null=True)
+
+    class Meta:
+        model = Attempt
+        exclude = ("id", "call")
+
+
+class CallDetailSerializer(CallSerializer):
+    """One call: its figures, its content where it is kept, and its attempts."""
+
+    messages = serializers.JSONField(source="body.messages", default=None, allow_null=True)
+    parameters = serializers.JSONField(source="body.parameters", default=None, allow_null=True)
+    content = serializers.CharField(source="body.content", default=None, allow_null=True)
+    attempts = AttemptSerializer(many=True)
+
+    class Meta(CallSerializer.Meta):
+        fields = (*CALL_FIELDS, "messages", "parameters", "content", "attempts")

@@ -1,0 +1,61 @@
+"""Errors as OpenAI words them, so that every SDK raises the error it knows.
+
+    {"error": {"message", "type", "param", "code", "request_id"}}
+
+An upstream's own error object goes through as it came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rest_framework import exceptions
+from rest_framework.response import Response
+
+from chat.doors.openai.headers import header_value, headers_of
+from chat.errors import CallFailed, flatten, handle, openai_status_of, retry_after_header
+from chat.request_ids import request_id_of
+from llm import UpstreamAuthFailed, UpstreamError
+
+TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+
+
+def openai_handle(exception: Exception, context: Mapping[str, Any]) -> Response:
+    """REST framework's exception handler of the `/v1` doors. It runs on the event loop: nothing in here may block."""
+    request_id = request_id_of(context["request"])
+    if isinstance(exception, CallFailed):
+        error = exception.error
+        # Our retries have been used up, and a client's on top of them would multiply the load.
+        headers = headers_of(exception.outcome) | {"x-should-retry": "false"} | retry_after_header(error.retry_after)
+        if error.upstream_request_id:
+            headers["x-upstream-request-id"] = header_value(error.upstream_request_id)
+        return Response(error_body(error, request_id), openai_status_of(error), headers=headers)
+    answer = handle(exception, context)
+    native = answer.data["error"]
+    param = None
+    if isinstance(exception, exceptions.ValidationError):
+        param = next(iter(flatten(exception.detail)), None) or None
+    code = native["code"]
+    if isinstance(exception, exceptions.NotFound):
+        code = exception.get_codes()  # which thing was not found
+    answer.data = _body(native["message"], answer.status_code, code, param, request_id)
+    return answer
+
+
+def error_body(error: UpstreamError, request_id: str) -> dict[str, Any]:
+    """The body of an upstream's failure."""
+    if error.body and error.body.get("message") and not isinstance(error, UpstreamAuthFailed):
+        return {"error": {"type": None, "param": None, "code": None, **error.body, "request_id": request_id}}
+    return _body(error.message, openai_status_of(error), error.code, None, request_id)
+
+
+def error_event(error: UpstreamError, request_id: str) -> dict[str, Any]:
+    """The same as the data of an event in a stream of responses."""
+    body = error_body(error, request_id)["error"]
+    return {"type": "error", "code": body["code"] or error.code, "message": body["message"], "param": body["param"]}
+
+
+def _body(message: str, status: int, code: str, param: str | None, request_id: str) -> dict[str, Any]:
+    kind = TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
+    return {"error": {"message": message, "type": kind, "param": param, "code": code, "request_id": request_id}}

@@ -1,0 +1,159 @@
+"""Stored chat completions, from our own history. Source of the shapes: OpenAI's API reference, "Chat completions"."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q, QuerySet, Value
+from django.http import QueryDict
+from rest_framework import serializers
+from rest_framework.exceptions import NotFound, ValidationError
+
+from chat.doors.native.serializers import MetadataField
+from chat.history.selectors import MetadataText
+from chat.models import NAME_LENGTH, CallContent, CallRecord
+from llm import CHAT_COMPLETIONS
+from llm.types import Json
+
+METADATA = re.compile(r"metadata\[(.{1,64})\]", re.DOTALL)
+
+
+class MessagesQuery(serializers.Serializer[Any]):
+    after = serializers.CharField(required=False, max_length=NAME_LENGTH)
+    limit = serializers.IntegerField(min_value=1, max_value=100, default=20)
+    order = serializers.ChoiceField(choices=["asc", "desc"], default="asc")
+
+
+class ListQuery(MessagesQuery):
+    model = serializers.CharField(required=False, max_length=NAME_LENGTH)
+    metadata = serializers.CharField(required=False, help_text="`metadata[key]=value`; all that are given must hold.")
+
+
+class MetadataSerializer(serializers.Serializer[Any]):
+    metadata = MetadataField(allow_null=True)
+
+
+def read_list_query(parameters: QueryDict) -> dict[str, Any]:
+    """Raises ValidationError."""
+    plain = {name: value for name, value in parameters.items() if not METADATA.fullmatch(name)}
+    if "metadata" in plain:
+        raise ValidationError({"metadata": ["Write it as metadata[key]=value."]})
+    query = ListQuery(data=plain)
+    query.is_valid(raise_exception=True)
+    pairs = [(match[1], parameters[name]) for name in parameters if (match := METADATA.fullmatch(name))]
+    if any("\x00" in text for pair in pairs for text in pair):
+        raise ValidationError({"metadata": ["Null characters are not allowed."]})
+    return {**query.validated_data, "metadata": pairs}
+
+
+def list_completions(owner: str | None, query: Mapping[str, Any]) -> Json:
+    """A page, oldest first unless the query says otherwise."""
+    found = _stored(owner)
+    if "model" in query:
+        found = found.filter(Q(model_used=query["model"]) | Q(body__completion__model=query["model"]))
+    for number, (key, value) in enumerate(query["metadata"]):
+        name = f"metadata_{number}"
+        found = found.alias(**{name: MetadataText("metadata", Value(key))}).filter(**{name: value})
+    newest_first = query["order"] == "desc"
+    if "after" in query:
+        last = _one(owner, query["after"], newest=not newest_first)
+        older = Q(created_at__lt=last.created_at) | Q(created_at=last.created_at, id__lt=last.id)
+        newer = Q(created_at__gt=last.created_at) | Q(created_at=last.created_at, id__gt=last.id)
+        found = found.filter(older if newest_first else newer)
+    order = ("-created_at", "-id") if newest_first else ("created_at", "id")
+    calls = list(found.order_by(*order)[: query["limit"] + 1])
+    return _page([_completion(call) for call in calls], query["limit"])
+
+
+def read_completion(owner: str | None, completion_id: str) -> Json:
+    """Raises NotFound."""
+    return _completion(_one(owner, completion_id))
+
+
+def update_metadata(owner: str | None, completion_id: str, metadata: Mapping[str, str]) -> Json:
+    """`metadata` must be fit to be kept, see `RowMaker`. Raises NotFound."""
+    call = _one(owner, completion_id)
+    call.metadata = dict(metadata)
+    call.save(update_fields=["metadata"])
+    return _completion(call)
+
+
+def delete_completion(owner: str | None, completion_id: str) -> Json:
+    """What was said goes; the figures stay, because they were paid. Raises NotFound."""
+    call = _one(owner, completion_id)
+    with transaction.atomic():
+        CallContent.objects.filter(call=call).delete()
+        CallRecord.objects.filter(id=call.id).update(stored=False)
+    return {"object": "chat.completion.deleted", "id": completion_id, "deleted": True}
+
+
+def list_messages(owner: str | None, completion_id: str, query: Mapping[str, Any]) -> Json:
+    """The messages that were sent. Raises NotFound."""
+    call = _one(owner, completion_id)
+    messages = [
+        {"content": None, **_as_object(message), "id": f"{completion_id}-{number}"}
+        for number, message in enumerate(call.body.messages)
+    ]
+    for message in messages:
+        if isinstance(message["content"], list):
+            message["content_parts"] = message["content"]
+            message["content"] = None
+    if query["order"] == "desc":
+        messages.reverse()
+    if "after" in query:
+        ids = [message["id"] for message in messages]
+        if query["after"] not in ids:
+            raise NotFound(f"There is no message '{query['after']}'.")
+        messages = messages[ids.index(query["after"]) + 1 :]
+    return _page(messages[: query["limit"] + 1], query["limit"])
+
+
+def _stored(owner: str | None) -> QuerySet[CallRecord]:
+    """What is listed: what was sent with `store: true`, or by the setting everything that was kept.
+
+    An answer that the cache gave again is the same completion, and is there already. `owner` is the API key whose they
+    are, None for any.
+    """
+    listed = Q() if settings.STORED_COMPLETIONS == "all" else Q(stored=True)
+    kept = CallRecord.objects.filter(
+        listed, operation=CHAT_COMPLETIONS.name, body__completion__isnull=False, cached=False
+    )
+    if owner is not None:
+        kept = kept.filter(api_key=owner)
+    return kept.exclude(completion_id="").select_related("body")
+
+
+def _one(owner: str | None, completion_id: str, *, newest: bool = True) -> CallRecord:
+    """The newest, should an upstream have given an id twice. (A page goes on after the last, so that pages do end.)"""
+    call = None
+    order = ("-created_at", "-id") if newest else ("created_at", "id")
+    if "\x00" not in completion_id:
+        call = _stored(owner).filter(completion_id=completion_id).order_by(*order).first()
+    if call is None:
+        raise NotFound(f"There is no stored completion '{completion_id}'.")
+    return call
+
+
+def _completion(call: CallRecord) -> Json:
+    completion: Json = call.body.completion or {}
+    return {**completion, "metadata": call.metadata, "request_id": call.request_id}
+
+
+def _as_object(message: object) -> Json:
+    return dict(message) if isinstance(message, dict) else {"role": "user", "content": message}
+
+
+def _page(items: Sequence[Json], limit: int) -> Json:
+    """`items` is one more than `limit` where there is a next page."""
+    shown = items[:limit]
+    return {
+        "object": "list",
+        "data": list(shown),
+        "first_id": shown[0]["id"] if shown else None,
+        "last_id": shown[-1]["id"] if shown else None,
+        "has_more": len(items) > limit,
+    }

@@ -1,0 +1,25 @@
+"""What a key has spent, for its budget."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+from django.db import DatabaseError, InterfaceError
+from django.db.models import Sum
+
+from chat.models import CallRecord
+from chat.record.database import in_database_thread
+
+
+async def spent(api_key: str, since: datetime) -> Decimal | None:
+    """US dollars since a moment, as the history says; None while it can't be read."""
+    return await in_database_thread(lambda: _spent(api_key, since))
+
+
+def _spent(api_key: str, since: datetime) -> Decimal | None:
+    try:
+        calls = CallRecord.objects.filter(api_key=api_key, created_at__gte=since)
+        return Decimal(calls.aggregate(cost=Sum("cost_usd"))["cost"] or 0)
+    except (DatabaseError, InterfaceError):
+        return None

@@ -1,0 +1,161 @@
+"""What Prometheus reads: calls, attempts, their time, tokens and money, and what is going on right now.
+
+With several worker processes, each writes its numbers into files of PROMETHEUS_MULTIPROC_DIR (`manage.py serve` sets
+it), and whichever worker is asked adds them up. Source: prometheus_client's documentation, "Multiprocess Mode".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import TypeVar
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+)
+
+from chat.observers.model_labels import ModelLabels
+from chat.order import Order
+from chat.record.open_calls import OpenCalls
+from chat.record.recorder import Recorder
+from llm import BreakerState, CallOutcome, Engine, Usage
+
+M = TypeVar("M", Counter, Histogram)
+
+REFRESH_SECONDS = 1.0
+
+SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 300)
+
+CALLS = Counter("llm_calls", "Calls that ended.", ("door", "operation", "model", "status"))
+CALL_SECONDS = Histogram(
+    "llm_call_duration_seconds", "From request to end.", ("door", "model", "status"), buckets=SECONDS
+)
+FIRST_TOKEN_SECONDS = Histogram(
+    "llm_time_to_first_token_seconds", "From request to first content.", ("door", "model"), buckets=SECONDS
+)
+CACHED_CALLS = Counter("llm_cached_calls", "Calls that were answered from the cache.", ("door", "model"))
+REFUSED_CALLS = Counter("llm_refused_calls", "Calls that a limit of their key or address refused.", ("limit",))
+ATTEMPTS = Counter("llm_attempts", "Upstream requests that ended.", ("provider", "model", "status", "error"))
+ATTEMPT_SECONDS = Histogram(
+    "llm_attempt_duration_seconds", "One upstream request.", ("provider", "model", "status"), buckets=SECONDS
+)
+TOKENS = Counter("llm_tokens", "Tokens, cancelled and broken attempts included.", ("provider", "model", "kind"))
+COST = Counter("llm_cost_usd", "US dollars, cancelled and broken attempts included.", ("provider", "model"))
+COST_UNKNOWN = Counter("llm_cost_unknown_attempts", "Attempts whose price is not known.", ("provider", "model"))
+
+OPEN_CALLS = Gauge("llm_open_calls", "Calls that are running.", multiprocess_mode="livesum")
+WAITING = Gauge("llm_recorder_waiting_calls", "Calls that are not safe yet.", multiprocess_mode="livesum")
+SPOOL = Gauge("llm_spool_calls", "Calls on disk that are not in the database yet.", multiprocess_mode="livesum")
+DATABASE_AWAY = Gauge("llm_database_away", "Workers that can't reach the database.", multiprocess_mode="livesum")
+DISK_FAILED = Gauge("llm_spool_disk_failed", "Workers that can't write their spool.", multiprocess_mode="livesum")
+BREAKER = Gauge(
+    "llm_circuit_breaker_state",
+    "0 closed, 1 half-open, 2 open: the worst of all workers.",
+    ("provider", "model"),
+    multiprocess_mode="livemax",
+)
+BREAKER_VALUES = {BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 2}
+
+
+class CallMetrics:
+    """Counts calls that have ended."""
+
+    def __init__(self, labels: ModelLabels) -> None:
+        self._labels = labels
+
+    def __call__(self, order: Order, outcome: CallOutcome) -> None:
+        self._labels.saw(outcome)
+        door, status = str(order.door), str(outcome.status)
+        model = self._labels.of(outcome.model_used or order.request.route.first.name)
+        _child(CALLS, door, order.request.operation.name, model, status).inc()
+        _child(CALL_SECONDS, door, model, status).observe(outcome.latency_ms / 1000)
+        if outcome.time_to_first_token_ms is not None:
+            _child(FIRST_TOKEN_SECONDS, door, model).observe(outcome.time_to_first_token_ms / 1000)
+        if outcome.cached:
+            _child(CACHED_CALLS, door, model).inc()
+        for attempt in outcome.attempts:
+            name, error = self._labels.of(attempt.model), attempt.error.code if attempt.error else ""
+            _child(ATTEMPTS, attempt.provider, name, str(attempt.status), error).inc()
+            if attempt.latency_ms is not None:
+                _child(ATTEMPT_SECONDS, attempt.provider, name, str(attempt.status)).observe(attempt.latency_ms / 1000)
+            if attempt.usage is None:
+                continue
+            for kind, count in _tokens(attempt.usage):
+                _child(TOKENS, attempt.provider, name, kind).inc(count)
+            if attempt.cost_usd is None:
+                _child(COST_UNKNOWN, attempt.provider, name).inc()
+            else:
+                _child(COST, attempt.provider, name).inc(float(attempt.cost_usd))
+
+
+@cache
+def _child(metric: M, *labels: str) -> M:
+    """The metric for these labels: looking it up here takes a fraction of what `labels()` takes."""
+    return metric.labels(*labels)
+
+
+def _tokens(usage: Usage) -> Iterable[tuple[str, int]]:
+    """Kinds that share no token, so that their sum is what was used."""
+    yield "prompt", usage.prompt_tokens - min(usage.cached_tokens, usage.prompt_tokens)
+    yield "cached_prompt", min(usage.cached_tokens, usage.prompt_tokens)
+    yield "completion", usage.completion_tokens - min(usage.reasoning_tokens, usage.completion_tokens)
+    yield "reasoning", min(usage.reasoning_tokens, usage.completion_tokens)
+
+
+class StateMetrics:
+    """What goes on in this process, written down every second: another worker may be the one that is asked."""
+
+    def __init__(self, engine: Engine, labels: ModelLabels, recorder: Recorder, open_calls: OpenCalls) -> None:
+        self._engine = engine
+        self._labels = labels
+        self._recorder = recorder
+        self._open_calls = open_calls
+        self._broken: set[tuple[str, str]] = set()
+
+    async def run(self) -> None:
+        while True:
+            self.refresh()
+            await asyncio.sleep(REFRESH_SECONDS)
+
+    def refresh(self) -> None:
+        OPEN_CALLS.set(len(self._open_calls))
+        WAITING.set(self._recorder.waiting)
+        SPOOL.set(self._recorder.spool_depth)
+        DATABASE_AWAY.set(self._recorder.database_away)
+        DISK_FAILED.set(bool(self._recorder.disk_error))
+        states = self._labels.breaker_states(self._engine)
+        for labels in self._broken - states.keys():
+            BREAKER.labels(*labels).set(0)
+        for labels, state in states.items():
+            BREAKER.labels(*labels).set(BREAKER_VALUES.get(state, 0))
+        self._broken |= states.keys()
+
+
+def exposition() -> tuple[bytes, str]:
+    """All metrics as text, and its media type. It reads files where there are several workers."""
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    if not folder:
+        return generate_latest(REGISTRY), CONTENT_TYPE_LATEST
+    for file in Path(folder).glob("gauge_live*_*.db"):
+        process = int(file.stem.rpartition("_")[2])
+        if not Path(f"/proc/{process}").exists():
+            multiprocess.mark_process_dead(process)  # type: ignore[no-untyped-call]
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry), CONTENT_TYPE_LATEST
+
+
+def forget_process() -> None:
+    """What went on in this process is over; what it counted stays."""
+    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        multiprocess.mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]

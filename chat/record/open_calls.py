@@ -1,0 +1,107 @@
+"""Calls that are under way. One that runs for longer than a moment gets a row while it runs, with a lease.
+
+If its process dies, the lease ends, and any process of the service marks the row `interrupted`. Most calls are shorter
+than that moment, and cost nothing here. Why leases: docs/decisions/0004-interrupted-calls.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+
+from django.db import DatabaseError, transaction
+from django.db.models.functions import Now
+
+from chat.models import CallRecord
+from chat.record.call_rows import CallRows
+from chat.record.late_hours import note_changes
+from chat.record.recorder import Recorder
+from chat.record.writer import look_at_connection
+
+ANNOUNCE_SECONDS = 1.0
+"""How long a call runs before it gets a row."""
+TICK_SECONDS = 0.5
+LEASE_SECONDS = 15.0
+RENEW_SECONDS = 5.0
+
+
+@dataclass(slots=True, eq=False)
+class OpenCall:
+    """`start_rows` makes the row of a call that is still running."""
+
+    start_rows: Callable[[], CallRows]
+    since: float = field(default_factory=time.monotonic)
+    announced: CallRows | None = None
+
+
+class OpenCalls:
+    """The calls of this process. `run()` is a task for the life of the event loop."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._open: set[OpenCall] = set()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def opened(self, start_rows: Callable[[], CallRows]) -> OpenCall:
+        call = OpenCall(start_rows)
+        self._open.add(call)
+        return call
+
+    def ended(self, call: OpenCall) -> CallRows | None:
+        """Called when a call's last rows are made. Returns the rows it was announced with, if it was."""
+        self._open.discard(call)
+        return call.announced
+
+    async def run(self) -> None:
+        renew_at = 0.0
+        while True:
+            await self._announce()
+            if time.monotonic() >= renew_at:
+                renew_at = time.monotonic() + RENEW_SECONDS
+                ids = [call.announced.request_id for call in self._open if call.announced]
+                await self._recorder.in_thread(partial(self._renew_and_sweep, ids))
+            await asyncio.sleep(TICK_SECONDS)
+
+    def _renew_and_sweep(self, request_ids: list[str]) -> None:
+        # In the recorder's thread, which has a spool to write: a database that is away makes whoever asks it wait.
+        if not self._recorder.database_away:
+            renew_and_sweep(request_ids)
+
+    async def _announce(self) -> None:
+        """Give a row to calls that have run for a moment, in one transaction. Their end waits behind it."""
+        late = time.monotonic() - ANNOUNCE_SECONDS
+        due = [call for call in self._open if call.announced is None and call.since <= late]
+        for call in due:
+            call.announced = call.start_rows()
+        await asyncio.gather(*(self._recorder.save(call.announced) for call in due if call.announced))
+
+
+def renew_and_sweep(request_ids: list[str]) -> None:
+    """Renew the leases of these calls, and mark the calls whose lease has ended. By the database's clock, not ours."""
+    try:
+        look_at_connection()
+        in_progress = CallRecord.objects.filter(status=CallRecord.Status.IN_PROGRESS)
+        if request_ids:
+            in_progress.filter(request_id__in=request_ids).update(lease_until=Now() + timedelta(seconds=LEASE_SECONDS))
+        abandoned = in_progress.filter(lease_until__lt=Now())
+        if not (begun := list(abandoned.values_list("created_at", flat=True))):
+            return
+        with transaction.atomic():
+            note_changes(begun)
+            # Not one more than was noted, should another lease have ended meanwhile.
+            abandoned.filter(created_at__in=begun).update(
+                status=CallRecord.Status.INTERRUPTED,
+                error_code="interrupted",
+                error_message="The process that ran this call ended before the call did.",
+                lease_until=None,
+            )
+    except DatabaseError:
+        # The recorder says that the database is away, and leases can wait: a lease that ended in the meantime is mended
+        # when its call ends.
+        return

@@ -1,0 +1,178 @@
+"""From an outcome of the engine to the rows that are kept of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from chat.errors import Stopping, openai_status_of, status_of
+from chat.models import NAME_LENGTH, ROUTE_LENGTH, CallRecord
+from chat.order import Order
+from chat.record.call_rows import CallRows, Values
+from llm import AttemptRecord, CallOutcome, CallStatus, UpstreamError, Usage
+from llm.types import Json
+
+REDACTED = "[redacted]"
+NOT_STORED = "The upstream's own words, which are not stored."
+CLIENT_CLOSED_REQUEST = 499
+"""What a caller that went away is said to have got. Source: nginx."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowMaker:
+    """Makes rows by the operator's rules: `store_content` keeps what was said, `redact` what must not be kept."""
+
+    store_content: bool = True
+    redact: tuple[re.Pattern[str], ...] = ()
+
+    def rows(self, order: Order, outcome: CallOutcome) -> CallRows:
+        """The rows of a call that has ended."""
+        call = self._ordered(order) | {
+            "model_used": _name(outcome.model_used),
+            "provider_used": outcome.provider_used,
+            "status": str(outcome.status),
+            "fallback_triggered": outcome.fallback_triggered,
+            "is_default_message": outcome.status is CallStatus.DEFAULTED,
+            "error_code": outcome.error_code,
+            "error_message": self._why(outcome),
+            "http_status": _http_status(order, outcome),
+            "latency_ms": outcome.latency_ms,
+            "time_to_first_token_ms": outcome.time_to_first_token_ms,
+            "finish_reason": _storable(outcome.finish_reason)[:64],
+            "completion_id": _name(outcome.completion_id),
+            "cached": outcome.cached,
+            # The answer is stored with the call that a model answered; its id must not be listed twice.
+            "stored": order.stored and not outcome.cached,
+            "cost_usd": outcome.cost_usd,
+            **_tokens(outcome.usage),
+        }
+        kept = outcome.completion if order.keep_completion and not outcome.cached else None
+        return CallRows(
+            call=call,
+            attempts=[self._attempt(attempt) for attempt in outcome.attempts],
+            content=self._content(order, outcome.content, kept),
+            size=order.body_bytes + len(outcome.content) + (len(json.dumps(kept)) if kept else 0),
+        )
+
+    def start_rows(self, order: Order, *, lease_until: datetime) -> CallRows:
+        """The rows of a call that is still running."""
+        return CallRows(
+            call=self._ordered(order) | {"status": str(CallRecord.Status.IN_PROGRESS), "lease_until": lease_until},
+            attempts=[],
+            content=self._content(order, ""),
+            size=order.body_bytes,
+        )
+
+    def _ordered(self, order: Order) -> Values:
+        """What is known of a call when it begins."""
+        request = order.request
+        return {
+            "request_id": order.request_id,
+            "created_at": order.created_at,
+            "door": str(order.door),
+            "operation": request.operation.name,
+            "stored": order.stored,
+            "streamed": request.stream,
+            "route": request.route.written[:ROUTE_LENGTH],
+            "model_requested": request.route.first.name,
+            "metadata": self.kept(order.metadata),
+            "api_key": order.caller.name,
+            "client_ip": order.caller.address,
+            "user_agent": _storable(order.user_agent)[:400],
+        }
+
+    def _content(self, order: Order, content: str, completion: Json | None = None) -> Values | None:
+        if not self.store_content:
+            return None
+        request = order.request
+        asked = request.operation.input_fields()
+        return {
+            "messages": self.kept(request.operation.messages(request.body)),
+            "parameters": self.kept({name: value for name, value in request.body.items() if name not in asked}),
+            "content": self._text(content),
+            "completion": self.kept(completion),
+        }
+
+    def _attempt(self, attempt: AttemptRecord) -> Values:
+        return {
+            "ordinal": attempt.ordinal,
+            "model": _name(attempt.model),
+            "provider": attempt.provider,
+            "status": str(attempt.status),
+            "error_code": attempt.error.code if attempt.error else "",
+            "error_message": self._reason(attempt.error) if attempt.error else "",
+            "http_status": attempt.http_status,
+            "raced": attempt.raced,
+            "started_after_ms": attempt.started_after_ms,
+            "latency_ms": attempt.latency_ms,
+            "time_to_first_token_ms": attempt.time_to_first_token_ms,
+            "upstream_request_id": _name(attempt.upstream_request_id),
+            "cost_usd": attempt.cost_usd,
+            **_tokens(attempt.usage),
+        }
+
+    def _why(self, outcome: CallOutcome) -> str:
+        if outcome.stopped:
+            return "The service stopped before this call ended."
+        return self._reason(outcome.error) if outcome.error and outcome.error_code else ""
+
+    def _reason(self, error: UpstreamError) -> str:
+        if error.quoted and not self.store_content:  # it may repeat the prompt
+            return NOT_STORED
+        return self._text(error.message)
+
+    def _text(self, text: str) -> str:
+        for pattern in self.redact:
+            text = pattern.sub(REDACTED, text)
+        return _storable(text)
+
+    def kept(self, value: Any) -> Any:
+        """A JSON value as it may be kept: redacted in every text and number, and fit for any database.
+
+        Keys stay as they are: they are names, not words of a caller.
+        """
+        if isinstance(value, str):
+            return self._text(value)
+        if isinstance(value, dict):
+            return {_storable(str(name)): self.kept(inner) for name, inner in value.items()}
+        if isinstance(value, list):
+            return [self.kept(inner) for inner in value]
+        if isinstance(value, int | float) and any(pattern.search(str(value)) for pattern in self.redact):
+            return REDACTED
+        return value
+
+
+def _tokens(usage: Usage | None) -> Values:
+    if usage is None:
+        return {}
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "cached_tokens": usage.cached_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
+        "usage_estimated": usage.estimated,
+    }
+
+
+def _http_status(order: Order, outcome: CallOutcome) -> int:
+    if outcome.stopped:
+        return 200 if outcome.begun else Stopping.status_code
+    if outcome.status is CallStatus.CANCELLED:
+        return CLIENT_CLOSED_REQUEST
+    if outcome.status is CallStatus.FAILED and outcome.error is not None and not outcome.begun:
+        return openai_status_of(outcome.error) if order.door == CallRecord.Door.OPENAI else status_of(outcome.error)
+    return 200
+
+
+def _storable(text: str) -> str:
+    """Fit for any database: no lone surrogate, and no NUL, which PostgreSQL has no place for."""
+    if text.isascii() and "\x00" not in text:  # most texts, and nothing to do
+        return text
+    return text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
+
+
+def _name(text: str) -> str:
+    return _storable(text)[:NAME_LENGTH]

@@ -1,0 +1,210 @@
+"""The one algorithm: walk over the stages of a route, race the models of each, and bring back the first success.
+
+It is written once, for whole answers and for streams. All it needs is `attempt`, a coroutine that returns when its
+outcome is known to be good: for a whole answer that is the answer, for a stream the first piece of content with the
+open stream behind it. It raises an UpstreamError otherwise, and it is cancelled when it is no longer needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from llm.errors import ModelSkipped, UpstreamError
+from llm.routing.retry import RetryPolicy
+from llm.types import ModelRef, Route
+
+TOGETHER_SECONDS = 0.1
+"""How far apart racers may be ready for a retry and still be retried together."""
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Heat:
+    """One race of one stage, or one retry of it. `forced`: circuit breakers are not asked."""
+
+    number: int
+    stage: int
+    size: int
+    forced: bool = False
+
+
+class AttemptModel(Protocol[T_co]):
+    async def __call__(self, model: ModelRef, heat: Heat) -> T_co: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    model: ModelRef
+    error: UpstreamError
+    failed_at: float
+
+    @property
+    def ready_at(self) -> float:
+        """When the upstream is willing to be asked again."""
+        return self.failed_at + (self.error.retry_after or 0.0)
+
+
+class StageFailed(Exception):
+    """All racers of a heat failed. `failures` are in the order in which they happened."""
+
+    def __init__(self, failures: Sequence[Failure]) -> None:
+        super().__init__()
+        self.failures = failures
+
+    @property
+    def decisive(self) -> UpstreamError:
+        """What the caller is told: an error that no other model would survive, else the last that really happened."""
+        errors = [failure.error for failure in self.failures]
+        final = [error for error in errors if not error.try_next_stage]
+        tried = [error for error in errors if not isinstance(error, ModelSkipped)]
+        return (final or tried or errors)[-1]
+
+
+class Walk(Generic[T]):
+    """One walk over one route.
+
+    `lost` is given every success that came in the same instant as the winner. `may_hedge` is asked each time before a
+    racer starts only because the ones before it are slow; `may_ask` says whether a model's circuit breaker would let an
+    attempt through. `deadline` is a time of the event loop's clock, `hedge_after`
+    a number of seconds (0: all racers start at once).
+    """
+
+    def __init__(
+        self,
+        *,
+        attempt: AttemptModel[T],
+        lost: Callable[[T], Awaitable[None]],
+        deadline: float,
+        hedge_after: float,
+        may_hedge: Callable[[], bool],
+        may_ask: Callable[[ModelRef], bool],
+        retries: RetryPolicy,
+    ) -> None:
+        self._attempt = attempt
+        self._lost = lost
+        self._deadline = deadline
+        self._hedge_after = hedge_after
+        self._may_hedge = may_hedge
+        self._may_ask = may_ask
+        self._retries = retries
+        self._heats = 0
+        self._now = asyncio.get_running_loop().time
+
+    async def run(self, route: Route) -> T:
+        """The first success, or the UpstreamError that decided. Whatever was started has ended when this returns."""
+        *earlier, last = route.stages
+        for number, stage in enumerate(earlier):
+            try:
+                return await self._race(stage.models, number)
+            except StageFailed as failed:
+                self._raise_if_final(failed)
+        return await self._last_stage(last.models, len(earlier))
+
+    async def _last_stage(self, models: Sequence[ModelRef], stage: int) -> T:
+        """The last stage has no next one to go to, so it is tried even if its breakers are open, and tried again."""
+        waiting: list[Failure] = []
+        for retry in range(self._retries.max_retries + 1):
+            try:
+                return await self._try_last(models, stage)
+            except StageFailed as failed:
+                self._raise_if_final(failed)
+                waiting += [failure for failure in failed.failures if failure.error.retryable]
+                if not waiting or retry == self._retries.max_retries:
+                    raise failed.decisive from None
+                # Racers that asked for the same wait failed a moment apart; they are asked again together.
+                resume_at = max(self._now() + self._retries.delay(retry), min(f.ready_at for f in waiting))
+                again = [failure for failure in waiting if failure.ready_at <= resume_at + TOGETHER_SECONDS]
+                resume_at = max(resume_at, *(failure.ready_at for failure in again))
+                if resume_at >= self._deadline:
+                    raise failed.decisive from None
+                waiting = [failure for failure in waiting if failure not in again]
+                models = [failure.model for failure in again]
+            await asyncio.sleep(resume_at - self._now())
+        raise AssertionError("the last retry either returns or raises")
+
+    async def _try_last(self, models: Sequence[ModelRef], stage: int) -> T:
+        """Race, past the breakers if none would let an attempt through, be it now or a moment later when it asks."""
+        forced = not any(self._may_ask(model) for model in models)
+        try:
+            return await self._race(models, stage, forced=forced)
+        except StageFailed as failed:
+            if not all(isinstance(failure.error, ModelSkipped) for failure in failed.failures):
+                raise
+        return await self._race(models, stage, forced=True)
+
+    async def _race(self, models: Sequence[ModelRef], stage: int, *, forced: bool = False) -> T:
+        """Start the racers, staggered, and bring back the first success; cancel and await the others."""
+        heat = Heat(self._heats, stage, len(models), forced)
+        self._heats += 1
+        if len(models) == 1:  # no race, so no task of its own
+            try:
+                return await self._attempt(models[0], heat)
+            except UpstreamError as failed:
+                raise StageFailed([Failure(models[0], failed, self._now())]) from None
+        waiting = list(models)
+        running: dict[asyncio.Task[T], ModelRef] = {}
+        failures: list[Failure] = []
+        winner: asyncio.Task[T] | None = None
+
+        def start_next() -> None:
+            model = waiting.pop(0)
+            running[asyncio.ensure_future(self._attempt(model, heat))] = model
+
+        try:
+            start_next()
+            while waiting and self._hedge_after <= 0:
+                start_next()
+            while running:
+                patience = self._hedge_after if waiting else None
+                done, _ = await asyncio.wait(running, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+                if not done and not self._may_hedge():
+                    # No budget for a hedge: the next racer starts only when this one fails.
+                    done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    error = task.exception()
+                    if error is None:
+                        winner = winner or task
+                    elif isinstance(error, UpstreamError):
+                        failures.append(Failure(running.pop(task), error, self._now()))
+                    else:
+                        raise error
+                if winner is not None:
+                    del running[winner]
+                    return winner.result()
+                if waiting and self._now() < self._deadline:
+                    start_next()
+            raise StageFailed(failures)
+        finally:
+            await self._end(running, winner)
+
+    async def _end(self, losers: dict[asyncio.Task[T], ModelRef], winner: asyncio.Task[T] | None) -> None:
+        """Cancel and await the losers. A cancellation meanwhile waits for that, and makes the winner a loser too."""
+        interrupted: asyncio.CancelledError | None = None
+        pending = set(losers)
+        for task in losers:
+            task.cancel()
+        while pending:
+            try:
+                _, pending = await asyncio.wait(pending)
+            except asyncio.CancelledError as cancelled:
+                interrupted = cancelled
+        unneeded = [task for task in losers if not task.cancelled() and task.exception() is None]
+        for task in unneeded:
+            try:
+                await self._lost(task.result())
+            except asyncio.CancelledError as cancelled:
+                interrupted = cancelled
+        if interrupted is not None:
+            if winner is not None:
+                await self._lost(winner.result())
+            raise interrupted
+
+    def _raise_if_final(self, failed: StageFailed) -> None:
+        hopeless = any(not failure.error.try_next_stage for failure in failed.failures)
+        if hopeless or self._now() >= self._deadline:
+            raise failed.decisive from None

@@ -1,0 +1,125 @@
+"""One upstream request while it runs: what is noted on the way, and the record it becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from llm.config import Provider
+from llm.costs.pricing import PriceList
+from llm.costs.tokens import count_tokens
+from llm.errors import StreamInterrupted, UpstreamError, UpstreamTimeout
+from llm.operations import Operation
+from llm.routing.walk import Heat
+from llm.types import AttemptRecord, AttemptStatus, Json, ModelRef, Usage
+
+WORKED = frozenset({AttemptStatus.SUCCEEDED, AttemptStatus.CANCELLED, AttemptStatus.LOST})
+
+
+class Attempt:
+    """Written to by the upstream while it works, read by the call when it ends. `clock` is in seconds."""
+
+    def __init__(
+        self,
+        *,
+        ordinal: int,
+        model: ModelRef,
+        provider: Provider,
+        operation: Operation,
+        heat: Heat,
+        racer: int,
+        call_started: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self.ordinal = ordinal
+        self.model = model
+        self.provider = provider
+        self.operation = operation
+        self.heat = heat
+        self.racer = racer
+        self.status: AttemptStatus | None = None
+        self.error: UpstreamError | None = None
+        self.http_status: int | None = None
+        self.upstream_request_id = ""
+        self.usage: Usage | None = None
+        self.key = ""
+        self.reached_upstream = True
+        self._clock = clock
+        self._call_started = call_started
+        self._started = clock()
+        self._first_token: float | None = None
+        self._ended: float | None = None
+        self._produced: list[str] = []
+        self.received: list[Json] = []
+        """The chunks of a whole answer that is fetched as a stream."""
+
+    @property
+    def ran(self) -> bool:
+        return self.status is not AttemptStatus.SKIPPED
+
+    def saw_headers(self, *, http_status: int, upstream_request_id: str) -> None:
+        self.http_status = http_status
+        self.upstream_request_id = upstream_request_id
+
+    def saw_completion(self, completion: Json) -> None:
+        self.usage = self.operation.usage(completion)
+        self._produced = self.operation.output_texts(completion)
+
+    def saw_chunk(self, chunk: Json) -> None:
+        if self._first_token is None and self.operation.says_something(chunk):
+            self._first_token = self._clock()
+        self._produced += self.operation.output_texts(chunk)
+        self.usage = self.operation.usage(chunk) or self.usage
+
+    def end(self, status: AttemptStatus, error: UpstreamError | None = None) -> None:
+        """The attempt is over. The first verdict counts: an attempt that ended does not end again."""
+        if self.status is not None:
+            return
+        self.status = status
+        self.error = error
+        self._ended = self._clock()
+        if error is not None:
+            self.http_status = error.http_status or self.http_status
+            self.upstream_request_id = error.upstream_request_id or self.upstream_request_id
+
+    def record(self, prices: PriceList, *, raced: bool, prompt_tokens: Callable[[], int]) -> AttemptRecord:
+        """The attempt as it is kept. Must have ended. `prompt_tokens` is asked where the provider did not say."""
+        assert self.status is not None and self._ended is not None
+        usage = self.usage or self._estimate(prompt_tokens)
+        return AttemptRecord(
+            ordinal=self.ordinal,
+            model=self.model.name,
+            provider=self.provider.name,
+            status=self.status,
+            raced=raced,
+            started_after_ms=_ms(self._started - self._call_started),
+            latency_ms=_ms(self._ended - self._started) if self.ran else None,
+            time_to_first_token_ms=None if self._first_token is None else _ms(self._first_token - self._started),
+            error=self.error,
+            http_status=self.http_status,
+            usage=usage,
+            cost_usd=None if usage is None else prices.cost_usd(self.provider, self.model.name, usage),
+            upstream_request_id=self.upstream_request_id,
+        )
+
+    def first_token_after(self, moment: float) -> int | None:
+        """Milliseconds from `moment` to the first token, null where none came."""
+        return None if self._first_token is None else _ms(self._first_token - moment)
+
+    def _estimate(self, prompt_tokens: Callable[[], int]) -> Usage | None:
+        """What was certainly billed where the provider did not say.
+
+        A request that was cut off while the upstream worked on it has cost its prompt, and what it had said by then.
+        One that the upstream refused, or that never reached it, has cost nothing.
+        """
+        worked = self.status in WORKED or isinstance(self.error, StreamInterrupted | UpstreamTimeout)
+        if not self.reached_upstream or not (worked or self._produced):
+            return None
+        return Usage(
+            prompt_tokens=prompt_tokens(),
+            completion_tokens=count_tokens("".join(self._produced)),
+            estimated=True,
+        )
+
+
+def _ms(seconds: float) -> int:
+    return max(0, round(seconds * 1000))

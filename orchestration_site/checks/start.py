@@ -1,0 +1,145 @@
+"""System checks: a bad setting fails at start, with an id and what to do."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import redis.asyncio
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning, register
+from django.core.exceptions import ImproperlyConfigured
+
+from access.limit_rules import parse_rate
+from chat.doors.native.serializers import MAX_TTL_SECONDS
+from llm import EngineConfig, Provider, RouteError
+from llm.routing.notation import parse_route
+from orchestration_site.http.proxies import read_networks
+
+ENVIRONMENTS = ("development", "production", "test")
+STORED_COMPLETIONS = ("asked", "all")
+
+
+@register
+def check_environment(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Iterable[CheckMessage]:
+    if settings.ENVIRONMENT not in ENVIRONMENTS:
+        yield Error(
+            f"ENVIRONMENT is '{settings.ENVIRONMENT}'.", hint=f"Use one of {', '.join(ENVIRONMENTS)}.", id="site.E001"
+        )
+
+
+@register
+def check_routes(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Iterable[CheckMessage]:
+    """Every route that the settings write must be readable."""
+    config = EngineConfig(providers=settings.PROVIDERS, routes=settings.ROUTES)
+    written = {f"ROUTES, '{name}'": name for name in settings.ROUTES}
+    written["DEFAULT_MODEL"] = settings.DEFAULT_MODEL
+    if settings.FALLBACK_MODELS:
+        written["FALLBACK_MODELS"] = ">".join(settings.FALLBACK_MODELS)
+    for where, route in written.items():
+        try:
+            parse_route(
+                route,
+                providers=config.providers,
+                default_provider=config.default_provider,
+                routes=config.routes,
+            )
+        except RouteError as error:
+            yield Error(f"{where}: {error.message}", hint="Write a|b for a race, a>b for a fallback.", id="site.E002")
+
+
+@register
+def check_answers_given_again(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Iterable[CheckMessage]:
+    if settings.STORED_COMPLETIONS not in STORED_COMPLETIONS:
+        yield Error(
+            f"STORED_COMPLETIONS is '{settings.STORED_COMPLETIONS}'.",
+            hint=f"Use one of {', '.join(STORED_COMPLETIONS)}.",
+            id="site.E003",
+        )
+    if not 0 <= settings.CACHE_TTL <= MAX_TTL_SECONDS:
+        yield Error(
+            f"CACHE_TTL is {settings.CACHE_TTL:g}.",
+            hint=f"Use a number of seconds from 0 (never) to {MAX_TTL_SECONDS:.0f} (a year).",
+            id="site.E004",
+        )
+    if settings.REDIS_URL:
+        try:
+            redis.asyncio.ConnectionPool.from_url(settings.REDIS_URL).make_connection()  # type: ignore[no-untyped-call]
+        except (ValueError, TypeError):  # its text may hold the password
+            yield Error(
+                "REDIS_URL can't be read.", hint="Write redis://host:6379/0, or rediss:// for TLS.", id="site.E005"
+            )
+
+
+@register
+def check_access(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Iterable[CheckMessage]:
+    try:
+        parse_rate(settings.RATE_LIMIT)
+    except ValueError as error:
+        yield Error(f"RATE_LIMIT: {error}", id="site.E006")
+    try:
+        read_networks(settings.TRUSTED_PROXIES)
+    except ValueError as error:
+        yield Error(f"TRUSTED_PROXIES: {error}", hint="Write addresses or networks, like 10.0.0.0/8.", id="site.E007")
+    if settings.PRODUCTION and not settings.API_KEYS_REQUIRED:
+        yield Warning(
+            "API_KEYS_REQUIRED is off: whoever reaches the service may call models, and see every call.",
+            hint="Leave API_KEYS_REQUIRED out, or set it to true.",
+            id="site.W001",
+        )
+
+
+@register
+def check_production(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Iterable[CheckMessage]:
+    """What production must not start with."""
+    if not settings.PRODUCTION:
+        return
+    if not Provider(name="openai", base_url="", api_key=settings.OPENAI_API_KEY).api_keys:
+        yield Error("There is no upstream key.", hint="Set OPENAI_API_KEY.", id="site.E010")
+    try:
+        secret_key = settings.SECRET_KEY
+    except ImproperlyConfigured:  # so Django says that it is empty
+        secret_key = ""
+    if len(secret_key) < 50 or len(set(secret_key)) < 10 or "insecure" in secret_key:
+        yield Error("SECRET_KEY is missing or weak.", hint="Set 50 random characters or more.", id="site.E011")
+    if settings.DEBUG:
+        yield Error("DEBUG is on.", hint="Leave DEBUG out, or set it to false.", id="site.E012")
+    if not settings.ALLOWED_HOSTS or "*" in settings.ALLOWED_HOSTS:
+        yield Error("ALLOWED_HOSTS does not say which.", hint="Set ALLOWED_HOSTS to your host names.", id="site.E013")
+
+
+@register
+def check_workers(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Iterable[CheckMessage]:
+    """SQLite has one writer at a time: workers would wait for each other's commits, and too long under load."""
+    if not settings.PRODUCTION or not settings.ON_SQLITE:
+        return
+    # `uvicorn --workers` tells its workers nothing, but each of them is a child; a single one is not.
+    if settings.WEB_CONCURRENCY > 1 or multiprocessing.parent_process() is not None:
+        yield Error(
+            "There are several workers, and DATABASE_URL is a SQLite file, which is for one.",
+            hint="Set DATABASE_URL=postgres://user:password@host:5432/name, or WEB_CONCURRENCY (--workers) to 1.",
+            id="site.E014",
+        )
+
+
+@register
+def check_proxies(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Iterable[CheckMessage]:
+    """With these the service starts, and then is of no use, or believes everybody."""
+    if not settings.PRODUCTION:
+        return
+    if settings.HTTPS and not settings.TRUSTED_PROXIES:
+        yield Warning(
+            "HTTPS is on and TRUSTED_PROXIES is empty: behind a proxy that ends TLS, every request is refused.",
+            hint="Set TRUSTED_PROXIES to that proxy's address or network; or HTTPS=false to serve plain HTTP.",
+            id="site.W002",
+        )
+    with suppress(ValueError):  # that is E007
+        if any(network.prefixlen == 0 for network in read_networks(settings.TRUSTED_PROXIES)):
+            yield Warning(
+                "TRUSTED_PROXIES is everybody: any caller may choose the address that limits count by.",
+                hint="Name your proxies' own network, like 10.0.0.0/8.",
+                id="site.W003",
+            )

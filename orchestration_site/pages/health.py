@@ -1,0 +1,57 @@
+"""Is the process alive, and is it ready: what load balancers and people ask."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from adrf.views import APIView
+from asgiref.sync import sync_to_async
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from chat.doors.serving import service_of
+from chat.record.writer import database_state
+from orchestration_site import __version__
+from orchestration_site.logs.config import log_file_error
+
+
+class OpenView(APIView):
+    """For load balancers, which have no key. Nothing in its answers is secret."""
+
+    authentication_classes = ()
+    permission_classes = ()
+
+
+class HealthView(OpenView):
+    @extend_schema(summary="The process lives", responses={200: OpenApiTypes.OBJECT})
+    async def get(self, request: Request) -> Response:
+        return Response({"status": "ok", "version": __version__})
+
+
+class ReadyView(OpenView):
+    """200 if calls can be taken and kept, else 503; each dependency's state either way."""
+
+    @extend_schema(summary="The process can take calls", responses={200: OpenApiTypes.OBJECT, 503: OpenApiTypes.OBJECT})
+    async def get(self, request: Request) -> Response:
+        service = service_of(request)
+        recorder = service.recorder
+        database = "away" if recorder.database_away else await sync_to_async(database_state)()
+        log_error = log_file_error()
+        ready = database == "ok" and recorder.has_room and not recorder.disk_error
+        checks: dict[str, Any] = {
+            "database": database,
+            "redis": service.gate.limiter.redis_state,
+            "recorder": {"waiting": recorder.waiting, "spool_depth": recorder.spool_depth},
+            "spool_disk": recorder.disk_error or "ok",
+            "providers": service.engine.key_states(),
+            "circuit_breakers": {
+                f"{provider}/{model}": state
+                for (provider, model), state in service.labels.breaker_states(service.engine).items()
+            },
+            "log_file": log_error or "ok",
+            "open_calls": service.engine.open_calls,
+        }
+        status = "ok" if ready else "unavailable"
+        return Response({"status": status, "version": __version__, "checks": checks}, 200 if ready else 503)

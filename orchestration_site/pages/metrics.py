@@ -1,0 +1,41 @@
+"""GET /metrics, for Prometheus."""
+
+from __future__ import annotations
+
+from adrf.views import APIView
+from asgiref.sync import sync_to_async
+from django.http import HttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+
+from access.callers import Scope
+from access.keys.authentication import caller_of
+from chat.doors.native.serializers import ErrorSerializer
+from chat.doors.renderers import EventStreamRenderer
+from chat.observers.metrics import exposition
+
+
+class TextRenderer(EventStreamRenderer):
+    """Lets in a client that accepts only text. An error is JSON all the same."""
+
+    media_type = "text/plain"
+    format = "text"
+
+
+class MetricsView(APIView):
+    renderer_classes = (JSONRenderer, TextRenderer)
+
+    @extend_schema(
+        summary="Figures for Prometheus, of all workers",
+        responses={
+            (200, "text/plain"): OpenApiTypes.STR,
+            403: OpenApiResponse(ErrorSerializer, "The key lacks the scope read_all."),
+        },
+    )
+    async def get(self, request: Request) -> HttpResponse:
+        caller_of(request).require(Scope.READ_ALL)
+        # With several workers it reads files.
+        text, media_type = await sync_to_async(exposition)()
+        return HttpResponse(text, content_type=media_type)

@@ -1,0 +1,75 @@
+"""What the API's description says of every operation alike: answers that come from in front of the doors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiSerializerExtension
+from drf_spectacular.openapi import AutoSchema
+
+from chat.doors.native.serializers import ErrorSerializer
+from chat.doors.openai.serializers import OpenAIErrorSerializer
+from llm.types import Json
+
+ALWAYS = {
+    "400": "The request can't be read.",
+    "406": "`Accept` names no media type that this address has.",
+}
+WITH_A_KEY = {
+    "401": "No API key, or one that is wrong, revoked or has expired.",
+    "503": "The database can't be reached at the moment.",
+}
+WITH_A_BODY = {
+    "408": "The body did not come in time.",
+    "413": "The body is too large.",
+    "415": "The body is not `application/json`.",
+}
+HEADERS = {"X-Request-ID": "The id of this request: the caller's own, if it is well formed."}
+HEADERS_OF = {
+    "401": {"WWW-Authenticate": "How to send a key."},
+    "429": {"Retry-After": "Seconds after which it may work, where that is known."},
+}
+
+
+class StrictBody(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
+    """A body in which an unknown field is an error."""
+
+    target_class = "chat.doors.native.serializers.StrictSerializer"
+    match_subclasses = True
+
+    def map_serializer(self, auto_schema: Any, direction: Any) -> Json:
+        described: Json = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
+        return {**described, "additionalProperties": False}
+
+
+class Description(AutoSchema):
+    """REST framework's views, described. What is no JSON, a stream of events or a text, its view names itself."""
+
+    def map_renderers(self, attribute: str) -> list[Any]:
+        del attribute
+        return ["application/json"]
+
+    def get_operation(self, *arguments: Any, **options: Any) -> Json | None:
+        operation: Json | None = super().get_operation(*arguments, **options)
+        if operation is not None:
+            self._add_common_answers(operation)
+        return operation
+
+    def _add_common_answers(self, operation: Json) -> None:
+        meanings = dict(ALWAYS)
+        if operation.get("security"):
+            meanings |= WITH_A_KEY
+        if "requestBody" in operation:
+            meanings |= WITH_A_BODY
+        kind = OpenAIErrorSerializer if self.path.startswith("/v1/") else ErrorSerializer
+        error = self.resolve_serializer(kind(), "response").ref
+        answers: Json = operation["responses"]
+        for status, meaning in meanings.items():
+            answer = {"description": meaning, "content": {"application/json": {"schema": error}}}
+            answers.setdefault(status, answer)
+        for status, answer in answers.items():
+            described = HEADERS | HEADERS_OF.get(status, {})
+            answer["headers"] = {
+                name: {"description": meaning, "schema": {"type": "string"}} for name, meaning in described.items()
+            }
+        operation["responses"] = dict(sorted(answers.items()))

@@ -1,0 +1,602 @@
+"""The failure table, row by row: real upstreams fail over real sockets, and the engine says what it was.
+
+Each row is seen three times: for a whole answer, for a stream, and for a whole answer in a race, so fetched by stream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from typing import Any, Literal
+
+import pytest
+
+from llm import (
+    AttemptStatus,
+    CallOutcome,
+    CallStatus,
+    ContextWindowExceeded,
+    InvalidRequest,
+    InvalidUpstreamResponse,
+    ModelNotFound,
+    StreamInterrupted,
+    UnsupportedParameter,
+    UpstreamAuthFailed,
+    UpstreamError,
+    UpstreamFailed,
+    UpstreamNotConfigured,
+    UpstreamQuotaExceeded,
+    UpstreamRateLimited,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
+from llm.calls.call import QUEUE_BATCHES
+from llm.config import Provider
+from llm.simulator import Behaviour, SimulatorThread
+from tests.llm.conftest import KEY, Answer, Asker, StartEngine
+
+Mode = Literal["whole", "streamed", "raced"]
+RawUpstream = Callable[[Answer], Awaitable[str]]
+Kind = type[UpstreamError]
+
+LEAK = "the key was sk-proj-Abc123456789"
+CLOCKS = {"connect_timeout": 0.3, "first_token_timeout": 0.3, "stream_idle_timeout": 0.3, "attempt_timeout": 0.7}
+HTML = "<html><body><h1>It works!</h1></body></html>"
+
+
+def says(status: int, retry_after: str | None = None, **error: Any) -> Behaviour:
+    """An upstream that answers with a status, and with an error object that quotes a key."""
+    return Behaviour(status=status, retry_after=retry_after, error={"message": f"No: {LEAK}.", **error})
+
+
+def names(**error: Any) -> Behaviour:
+    """An upstream that answers 200, and with an error object in place of an answer."""
+    return Behaviour(error_after=0, error={"message": f"No: {LEAK}.", **error})
+
+
+def sends(body: str, content_type: str = "application/json") -> Behaviour:
+    return Behaviour(raw_body=body, content_type=content_type)
+
+
+async def never_answers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read()
+
+
+async def resets(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    sock = writer.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+async def dribbles_headers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\n")
+    while True:
+        writer.write(b"x-more: 1\r\n")
+        await writer.drain()
+        await asyncio.sleep(0.02)
+
+
+RATE_LIMITED_BY_MS = (
+    b"HTTP/1.1 429 Too Many Requests\r\nretry-after-ms: 20\r\nretry-after: 7\r\n"
+    b"content-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table. Where a stream's error differs from a whole answer's, both stand there, whole first."""
+
+    says: str
+    upstream: Behaviour | Answer | str
+    error: Kind | tuple[Kind, Kind]
+    next_stage: bool
+    retry: bool
+    breaker: bool
+    http_status: int | tuple[int | None, int | None] | None = None
+    retry_after: float | None = None
+    body: dict[str, Any] = field(default_factory=dict)
+    not_whole: bool = False
+
+    def expected(self, mode: Mode, value: Any) -> Any:
+        return value[mode != "whole"] if isinstance(value, tuple) else value
+
+
+YES, NO = True, False
+NOW = formatdate(usegmt=True)
+TABLE = [
+    #   upstream says          how it is said                         our error            next retry breaker  status
+    Row("connection refused", "refused", UpstreamUnavailable, YES, YES, YES),
+    Row("reset", resets, UpstreamUnavailable, YES, YES, YES),
+    Row("reset by the simulator", Behaviour(cut_after=0), UpstreamUnavailable, YES, YES, YES),
+    Row("closed with no answer", b"", UpstreamUnavailable, YES, YES, YES),
+    Row("no HTTP", b"220 smtp.example.com ESMTP\r\n", UpstreamUnavailable, YES, YES, YES),
+    Row("DNS", "http://nonexistent.invalid/v1", UpstreamUnavailable, YES, YES, YES),
+    Row("no connection in time", "full", UpstreamTimeout, YES, YES, YES),
+    Row("no answer in time", never_answers, UpstreamTimeout, YES, YES, YES),
+    Row("slow headers", Behaviour(latency_s=9), UpstreamTimeout, YES, YES, YES),
+    Row("headers that never end", dribbles_headers, UpstreamTimeout, YES, YES, YES),
+    Row("slow first token", Behaviour(first_token_s=9), UpstreamTimeout, YES, YES, YES, (None, 200)),
+    Row("stall before a token", Behaviour(stall_after=0), UpstreamTimeout, YES, YES, YES, (None, 200)),
+    Row("500", says(500), UpstreamFailed, YES, YES, YES, 500),
+    Row("502", says(502), UpstreamFailed, YES, YES, YES, 502),
+    Row("502 with HTML", Behaviour(status=502, raw_body=HTML), UpstreamFailed, YES, YES, YES, 502),
+    Row("503", says(503), UpstreamFailed, YES, YES, YES, 503),
+    Row("504", says(504), UpstreamFailed, YES, YES, YES, 504),
+    Row("529", says(529, type="overloaded_error"), UpstreamFailed, YES, YES, YES, 529),
+    Row("408", says(408), UpstreamFailed, YES, YES, YES, 408),
+    Row("409", says(409), UpstreamFailed, YES, YES, YES, 409),
+    Row("429", says(429), UpstreamRateLimited, YES, YES, YES, 429),
+    Row("429, Retry-After in s", says(429, "0.02"), UpstreamRateLimited, YES, YES, YES, 429, 0.02),
+    Row("429, Retry-After a date", says(429, NOW), UpstreamRateLimited, YES, YES, YES, 429, 0.0),
+    Row("429, retry-after-ms", RATE_LIMITED_BY_MS, UpstreamRateLimited, YES, YES, YES, 429, 0.02),
+    Row("429 insufficient_quota", says(429, code="insufficient_quota"), UpstreamQuotaExceeded, YES, NO, YES, 429),
+    Row("401", says(401, code="invalid_api_key"), UpstreamAuthFailed, YES, NO, YES, 401),
+    Row("403", says(403), UpstreamAuthFailed, YES, NO, YES, 403),
+    Row("404", says(404, code="model_not_found"), ModelNotFound, YES, NO, NO, 404),
+    Row("404 of a proxy", Behaviour(status=404, raw_body=HTML), ModelNotFound, YES, NO, NO, 404),
+    Row("context length", says(400, code="context_length_exceeded"), ContextWindowExceeded, YES, NO, NO, 400),
+    Row("400", says(400), InvalidRequest, NO, NO, NO, 400),
+    Row("400 unsupported", Behaviour(refuse=("n",)), UnsupportedParameter, NO, NO, NO, 400, body={"n": 2}),
+    Row("413", says(413), InvalidRequest, NO, NO, NO, 413),
+    Row("422", says(422), InvalidRequest, NO, NO, NO, 422),
+    Row("200 with HTML", sends(HTML, "text/html; charset=utf-8"), InvalidUpstreamResponse, YES, YES, YES, 200),
+    Row("half a JSON", sends('{"choices": [{"in'), InvalidUpstreamResponse, YES, YES, YES, 200),
+    Row("JSON of another kind", sends("[1, 2]"), InvalidUpstreamResponse, YES, YES, YES, 200),
+    Row("no choices", sends('{"choices": []}'), InvalidUpstreamResponse, YES, YES, YES, 200),
+    Row("choices that are null", sends('{"choices": null}'), InvalidUpstreamResponse, YES, YES, YES, 200),
+    Row("an empty answer", Behaviour(empty=True), InvalidUpstreamResponse, YES, YES, YES, 200),
+    Row("200 server_error", names(code="server_error"), UpstreamFailed, YES, YES, YES, 200),
+    Row("200 rate limit", names(code="rate_limit_exceeded"), UpstreamRateLimited, YES, YES, YES, 200),
+    Row("200 quota", names(code="insufficient_quota"), UpstreamQuotaExceeded, YES, NO, YES, 200),
+    Row("200 wrong key", names(code="invalid_api_key"), UpstreamAuthFailed, YES, NO, YES, 200),
+    Row("200 no such model", names(code="model_not_found"), ModelNotFound, YES, NO, NO, 200),
+    Row("200 context", names(code="context_length_exceeded"), ContextWindowExceeded, YES, NO, NO, 200),
+    Row("200 bad request", names(type="invalid_request_error"), InvalidRequest, NO, NO, NO, 200),
+    Row("200 vLLM 400", names(type="BadRequestError", code=400), InvalidRequest, NO, NO, NO, 200),
+    Row("200 vLLM 404", names(type="NotFoundError", code=404), ModelNotFound, YES, NO, NO, 200),
+    Row("200 vLLM 429", names(type="?", code=429), UpstreamRateLimited, YES, YES, YES, 200),
+    Row("200 vLLM 500", names(type="InternalServerError", code=500), UpstreamFailed, YES, YES, YES, 200),
+    Row("200 vLLM 503 in quotes", names(code="503"), UpstreamFailed, YES, YES, YES, 200),
+    Row("200 error, only words", sends('{"error": "out of memory"}'), UpstreamFailed, YES, YES, YES, 200),
+    Row("cut", Behaviour(cut_after=2), (UpstreamUnavailable, StreamInterrupted), YES, YES, YES, 200),
+    Row("stall", Behaviour(stall_after=2), (UpstreamTimeout, StreamInterrupted), YES, YES, YES, 200),
+    Row("broken chunk", Behaviour(malformed_after=2), (InvalidUpstreamResponse, StreamInterrupted), YES, YES, YES, 200),
+    Row(
+        "broken chunk before the first token",
+        Behaviour(malformed_after=0),
+        (InvalidUpstreamResponse, StreamInterrupted),
+        *(YES, YES, YES, 200),
+    ),
+    Row("no finish reason", Behaviour(end_after=2), StreamInterrupted, YES, YES, YES, 200, not_whole=True),
+    Row("ends before a token", Behaviour(end_after=0), StreamInterrupted, YES, YES, YES, 200, not_whole=True),
+    Row(
+        "an error object in mid-stream",
+        Behaviour(error_after=2, error={"message": LEAK, "code": 429}),
+        *(UpstreamRateLimited, YES, YES, YES, 200),
+    ),
+]
+AFTER_FIRST_TOKEN = ("cut", "stall", "broken chunk", "no finish reason", "an error object in mid-stream")
+MODES: list[Mode] = ["whole", "streamed", "raced"]
+
+
+def cells(only: tuple[str, ...] = (), modes: list[Mode] = MODES) -> list[Any]:
+    """Every row in every mode in which it can happen; a stream that has begun has a table of its own."""
+    return [
+        pytest.param(row, mode, id=f"{row.says}-{mode}")
+        for row in TABLE
+        for mode in modes
+        if not (row.not_whole and mode == "whole")
+        and (row.says in only if only else not (mode == "streamed" and row.says in AFTER_FIRST_TOKEN))
+    ]
+
+
+@dataclass
+class Failing:
+    """An engine whose model `m` fails as a row says, and whose model `ok` answers."""
+
+    asker: Asker
+    row: Row
+    mode: Mode
+
+    async def ask(self, *, fallback: bool = False, **request: Any) -> CallOutcome:
+        route = "m|m" if self.mode == "raced" else "m"
+        if fallback:
+            route += ">ok" if isinstance(self.row.upstream, Behaviour) else ">spare/ok"
+        return await self.asker.ask(route, self.row.body, stream=self.mode == "streamed", **request)
+
+
+@pytest.fixture
+async def failing(
+    simulator: SimulatorThread, start_engine: StartEngine, raw_upstream: RawUpstream, request: pytest.FixtureRequest
+) -> Callable[..., Awaitable[Failing]]:
+    async def start(row: Row, mode: Mode, **config: Any) -> Failing:
+        if isinstance(row.upstream, Behaviour):
+            simulator.script("m", row.upstream)
+            url = ""
+        elif row.upstream in ("refused", "full"):
+            url = request.getfixturevalue({"refused": "refusing_upstream", "full": "full_upstream"}[row.upstream])
+        else:
+            url = row.upstream if isinstance(row.upstream, str) else await raw_upstream(row.upstream)
+        # Where nothing is late, a machine that is slow must not make it so.
+        clocks = CLOCKS if UpstreamTimeout in (row.error if isinstance(row.error, tuple) else (row.error,)) else {}
+        return Failing(await start_engine(url, **{**clocks, **config}), row, mode)
+
+    return start
+
+
+StartFailing = Callable[..., Awaitable[Failing]]
+
+
+@pytest.mark.parametrize(("row", "mode"), cells())
+async def test_a_failure_is_named_and_the_next_stage_is_asked_only_if_it_may_help(
+    failing: StartFailing, row: Row, mode: Mode
+) -> None:
+    outcome = await (await failing(row, mode)).ask(fallback=True)
+    failed = outcome.attempts[0]
+    assert failed.status is AttemptStatus.FAILED
+    assert type(failed.error) is row.expected(mode, row.error)
+    assert failed.http_status == row.expected(mode, row.http_status)
+    assert failed.error is not None
+    if row.retry_after is None:
+        assert failed.error.retry_after is None
+    else:
+        assert failed.error.retry_after == pytest.approx(row.retry_after, abs=0.01)
+    assert failed.error.message
+    assert all("sk-" not in attempt.error.message for attempt in outcome.attempts if attempt.error)
+    assert len([attempt for attempt in outcome.attempts if attempt.model == "ok"]) == row.next_stage
+    assert outcome.fallback_triggered == row.next_stage
+    if row.next_stage:
+        assert outcome.status is CallStatus.SUCCEEDED
+    else:
+        assert outcome.status is CallStatus.FAILED
+        assert type(outcome.error) is row.expected(mode, row.error)
+
+
+@pytest.mark.parametrize(("row", "mode"), cells())
+async def test_a_failure_is_retried_and_counted_by_the_breaker_only_if_it_should_be(
+    failing: StartFailing, row: Row, mode: Mode
+) -> None:
+    racers = 2 if mode == "raced" else 1
+    fails = await failing(row, mode, max_retries=1, breaker_failures=racers)
+    outcome = await fails.ask()
+    assert (len(outcome.attempts) > racers) == row.retry
+    assert [model.name for model in fails.asker.engine.breaker_states()] == (["m"] if row.breaker else [])
+    assert outcome.status is CallStatus.FAILED
+    assert type(outcome.error) is row.expected(mode, row.error)
+
+
+@pytest.mark.parametrize(("row", "mode"), cells(AFTER_FIRST_TOKEN, ["streamed"]))
+async def test_a_stream_that_breaks_after_its_first_token_is_told_to_the_caller_and_neither_falls_back_nor_retries(
+    failing: StartFailing, row: Row, mode: Mode
+) -> None:
+    fails = await failing(row, mode, max_retries=1, breaker_failures=1)
+    outcome = await fails.ask(fallback=True, default_message="Sorry.")
+    assert outcome.status is CallStatus.FAILED
+    assert type(outcome.error) is row.expected(mode, row.error)
+    assert outcome.content == "This is"
+    [attempt] = outcome.attempts
+    assert attempt.error is outcome.error
+    assert outcome.error is not None and "sk-" not in outcome.error.message
+    assert [model.name for model in fails.asker.engine.breaker_states()] == ["m"]
+
+
+@pytest.mark.parametrize("broken", [Behaviour(cut_after=2), Behaviour(end_after=2), Behaviour(malformed_after=2)])
+async def test_streams_that_break_in_a_row_open_the_breaker(
+    simulator: SimulatorThread, start_engine: StartEngine, broken: Behaviour
+) -> None:
+    simulator.script("m", broken)
+    asker = await start_engine(breaker_failures=3)
+    for _ in range(3):
+        await asker.ask("m", stream=True)
+    assert [model.name for model in asker.engine.breaker_states()] == ["m"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_when_every_model_fails_the_outcome_has_every_cause_in_order(
+    simulator: SimulatorThread, start_engine: StartEngine, mode: Mode
+) -> None:
+    asker = await start_engine()
+    route = "sim-500>sim-429|sim-404" if mode == "raced" else "sim-500>sim-429>sim-404"
+    outcome = await asker.ask(route, stream=mode == "streamed")
+    assert [(a.model, type(a.error)) for a in outcome.attempts] == [
+        ("sim-500", UpstreamFailed),
+        ("sim-429", UpstreamRateLimited),
+        ("sim-404", ModelNotFound),
+    ]
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_failed_attempt_keeps_the_upstreams_name_for_it(start_engine: StartEngine, mode: Mode) -> None:
+    asker = await start_engine()
+    outcome = await asker.ask("sim-500|sim-500" if mode == "raced" else "sim-500", stream=mode == "streamed")
+    assert all(attempt.upstream_request_id.startswith("req_") for attempt in outcome.attempts)
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_provider_without_a_key_is_not_called_and_the_next_one_is(
+    simulator: SimulatorThread, start_engine: StartEngine, mode: Mode
+) -> None:
+    providers = {"openai": Provider("openai", simulator.base_url), "spare": Provider("spare", simulator.base_url, KEY)}
+    asker = await start_engine(providers=providers)
+    outcome = await asker.ask("m|m>spare/ok" if mode == "raced" else "m>spare/ok", stream=mode == "streamed")
+    assert type(outcome.attempts[0].error) is UpstreamNotConfigured
+    assert outcome.status is CallStatus.SUCCEEDED
+    assert {seen["model"] for seen in simulator.requests()} == {"ok"}
+
+
+# The default message
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("model", ["sim-500", "sim-429", "sim-404", "sim-401", "sim-quota", "sim-html"])
+async def test_the_default_message_stands_in_for_a_failure(start_engine: StartEngine, model: str, stream: bool) -> None:
+    asker = await start_engine()
+    outcome = await asker.ask(model, stream=stream, default_message="Sorry.")
+    assert (outcome.status, outcome.content, outcome.model_used) == (CallStatus.DEFAULTED, "Sorry.", "")
+    assert outcome.error is outcome.attempts[-1].error
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("model", ["sim-400", "sim-context"])
+async def test_the_default_message_does_not_hide_a_400(start_engine: StartEngine, model: str, stream: bool) -> None:
+    asker = await start_engine()
+    outcome = await asker.ask(model, stream=stream, default_message="Sorry.")
+    assert (outcome.status, outcome.content) == (CallStatus.FAILED, "")
+
+
+# Refused parameters
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_parameter_that_a_model_refuses_is_left_out_once_and_for_all(
+    simulator: SimulatorThread, start_engine: StartEngine, mode: Mode
+) -> None:
+    simulator.script("m", Behaviour(refuse=("temperature",)))
+    asker = await start_engine()
+    route, stream = ("m|ok" if mode == "raced" else "m"), mode == "streamed"
+    simulator.script("ok", Behaviour(latency_s=0.3))
+    first = await asker.ask(route, {"temperature": 0.2}, stream=stream)
+    assert [a.status for a in first.attempts if a.model == "m"] == [AttemptStatus.FAILED, AttemptStatus.SUCCEEDED]
+    second = await asker.ask(route, {"temperature": 0.2}, stream=stream)
+    assert [a.status for a in second.attempts if a.model == "m"] == [AttemptStatus.SUCCEEDED]
+
+
+async def test_max_tokens_reaches_a_model_that_wants_max_completion_tokens(
+    simulator: SimulatorThread, start_engine: StartEngine
+) -> None:
+    simulator.script("m", Behaviour(refuse=("max_tokens",)))
+    outcome = await (await start_engine()).ask("m", {"max_tokens": 3})
+    assert (outcome.status, outcome.finish_reason) == (CallStatus.SUCCEEDED, "length")
+
+
+@pytest.mark.parametrize("route", ["m", "m|m"])
+async def test_an_upstream_that_refuses_stream_options_still_streams(
+    simulator: SimulatorThread, start_engine: StartEngine, route: str
+) -> None:
+    simulator.script("m", Behaviour(refuse=("stream_options",)))
+    outcome = await (await start_engine()).ask(route, stream=route == "m")
+    assert outcome.status is CallStatus.SUCCEEDED
+
+
+async def test_an_attempt_repeated_without_a_refused_parameter_is_no_race(
+    simulator: SimulatorThread, start_engine: StartEngine
+) -> None:
+    simulator.script("m", Behaviour(refuse=("temperature",)))
+    outcome = await (await start_engine()).ask("m", {"temperature": 0.2})
+    assert [attempt.raced for attempt in outcome.attempts] == [False, False]
+
+
+# What upstreams should not do, and do
+
+
+def event_stream(body: str, *, ends: bool = True) -> bytes:
+    """A stream in one HTTP chunk; without its end the connection is lost after it."""
+    data = body.encode()
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+    return head + (f"{len(data):x}\r\n".encode() + data + b"\r\n" if data else b"") + (b"0\r\n\r\n" if ends else b"")
+
+
+def chunk(index: int, text: str, finish_reason: str | None = None) -> str:
+    delta = {"content": text} if text else {}
+    return f"data: {json.dumps({'choices': [{'index': index, 'delta': delta, 'finish_reason': finish_reason}]})}\n\n"
+
+
+@pytest.mark.parametrize("route", ["m", "m|m"])
+@pytest.mark.parametrize("end", ["", "data: [DONE]\n\n"])
+async def test_a_stream_with_a_finish_reason_is_whole_with_or_without_done(
+    start_engine: StartEngine, raw_upstream: RawUpstream, route: str, end: str
+) -> None:
+    url = await raw_upstream(event_stream(chunk(0, "Hi") + chunk(0, "", "stop") + end))
+    outcome = await (await start_engine(url)).ask(route, stream=route == "m")
+    assert (outcome.status, outcome.content) == (CallStatus.SUCCEEDED, "Hi")
+
+
+@pytest.mark.parametrize("end", ["", "data: [DONE]\n\n"])
+async def test_a_stream_of_nothing_but_done_is_a_failure(
+    start_engine: StartEngine, raw_upstream: RawUpstream, end: str
+) -> None:
+    outcome = await (await start_engine(await raw_upstream(event_stream(end)))).ask("m", stream=True)
+    assert type(outcome.error) is StreamInterrupted
+
+
+@pytest.mark.parametrize("route", ["m", "m|m"])
+async def test_a_connection_lost_after_the_finish_reason_takes_nothing_from_the_answer(
+    start_engine: StartEngine, raw_upstream: RawUpstream, route: str
+) -> None:
+    """A stall at the same place is a success already: nothing but the usage is owed."""
+    url = await raw_upstream(event_stream(chunk(0, "Hi") + chunk(0, "", "stop"), ends=False))
+    outcome = await (await start_engine(url)).ask(route, stream=route == "m")
+    assert (outcome.status, outcome.content) == (CallStatus.SUCCEEDED, "Hi")
+
+
+async def test_a_connection_lost_after_done_takes_nothing_from_the_answer(
+    start_engine: StartEngine, raw_upstream: RawUpstream
+) -> None:
+    url = await raw_upstream(event_stream(chunk(0, "Hi") + chunk(0, "", "stop") + "data: [DONE]\n\n", ends=False))
+    outcome = await (await start_engine(url)).ask("m", stream=True)
+    assert (outcome.status, outcome.content) == (CallStatus.SUCCEEDED, "Hi")
+
+
+async def test_a_stream_that_stalls_after_its_finish_reason_is_whole(
+    start_engine: StartEngine, raw_upstream: RawUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llm.upstream.client.AFTER_FINISH_SECONDS", 0.1)
+
+    async def stalls(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(event_stream(chunk(0, "Hi") + chunk(0, "", "stop"), ends=False))
+        await reader.read()
+
+    outcome = await (await start_engine(await raw_upstream(stalls))).ask("m", stream=True)
+    assert (outcome.status, outcome.content) == (CallStatus.SUCCEEDED, "Hi")
+
+
+async def test_a_second_choice_that_begins_after_the_first_has_ended_needs_a_finish_reason_of_its_own(
+    start_engine: StartEngine, raw_upstream: RawUpstream
+) -> None:
+    url = await raw_upstream(event_stream(chunk(0, "Hi") + chunk(0, "", "stop") + chunk(1, "Hel")))
+    outcome = await (await start_engine(url)).ask("m", {"n": 2}, stream=True)
+    assert type(outcome.error) is StreamInterrupted
+
+
+async def test_a_finish_reason_of_one_choice_does_not_end_the_others(
+    start_engine: StartEngine, raw_upstream: RawUpstream
+) -> None:
+    url = await raw_upstream(event_stream(chunk(0, "Hi") + chunk(1, "Hel") + chunk(0, "", "stop")))
+    outcome = await (await start_engine(url)).ask("m", {"n": 2}, stream=True)
+    assert type(outcome.error) is StreamInterrupted
+
+
+async def test_a_whole_answer_without_a_finish_reason_is_no_success(
+    simulator: SimulatorThread, start_engine: StartEngine
+) -> None:
+    simulator.script("m", Behaviour(end_after=2))
+    outcome = await (await start_engine()).ask("m")
+    assert type(outcome.error) is InvalidUpstreamResponse
+
+
+@pytest.mark.parametrize("reason", ["length", "content_filter"])
+@pytest.mark.parametrize("mode", MODES)
+async def test_an_empty_answer_that_has_a_reason_to_be_empty_is_an_answer(
+    simulator: SimulatorThread, start_engine: StartEngine, mode: Mode, reason: str
+) -> None:
+    simulator.script("m", Behaviour(empty=True, finish_reason=reason))
+    outcome = await (await start_engine()).ask("m|m" if mode == "raced" else "m", stream=mode == "streamed")
+    assert (outcome.status, outcome.content, outcome.finish_reason) == (CallStatus.SUCCEEDED, "", reason)
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_tool_call_is_an_answer(simulator: SimulatorThread, start_engine: StartEngine, mode: Mode) -> None:
+    tools = [{"type": "function", "function": {"name": "weather", "parameters": {}}}]
+    outcome = await (await start_engine()).ask(
+        "sim-tool|sim-tool" if mode == "raced" else "sim-tool", {"tools": tools}, stream=mode == "streamed"
+    )
+    assert (outcome.status, outcome.finish_reason) == (CallStatus.SUCCEEDED, "tool_calls")
+
+
+NESTED = "[" * 100_000
+ABSURD = [
+    pytest.param(sends(NESTED), False, id="JSON nested too deep"),
+    pytest.param(sends(f"data: {NESTED}\n\n", "text/event-stream"), True, id="a chunk nested too deep"),
+    pytest.param(says(400, code=["a", "list"]), False, id="a code that is a list"),
+    pytest.param(names(code={"an": "object"}), True, id="a code that is an object"),
+    pytest.param(names(code="²"), False, id="a code of digits that are no number"),
+]
+
+
+@pytest.mark.parametrize(("behaviour", "stream"), ABSURD)
+async def test_whatever_an_upstream_sends_the_call_has_an_outcome(
+    simulator: SimulatorThread, start_engine: StartEngine, behaviour: Behaviour, stream: bool
+) -> None:
+    simulator.script("m", behaviour)
+    asker = await start_engine()
+    call = asker.start("m", stream=stream)
+    await asyncio.wait([call.task], timeout=5)
+    call.task.exception()  # retrieved, so that asyncio does not log it
+    assert [outcome.status for outcome in asker.outcomes] == [CallStatus.FAILED]
+
+
+async def test_a_whole_stream_that_its_reader_has_not_taken_in_time_is_no_success(
+    start_engine: StartEngine, raw_upstream: RawUpstream
+) -> None:
+    """A caller must not be told that it has all of an answer, if the end of it never went out."""
+    pieces = [*(chunk(0, f" word{number}") for number in range(QUEUE_BATCHES)), chunk(0, "", "stop")]
+
+    async def one_by_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for number, piece in enumerate(pieces):
+            writer.write(
+                event_stream(piece, ends=False) if number == 0 else b"%x\r\n%s\r\n" % (len(piece), piece.encode())
+            )
+            await writer.drain()
+            await asyncio.sleep(0.02)
+        await reader.read()
+
+    asker = await start_engine(await raw_upstream(one_by_one))
+    call = asker.start("m", stream=True, timeout=0.6)
+    outcome = await call.settled()
+    assert (outcome.status, type(outcome.error)) == (CallStatus.FAILED, UpstreamTimeout)
+    call.cancel()
+    await call.task
+
+
+BAD_CHUNK = b"HTTP/1.1 %s\r\ncontent-type: %s\r\ntransfer-encoding: chunked\r\n\r\n5\r\ndata:\r\n"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("status", ["200 OK", "500 Failed"])
+async def test_http_that_is_broken_in_mid_answer_is_told_at_once(
+    start_engine: StartEngine, raw_upstream: RawUpstream, stream: bool, status: str
+) -> None:
+    async def breaks(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(BAD_CHUNK % (status.encode(), b"text/event-stream" if stream else b"application/json"))
+        await writer.drain()
+        await asyncio.sleep(0.05)
+        writer.write(b"no length\r\n")
+        await reader.read()
+
+    asker = await start_engine(await raw_upstream(breaks))
+    outcome = await asyncio.wait_for(asker.ask("m>spare/ok", stream=stream), 5)
+    assert outcome.status is CallStatus.SUCCEEDED
+    assert type(outcome.attempts[0].error) in (UpstreamUnavailable, StreamInterrupted)
+
+
+@pytest.mark.parametrize("end", ["", "data: [DONE]\n\n"])
+async def test_a_whole_stream_whose_http_answer_stays_open_is_a_success_within_any_timeout(
+    start_engine: StartEngine, raw_upstream: RawUpstream, end: str
+) -> None:
+    async def leaves_open(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(event_stream(chunk(0, "Hi") + chunk(0, "", "stop") + end, ends=False))
+        await reader.read()
+
+    asker = await start_engine(await raw_upstream(leaves_open))
+    outcome = await asker.ask("m", stream=True, timeout=0.2)
+    assert (outcome.status, outcome.content, outcome.finish_reason) == (CallStatus.SUCCEEDED, "Hi", "stop")
+
+
+ENDLESS: dict[str, Any] = {}
+ENDLESS["again"] = ENDLESS
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"stop": {"a", "set"}}, {"metadata": ENDLESS}],
+    ids=["a set", "what has no end"],
+)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_body_that_no_upstream_can_be_sent_is_an_invalid_request(
+    start_engine: StartEngine, body: dict[str, Any], stream: bool
+) -> None:
+    asker = await start_engine()
+    call = asker.start("m", body, stream=stream)
+    await asyncio.wait([call.task], timeout=5)
+    call.task.exception()
+    assert [type(outcome.error) for outcome in asker.outcomes] == [InvalidRequest]
+
+
+async def test_stream_in_the_body_of_a_whole_answer_is_the_engines_to_set(start_engine: StartEngine) -> None:
+    outcome = await (await start_engine()).ask("m", {"stream": True})
+    assert outcome.status is CallStatus.SUCCEEDED

@@ -1,0 +1,362 @@
+"""What a call costs: as the provider counted, or an estimate that says so, or nothing; and never a silent zero."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from genai_prices import data
+
+from llm import AttemptStatus, CallStatus, ModelPrice, Provider, Usage
+from llm.costs.pricing import PriceList
+from llm.costs.tokens import TOKENS_PER_MESSAGE, TOKENS_PER_REPLY, count_tokens, estimate_message_tokens
+from llm.operations.assembly import usage_of
+from llm.simulator import Behaviour, SimulatorThread
+from tests.llm.conftest import HELLO, Answer, Asker, StartEngine
+
+OPENAI = Provider("openai", "http://unused.invalid")
+PRICES = {name: ModelPrice(Decimal(2), Decimal(8), Decimal("0.5")) for name in ("m", "a", "b", "ok")}
+PROMPT = estimate_message_tokens(HELLO["messages"])
+
+
+# Prices
+
+
+@pytest.mark.parametrize("piece", ["All work and no play. ", "网关把请求交给最快的模型。", "def f(x): return x\n"])
+def test_a_long_prompt_is_counted_by_samples_that_come_close(piece: str) -> None:
+    text = piece * (2_000_000 // len(piece.encode()))
+    exact = count_tokens(piece * 100) / 100 * len(text) / len(piece)
+    assert count_tokens(text) == pytest.approx(exact, rel=0.02)
+    messages = [{"role": "user", "content": text[start : start + 1_000]} for start in range(0, len(text), 1_000)]
+    assert estimate_message_tokens(messages) == pytest.approx(exact + TOKENS_PER_MESSAGE * len(messages), rel=0.05)
+
+
+def test_a_price_is_per_million_tokens_and_cached_ones_cost_less_and_are_counted_once() -> None:
+    prices = PriceList(PRICES)
+    usage = Usage(prompt_tokens=1_000, completion_tokens=100, cached_tokens=400, reasoning_tokens=60)
+    assert prices.cost_usd(OPENAI, "m", usage) == Decimal("0.0022000000")
+
+
+def test_reasoning_tokens_are_a_part_of_the_completion_and_cost_no_more() -> None:
+    prices = PriceList(PRICES)
+    assert prices.cost_usd(OPENAI, "m", Usage(0, 100, reasoning_tokens=100)) == Decimal("0.0008")
+
+
+def test_cached_tokens_cost_as_much_as_others_where_no_price_of_theirs_is_given() -> None:
+    prices = PriceList({"m": ModelPrice(Decimal(2), Decimal(8))})
+    assert prices.cost_usd(OPENAI, "m", Usage(1_000, 0, cached_tokens=1_000)) == Decimal("0.002")
+
+
+@pytest.mark.parametrize("prices", [PriceList(PRICES), PriceList()])
+def test_more_cached_tokens_than_there_are_tokens_cost_no_less_than_nothing(prices: PriceList) -> None:
+    for model in ("m", "gpt-4o"):
+        cost = prices.cost_usd(OPENAI, model, Usage(10, 0, cached_tokens=1_000))
+        assert cost is None or cost > 0
+
+
+def test_a_price_of_one_provider_counts_before_the_price_of_the_model() -> None:
+    prices = PriceList({"m": ModelPrice(Decimal(1), Decimal(1)), "other/m": ModelPrice(Decimal(5), Decimal(5))})
+    usage = Usage(1_000_000, 0)
+    assert prices.cost_usd(OPENAI, "m", usage) == 1
+    assert prices.cost_usd(Provider("other", ""), "m", usage) == 5
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic", "google", "deepseek", "mistral"])
+def test_a_price_that_is_remembered_comes_to_what_the_price_list_says(provider: str) -> None:
+    """For every model of a provider, and for numbers of tokens on both sides of any step."""
+    models = [model.id for found in data.providers if found.id == provider for model in found.models]
+    asked = Provider(provider, "")
+    usages = [
+        Usage(7, 3),
+        Usage(1_000, 0, cached_tokens=999),
+        Usage(0, 5),
+        Usage(999_999, 12_345, cached_tokens=300_000),
+    ]
+    assert len(models) > 5
+    for model in models:
+        prices = PriceList()
+        remembering = [prices.cost_usd(asked, model, usage) for usage in [usages[0], *usages]][1:]
+        assert remembering == [PriceList().cost_usd(asked, model, usage) for usage in usages], model
+
+
+def test_a_price_of_nothing_is_a_price() -> None:
+    prices = PriceList({"gpt-4o": ModelPrice(Decimal(0), Decimal(0))})
+    assert prices.cost_usd(OPENAI, "gpt-4o", Usage(1_000, 1_000)) == 0
+
+
+def test_the_kept_prices_know_the_models_of_openai_their_cached_tokens_and_their_dated_names() -> None:
+    prices = PriceList()
+    fresh = prices.cost_usd(OPENAI, "gpt-4o", Usage(1_000, 0))
+    cached = prices.cost_usd(OPENAI, "gpt-4o", Usage(1_000, 0, cached_tokens=1_000))
+    assert fresh is not None and cached is not None
+    assert 0 < cached < fresh
+    assert prices.cost_usd(OPENAI, "gpt-4o-2024-08-06", Usage(1_000, 0)) == fresh
+
+
+@pytest.mark.parametrize("model", ["", "no-such-model", "llama", "sim-500", "\ud800", "x" * 500])
+def test_an_unknown_price_is_none(model: str) -> None:
+    assert PriceList().cost_usd(OPENAI, model, Usage(10, 10)) is None
+
+
+def test_the_models_of_an_unknown_provider_have_no_price() -> None:
+    assert PriceList().cost_usd(Provider("somebody", ""), "gpt-4o", Usage(10, 10)) is None
+
+
+def test_a_provider_may_be_known_to_the_prices_by_another_name() -> None:
+    usage = Usage(1_000, 10)
+    named = PriceList().cost_usd(Provider("mine", "", price_list="openai"), "gpt-4o", usage)
+    assert named == PriceList().cost_usd(OPENAI, "gpt-4o", usage) is not None
+
+
+@pytest.mark.parametrize("overrides", [{"gpt-4o": ModelPrice(Decimal("0.0123456789"), Decimal(1))}, {}])
+def test_a_cost_has_ten_decimal_places(overrides: dict[str, ModelPrice]) -> None:
+    cost = PriceList(overrides).cost_usd(OPENAI, "gpt-4o", Usage(1, 0))
+    assert cost is not None
+    assert cost.as_tuple().exponent == -10
+
+
+# The provider's own count
+
+
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        ({"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12}, Usage(5, 7)),
+        ({"prompt_tokens": 5, "completion_tokens": 7, "prompt_tokens_details": {"cached_tokens": 3}}, Usage(5, 7, 3)),
+        (
+            {"prompt_tokens": 5, "completion_tokens": 7, "completion_tokens_details": {"reasoning_tokens": 6}},
+            Usage(5, 7, 0, 6),
+        ),
+        ({"prompt_tokens": 5, "completion_tokens": 7, "prompt_tokens_details": None}, Usage(5, 7)),
+        ({"prompt_tokens": 5}, Usage(5, 0)),
+        ({"prompt_tokens": 10**30, "completion_tokens": 1}, Usage(2**31 - 1, 1)),
+        ({"total_tokens": 12}, None),
+        ({}, None),
+        (None, None),
+        ("many", None),
+    ],
+)
+def test_usage_is_what_the_provider_counted(usage: object, expected: Usage | None) -> None:
+    assert usage_of({"usage": usage}) == expected
+
+
+@pytest.mark.parametrize("count", [None, "5", -5, 5.5, [], {}])
+def test_usage_that_cannot_be_read_is_none(count: object) -> None:
+    assert usage_of({"usage": {"prompt_tokens": count, "completion_tokens": count}}) is None
+
+
+# In an engine
+
+
+@pytest.fixture
+async def asker(start_engine: StartEngine) -> Asker:
+    return await start_engine(prices=PRICES, stream_idle_timeout=0.2, first_token_timeout=0.3)
+
+
+def estimate(completion_tokens: int) -> Usage:
+    return Usage(PROMPT, completion_tokens, estimated=True)
+
+
+def price(usage: Usage | None) -> Decimal:
+    assert usage is not None
+    return (2 * Decimal(usage.prompt_tokens) + 8 * Decimal(usage.completion_tokens)) / 1_000_000
+
+
+@pytest.mark.parametrize(("route", "stream"), [("m", False), ("m", True), ("m|m", False)])
+async def test_a_call_costs_what_the_provider_counted(
+    simulator: SimulatorThread, asker: Asker, route: str, stream: bool
+) -> None:
+    simulator.script("m", Behaviour(answer="one two", cached_tokens=1_000, reasoning_tokens=50))
+    outcome = await asker.ask(route, stream=stream)
+    winner = next(attempt for attempt in outcome.attempts if attempt.status is AttemptStatus.SUCCEEDED)
+    assert outcome.usage == winner.usage == Usage(1_000, 52, 1_000, 50)
+    assert winner.cost_usd == (Decimal("0.5") * 1_000 + 8 * 52) / 1_000_000
+    if route == "m":
+        assert outcome.cost_usd == winner.cost_usd
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_whose_provider_counts_nothing_is_estimated(
+    simulator: SimulatorThread, asker: Asker, stream: bool
+) -> None:
+    simulator.script("m", Behaviour(answer="one two three", usage=False))
+    outcome = await asker.ask("m", stream=stream)
+    assert outcome.usage == estimate(count_tokens("one two three"))
+    assert outcome.cost_usd == price(outcome.usage)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_unknown_price_makes_the_cost_of_the_call_unknown(asker: Asker, stream: bool) -> None:
+    outcome = await asker.ask("nobody-knows", stream=stream)
+    assert outcome.usage is not None
+    assert outcome.cost_usd is None
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("model", ["sim-400", "sim-401", "sim-404", "sim-429", "sim-500", "sim-context", "sim-quota"])
+async def test_a_refused_attempt_costs_nothing(asker: Asker, model: str, stream: bool) -> None:
+    outcome = await asker.ask(model, stream=stream)
+    assert [(attempt.usage, attempt.cost_usd) for attempt in outcome.attempts] == [(None, None)]
+    assert (outcome.usage, outcome.cost_usd) == (None, 0)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_attempt_that_reached_nobody_costs_nothing(
+    start_engine: StartEngine, refusing_upstream: str, stream: bool
+) -> None:
+    outcome = await (await start_engine(refusing_upstream, prices=PRICES)).ask("m", stream=stream)
+    assert outcome.attempts[0].usage is None
+    assert outcome.cost_usd == 0
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_attempt_that_found_no_connection_in_time_costs_nothing(
+    start_engine: StartEngine, full_upstream: str, stream: bool
+) -> None:
+    asker = await start_engine(full_upstream, prices=PRICES, connect_timeout=0.2)
+    outcome = await asker.ask("m", stream=stream)
+    assert outcome.attempts[0].usage is None
+
+
+@pytest.mark.parametrize("clock", ["deadline", "attempt", "cancelled"])
+async def test_an_attempt_that_ends_while_it_connects_costs_nothing(
+    start_engine: StartEngine, full_upstream: str, clock: str
+) -> None:
+    asker = await start_engine(full_upstream, prices=PRICES, attempt_timeout=0.2 if clock == "attempt" else None)
+    call = asker.start("m", timeout=0.2 if clock == "deadline" else None)
+    await asyncio.sleep(0.1)
+    if clock == "cancelled":
+        call.cancel()
+    outcome = await call.settled()
+    assert outcome.attempts[0].usage is None
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_loser_costs_its_prompt_and_what_it_had_said_and_is_marked_as_an_estimate(
+    simulator: SimulatorThread, asker: Asker, stream: bool
+) -> None:
+    """As a stream it would win with its first token; a racer of a whole answer has said something when it loses."""
+    simulator.script("a", Behaviour(latency_s=9) if stream else Behaviour(answer="one two three four", stall_after=2))
+    simulator.script("b", Behaviour(latency_s=0.1))
+    outcome = await asker.ask("a|b", stream=stream)
+    loser, winner = outcome.attempts
+    assert loser.status is AttemptStatus.CANCELLED
+    assert loser.usage == estimate(0 if stream else count_tokens("one two"))
+    assert loser.cost_usd == price(loser.usage)
+    assert winner.usage is not None and not winner.usage.estimated
+    assert outcome.usage == winner.usage
+    assert winner.cost_usd is not None
+    assert outcome.cost_usd == loser.cost_usd + winner.cost_usd
+
+
+@pytest.mark.parametrize(
+    "broken", [Behaviour(cut_after=2), Behaviour(stall_after=2), Behaviour(end_after=2), Behaviour(error_after=2)]
+)
+@pytest.mark.parametrize("route", ["m", "m|m"])
+async def test_a_broken_stream_costs_its_prompt_and_what_it_had_said(
+    simulator: SimulatorThread, asker: Asker, broken: Behaviour, route: str
+) -> None:
+    simulator.script("m", broken)
+    outcome = await asker.ask(route, stream=route == "m")
+    assert [attempt.usage for attempt in outcome.attempts] == [estimate(count_tokens("This is"))] * len(
+        outcome.attempts
+    )
+    assert outcome.cost_usd == sum((price(attempt.usage) for attempt in outcome.attempts), Decimal(0))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_attempt_that_the_upstream_worked_on_in_vain_costs_its_prompt(asker: Asker, stream: bool) -> None:
+    outcome = await asker.ask("sim-timeout>ok", stream=stream, timeout=0.3)
+    assert outcome.attempts[0].usage == estimate(0)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_cancelled_call_costs_what_had_been_produced(
+    simulator: SimulatorThread, asker: Asker, stream: bool
+) -> None:
+    simulator.script("m", Behaviour(answer="one two three four", stall_after=2))
+    call = asker.start("m", stream=stream)
+    await asyncio.sleep(0.15)
+    call.cancel()
+    outcome = await call.settled()
+    assert outcome.status is CallStatus.CANCELLED
+    assert outcome.usage == estimate(count_tokens("one two") if stream else 0)
+    assert outcome.cost_usd == price(outcome.usage)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_empty_answer_costs_what_the_provider_counted(
+    simulator: SimulatorThread, asker: Asker, stream: bool
+) -> None:
+    """A model that only thought."""
+    simulator.script("m", Behaviour(empty=True, reasoning_tokens=500))
+    outcome = await asker.ask("m>ok", stream=stream)
+    empty = outcome.attempts[0]
+    assert empty.status is AttemptStatus.FAILED
+    assert empty.usage is not None and empty.usage.completion_tokens == 500
+
+
+async def test_usage_is_always_asked_of_a_stream(simulator: SimulatorThread, asker: Asker) -> None:
+    await asker.ask("m", {"stream_options": {"include_usage": False, "include_obfuscation": False}}, stream=True)
+    [seen] = simulator.requests()
+    assert seen["body"]["stream_options"] == {"include_usage": True, "include_obfuscation": False}
+
+
+async def test_the_last_usage_of_a_stream_counts(
+    start_engine: StartEngine, raw_upstream: Callable[[Answer], Awaitable[str]]
+) -> None:
+    """Some providers send what they have counted so far with every chunk."""
+    chunks = "".join(
+        f'data: {{"choices":[{{"index":0,"delta":{{"content":"x"}},"finish_reason":{finish}}}],'
+        f'"usage":{{"prompt_tokens":9,"completion_tokens":{count}}}}}\n\n'
+        for count, finish in ((1, "null"), (2, "null"), (3, '"stop"'))
+    )
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
+    url = await raw_upstream(head + chunks.encode())
+    outcome = await (await start_engine(url)).ask("m", stream=True)
+    assert outcome.usage == Usage(9, 3)
+
+
+async def test_the_cost_of_a_call_is_the_sum_over_its_attempts(simulator: SimulatorThread, asker: Asker) -> None:
+    simulator.script("a", Behaviour(stall_after=3))
+    outcome = await asker.ask("a|a>sim-500>b")
+    costs = [attempt.cost_usd for attempt in outcome.attempts]
+    assert len(costs) == 4
+    assert outcome.cost_usd == sum((cost for cost in costs if cost is not None), Decimal(0)) > 0
+
+
+async def test_a_default_message_costs_what_was_spent_before_it(simulator: SimulatorThread, asker: Asker) -> None:
+    simulator.script("m", Behaviour(latency_s=9))
+    outcome = await asker.ask("m", timeout=0.2, default_message="Sorry.")
+    assert outcome.status is CallStatus.DEFAULTED
+    assert outcome.cost_usd == price(estimate(0))
+
+
+# Estimates
+
+
+@pytest.mark.parametrize(
+    ("content", "tokens"),
+    [
+        ("", 0),
+        ("Hello there", 2),
+        (
+            [{"type": "text", "text": "Hello there"}, {"type": "image_url", "image_url": {"url": "data:" + "A" * 999}}],
+            2,
+        ),
+        (None, 0),
+        (["odd", 1, None, {"text": 5}], 0),
+    ],
+)
+def test_a_prompt_is_counted_by_its_text(content: Any, tokens: int) -> None:
+    role = count_tokens("user")
+    counted = estimate_message_tokens([{"role": "user", "content": content}])
+    assert counted == tokens + role + TOKENS_PER_MESSAGE + TOKENS_PER_REPLY
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\x00b", "🧑‍🚀" * 50, "<|endoftext|>", "é" * 1_000])
+def test_any_text_can_be_counted(text: str) -> None:
+    assert count_tokens(text) >= 1

@@ -1,0 +1,290 @@
+"""The circuit breaker, by itself with a clock of the test's, and in an engine whose upstreams fail."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import pytest
+
+from llm import AttemptStatus, BreakerState, CallStatus, ModelRef, ModelSkipped, UpstreamFailed
+from llm.routing.circuit_breaker import MAX_MODELS, CircuitBreakers, Permit
+from llm.simulator import Behaviour, SimulatorThread
+from tests.llm.conftest import StartEngine
+
+M = ModelRef("openai", "m")
+OTHER = ModelRef("other", "m")
+
+
+@dataclass
+class Clock:
+    now: float = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def breakers(clock: Clock) -> CircuitBreakers:
+    return CircuitBreakers(failures=3, cooldown=30.0, clock=clock)
+
+
+def fail(breakers: CircuitBreakers, model: ModelRef = M, *, times: int = 3, retry_after: float | None = None) -> None:
+    for _ in range(times):
+        breakers.failed(breakers.admit(model) or Permit(model), retry_after=retry_after)
+
+
+def test_it_opens_after_so_many_failures_in_a_row_and_not_before(breakers: CircuitBreakers) -> None:
+    fail(breakers, times=2)
+    assert breakers.state(M) is BreakerState.CLOSED
+    assert breakers.admit(M)
+    fail(breakers, times=1)
+    assert breakers.state(M) is BreakerState.OPEN
+    assert breakers.admit(M) is None
+    assert not breakers.would_admit(M)
+
+
+def test_a_success_ends_the_row(breakers: CircuitBreakers) -> None:
+    for _ in range(5):
+        fail(breakers, times=2)
+        breakers.succeeded(Permit(M))
+    assert breakers.state(M) is BreakerState.CLOSED
+
+
+def test_an_attempt_without_a_verdict_neither_counts_nor_ends_the_row(breakers: CircuitBreakers) -> None:
+    fail(breakers, times=2)
+    for _ in range(5):
+        breakers.abandoned(Permit(M))
+    assert breakers.state(M) is BreakerState.CLOSED
+    fail(breakers, times=1)
+    assert breakers.state(M) is BreakerState.OPEN
+
+
+def test_each_model_of_each_provider_has_its_own(breakers: CircuitBreakers) -> None:
+    fail(breakers)
+    assert breakers.states() == {M: BreakerState.OPEN}
+    assert breakers.admit(OTHER)
+
+
+def test_it_is_half_open_when_the_cooldown_is_over(breakers: CircuitBreakers, clock: Clock) -> None:
+    fail(breakers)
+    clock.now += 29.9
+    assert breakers.state(M) is BreakerState.OPEN
+    clock.now += 0.1
+    assert breakers.states() == {M: BreakerState.HALF_OPEN}
+
+
+@pytest.mark.parametrize("retry_after", [2.0, 300.0])
+def test_the_upstreams_own_wait_stands_for_the_cooldown(
+    breakers: CircuitBreakers, clock: Clock, retry_after: float
+) -> None:
+    fail(breakers, retry_after=retry_after)
+    clock.now += retry_after - 0.1
+    assert breakers.state(M) is BreakerState.OPEN
+    clock.now += 0.2
+    assert breakers.state(M) is BreakerState.HALF_OPEN
+
+
+def test_a_trial_that_succeeds_closes_it(breakers: CircuitBreakers, clock: Clock) -> None:
+    fail(breakers)
+    clock.now += 30
+    trial = breakers.admit(M)
+    assert trial is not None and trial.is_trial
+    breakers.succeeded(trial)
+    assert breakers.states() == {}
+    fail(breakers, times=2)
+    assert breakers.state(M) is BreakerState.CLOSED
+
+
+def test_a_trial_that_fails_opens_it_again_at_once_for_the_whole_cooldown(
+    breakers: CircuitBreakers, clock: Clock
+) -> None:
+    fail(breakers)
+    clock.now += 30
+    trial = breakers.admit(M)
+    assert trial is not None
+    clock.now += 5
+    breakers.failed(trial)
+    clock.now += 29.9
+    assert breakers.state(M) is BreakerState.OPEN
+    clock.now += 0.1
+    assert breakers.would_admit(M)
+
+
+def test_half_open_lets_one_trial_through_until_it_has_ended(breakers: CircuitBreakers, clock: Clock) -> None:
+    fail(breakers)
+    clock.now += 30
+    assert breakers.admit(M)
+    clock.now += 1_000
+    assert not breakers.would_admit(M)
+    assert breakers.admit(M) is None
+
+
+async def test_half_open_lets_one_trial_through_when_50_tasks_ask_at_once(
+    breakers: CircuitBreakers, clock: Clock
+) -> None:
+    fail(breakers)
+    clock.now += 30
+    gate = asyncio.Event()
+
+    async def ask() -> Permit | None:
+        await gate.wait()
+        return breakers.admit(M)
+
+    tasks = [asyncio.create_task(ask()) for _ in range(50)]
+    await asyncio.sleep(0)
+    gate.set()
+    permits = await asyncio.gather(*tasks)
+    assert len([permit for permit in permits if permit]) == 1
+
+
+def test_a_trial_that_is_cancelled_gives_its_place_back(breakers: CircuitBreakers, clock: Clock) -> None:
+    fail(breakers)
+    clock.now += 30
+    for _ in range(3):
+        trial = breakers.admit(M)
+        assert trial is not None and trial.is_trial
+        breakers.abandoned(trial)
+        assert breakers.state(M) is BreakerState.HALF_OPEN
+
+
+def test_one_that_was_cancelled_and_is_no_trial_gives_no_place_away(breakers: CircuitBreakers, clock: Clock) -> None:
+    early = breakers.admit(M)
+    assert early is not None
+    fail(breakers)
+    clock.now += 30
+    assert breakers.admit(M)
+    breakers.abandoned(early)
+    assert breakers.admit(M) is None
+
+
+def test_models_without_end_take_no_memory_without_end(breakers: CircuitBreakers) -> None:
+    for number in range(MAX_MODELS + 10):
+        fail(breakers, ModelRef("openai", str(number)))
+    assert len(breakers.states()) == MAX_MODELS
+    assert breakers.state(ModelRef("openai", "0")) is BreakerState.CLOSED
+
+
+# In an engine
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_model_whose_breaker_is_open_is_skipped_and_that_is_on_record(
+    simulator: SimulatorThread, start_engine: StartEngine, stream: bool
+) -> None:
+    asker = await start_engine(breaker_failures=2)
+    for _ in range(2):
+        await asker.ask("sim-500>ok", stream=stream)
+    outcome = await asker.ask("sim-500>ok", stream=stream)
+    skipped, answered = outcome.attempts
+    assert skipped.status is AttemptStatus.SKIPPED
+    assert isinstance(skipped.error, ModelSkipped)
+    assert (skipped.usage, skipped.cost_usd, skipped.latency_ms, skipped.http_status) == (None, None, None, None)
+    assert answered.status is AttemptStatus.SUCCEEDED
+    assert (outcome.status, outcome.model_used, outcome.fallback_triggered) == (CallStatus.SUCCEEDED, "ok", True)
+    assert len([seen for seen in simulator.requests() if seen["model"] == "sim-500"]) == 2
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_race_goes_on_without_the_model_that_is_skipped(start_engine: StartEngine, stream: bool) -> None:
+    asker = await start_engine(breaker_failures=1)
+    await asker.ask("sim-500")
+    outcome = await asker.ask("sim-500|ok", stream=stream)
+    assert [(attempt.status, attempt.raced) for attempt in outcome.attempts] == [
+        (AttemptStatus.SKIPPED, False),
+        (AttemptStatus.SUCCEEDED, False),
+    ]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_last_stage_is_tried_even_if_all_its_breakers_are_open(
+    simulator: SimulatorThread, start_engine: StartEngine, stream: bool
+) -> None:
+    asker = await start_engine(breaker_failures=1)
+    simulator.script("m", Behaviour(status=500, times=1))
+    await asker.ask("m")
+    outcome = await asker.ask("sim-500>m", stream=stream)
+    assert outcome.status is CallStatus.SUCCEEDED
+    assert asker.engine.breaker_states() == {ModelRef("openai", "sim-500"): BreakerState.OPEN}
+
+
+async def test_after_the_cooldown_one_trial_closes_it(simulator: SimulatorThread, start_engine: StartEngine) -> None:
+    asker = await start_engine(breaker_failures=1, breaker_cooldown=0.2)
+    simulator.script("m", Behaviour(status=500, times=1))
+    await asker.ask("m>ok")
+    assert (await asker.ask("m>ok")).model_used == "ok"
+    await asyncio.sleep(0.25)
+    assert asker.engine.breaker_states() == {ModelRef("openai", "m"): BreakerState.HALF_OPEN}
+    assert (await asker.ask("m>ok")).model_used == "m"
+    assert asker.engine.breaker_states() == {}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_of_50_calls_at_once_one_tries_a_half_open_model(
+    simulator: SimulatorThread, start_engine: StartEngine, stream: bool
+) -> None:
+    asker = await start_engine(breaker_failures=1, breaker_cooldown=0.1)
+    simulator.script("m", Behaviour(status=500, times=1), Behaviour(latency_s=0.3))
+    await asker.ask("m>ok")
+    await asyncio.sleep(0.15)
+    outcomes = await asyncio.gather(*(asker.ask("m>ok", stream=stream) for _ in range(50)))
+    assert sorted(outcome.model_used for outcome in outcomes) == ["m"] + ["ok"] * 49
+    assert len([seen for seen in simulator.requests() if seen["model"] == "m"]) == 2
+
+
+async def test_a_call_that_is_cancelled_in_its_trial_leaves_the_place_to_the_next(
+    simulator: SimulatorThread, start_engine: StartEngine
+) -> None:
+    asker = await start_engine(breaker_failures=1, breaker_cooldown=0.1)
+    simulator.script("m", Behaviour(status=500, times=1), Behaviour(latency_s=9, times=1))
+    await asker.ask("m>ok")
+    await asyncio.sleep(0.15)
+    trial = asker.start("m>ok")
+    await asyncio.sleep(0.1)
+    trial.cancel()
+    await trial.task
+    assert (await asker.ask("m>ok")).model_used == "m"
+
+
+async def test_a_loser_that_is_cancelled_says_nothing_about_its_model(
+    simulator: SimulatorThread, start_engine: StartEngine
+) -> None:
+    asker = await start_engine(breaker_failures=1)
+    simulator.script("m", Behaviour(latency_s=9))
+    await asker.ask("m|ok")
+    assert asker.engine.breaker_states() == {}
+
+
+async def test_a_refused_parameter_says_nothing_about_its_model(
+    simulator: SimulatorThread, start_engine: StartEngine
+) -> None:
+    asker = await start_engine(breaker_failures=1)
+    simulator.script("m", Behaviour(refuse=("temperature",)))
+    assert (await asker.ask("m", {"temperature": 0.5})).status is CallStatus.SUCCEEDED
+    assert asker.engine.breaker_states() == {}
+
+
+async def test_the_wait_that_came_with_a_429_is_the_cooldown(
+    simulator: SimulatorThread, start_engine: StartEngine
+) -> None:
+    asker = await start_engine(breaker_failures=1, breaker_cooldown=60)
+    simulator.script("m", Behaviour(status=429, retry_after="0.2", times=1))
+    await asker.ask("m>ok")
+    assert (await asker.ask("m>ok")).model_used == "ok"
+    await asyncio.sleep(0.25)
+    assert (await asker.ask("m>ok")).model_used == "m"
+
+
+async def test_a_skipped_model_is_not_what_the_caller_is_told_about(
+    simulator: SimulatorThread, start_engine: StartEngine
+) -> None:
+    asker = await start_engine(breaker_failures=1)
+    await asker.ask("sim-503")
+    outcome = await asker.ask("sim-503|sim-500")
+    assert isinstance(outcome.error, UpstreamFailed)
+    assert outcome.error.http_status == 500

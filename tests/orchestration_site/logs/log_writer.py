@@ -1,0 +1,42 @@
+"""One process of the midnight tests: writes numbered lines to the log file before and after a midnight that we set.
+
+python log_writer.py FOLDER WORKER LINES MIDNIGHT FLIP MODE
+
+MODE shared: the clock of all workers passes MIDNIGHT when real time passes FLIP; each stops after LINES lines of the
+new day. MODE skewed: each worker's clock makes a step with each line, so that some are still in the old day when
+others have renamed the file.
+"""
+
+import logging
+import random
+import sys
+import time
+from pathlib import Path
+
+from orchestration_site.logs.config import JsonFormatter, MidnightFileHandler
+
+
+def main(folder: str, worker: str, lines: int, midnight: float, flip: float, mode: str) -> None:
+    handler = MidnightFileHandler(Path(folder) / "app.log", retention_days=7, now=lambda: midnight)
+    handler.setFormatter(JsonFormatter())
+    number = after = 0
+    while after < lines:
+        moment = midnight + (time.time() - flip if mode == "shared" else (number - lines) * 0.001)
+        after += moment >= midnight
+        record = logging.makeLogRecord(
+            {"name": "test", "levelname": "INFO", "msg": "line", "created": moment, "worker": worker, "number": number}
+        )
+        record.__dict__["after_midnight"] = moment >= midnight
+        record.__dict__["filling"] = "x" * random.choice((0, 100, 5000))
+        handler.handle(record)
+        number += 1
+        if number % 3 == 0:
+            time.sleep(0.001)
+    handler.close()
+    print(number)
+    if handler.last_error:
+        sys.exit(handler.last_error)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]), float(sys.argv[5]), sys.argv[6])

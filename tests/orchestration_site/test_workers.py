@@ -1,0 +1,47 @@
+"""Several worker processes on one database, as `manage.py serve --workers` runs them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from llm.simulator import SimulatorThread
+from tests.support.site_process import SiteProcess
+
+WORKERS = 3
+CALLS = 150
+
+
+@pytest.fixture
+def site(tmp_path: Path, simulator: SimulatorThread) -> Iterator[SiteProcess]:
+    site = SiteProcess(tmp_path, upstream=simulator.base_url)
+    site.manage("migrate", "-v0")
+    site.start("--workers", str(WORKERS))
+    yield site
+    site.close()
+
+
+async def test_rows_statistics_and_log_lines_are_right_whichever_worker_took_the_call(site: SiteProcess) -> None:
+    async def call() -> str:
+        # A connection of its own, so that the calls spread over the workers.
+        async with httpx2.AsyncClient(base_url=site.base_url, timeout=30, trust_env=False, verify=False) as client:
+            answer = await client.post("/chat", json={"prompt": "a", "model": "gpt-4o"})
+            return str(answer.json()["request_id"])
+
+    answered: list[str] = []
+    for _ in range(CALLS // 10):
+        answered += await asyncio.gather(*(call() for _ in range(10)))
+    async with httpx2.AsyncClient(base_url=site.base_url, timeout=30, trust_env=False) as client:
+        stats = (await client.get("/stats")).json()
+        kept = (await client.get("/calls", params={"page_size": 500})).json()["results"]
+    assert stats["total_requests"] == CALLS
+    assert sorted(row["request_id"] for row in kept) == sorted(answered)
+    lines = [json.loads(line) for line in (site.output.parent / "logs" / "app.log").read_text().splitlines()]
+    logged = [line["request_id"] for line in lines if line["event"] == "llm_call"]
+    assert sorted(logged) == sorted(answered)
+    assert await asyncio.to_thread(site.terminate) == 0
