@@ -12,7 +12,7 @@ import redis
 
 from llm import Provider
 from llm.simulator import SimulatorThread
-from tests.support.site_server import running_site
+from tests.support.site_thread import running_site
 
 TEST_KEY = "sk-test-0123456789abcdef"
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from access.keys.services import create_key
 from access.models import ApiKey
-from tests.support.servers import RedisServer
+from tests.support.database_servers import RedisServer
 
 MakeKey = Callable[..., dict[str, str]]
 

@@ -15,7 +15,7 @@ import pytest
 
 from chat.models import CallRecord
 from llm.simulator import Behaviour, SimulatorThread
-from tests.support.servers import require
+from tests.support.database_servers import require
 
 FOLDER = Path(__file__).parent / "node"
 ANSWER = "This is a simulated answer from {}; no real model was asked. You said: Hello"

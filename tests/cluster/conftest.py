@@ -16,8 +16,8 @@ from llm.simulator import SimulatorThread
 from tests.cluster.held_upstream import HeldUpstream
 from tests.cluster.installation import Installation, make_key
 from tests.cluster.nginx_server import NginxServer, binary
-from tests.support.servers import PostgresServer, RedisServer
-from tests.support.site_process import SiteProcess, free_port
+from tests.support.database_servers import PostgresServer, RedisServer
+from tests.support.site_subprocess import SiteProcess, free_port
 
 MINIMUM = {
     "ENVIRONMENT": "production",

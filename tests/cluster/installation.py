@@ -13,8 +13,8 @@ from typing import Any
 import httpx2
 
 from tests.cluster.nginx_server import NginxServer
-from tests.support.servers import PostgresServer, RedisServer
-from tests.support.site_process import SiteProcess
+from tests.support.database_servers import PostgresServer, RedisServer
+from tests.support.site_subprocess import SiteProcess
 
 PATIENCE_SECONDS = 60.0
 """For whatever must come at some time. Nothing is asserted of how long it took: other tests may run beside these."""

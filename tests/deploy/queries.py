@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import yaml
 
-from tests.support.site_process import ROOT
+from tests.support.site_subprocess import ROOT
 
 RULES = ROOT / "deploy" / "prometheus-rules.yaml"
 DASHBOARD = ROOT / "deploy" / "grafana-dashboard.json"

@@ -19,8 +19,8 @@ import yaml
 from llm import AttemptStatus, CallStatus
 from llm.simulator import Behaviour, SimulatorThread
 from tests.deploy.queries import DASHBOARD, RULES, Query, alerts, panels
-from tests.support.servers import require
-from tests.support.site_process import ROOT
+from tests.support.database_servers import require
+from tests.support.site_subprocess import ROOT
 
 PROMETHEUS_LABELS = {"instance", "job", "le"}
 STATUSES = {

@@ -15,7 +15,7 @@ import pytest
 
 from chat.models import CallRecord
 from llm.simulator import Behaviour, SimulatorThread
-from tests.support.site_process import SiteProcess
+from tests.support.site_subprocess import SiteProcess
 from tests.support.wire import DOORS, OPENAI, answers, connected, raw, received, request
 
 StartSite = Callable[..., httpx2.Client]

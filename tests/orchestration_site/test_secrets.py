@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx2
 
 from llm.simulator import Behaviour, SimulatorThread
-from tests.support.site_process import SiteProcess
+from tests.support.site_subprocess import SiteProcess
 
 KEY = "sk-test-0123456789abcdef"
 

@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from llm.simulator import SimulatorThread
-from tests.support.site_process import SiteProcess
+from tests.support.site_subprocess import SiteProcess
 
 WORKERS = 3
 CALLS = 150

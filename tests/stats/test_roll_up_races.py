@@ -29,8 +29,8 @@ from stats.models import HourlyAttempts, HourlyCalls, RollUpState
 from stats.roll_up import roll_up_hour
 from stats.roll_up_task import RollUps
 from stats.selectors import read_stats
+from tests.support.database_servers import PostgresServer
 from tests.support.history import START, make_call
-from tests.support.servers import PostgresServer
 
 T = TypeVar("T")
 

@@ -23,7 +23,7 @@ from access.models import ApiKey, ApiKeySecret
 from chat.models import CallRecord
 from llm.simulator import SimulatorThread
 from tests.access.conftest import MakeKey
-from tests.support.site_process import SiteProcess
+from tests.support.site_subprocess import SiteProcess
 
 StartSite = Callable[..., httpx2.Client]
 ORDER = {"prompt": "a", "model": "gpt-4o"}

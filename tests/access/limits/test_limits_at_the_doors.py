@@ -20,8 +20,8 @@ from access.limits import meters as meters_module
 from chat.models import CallRecord
 from llm.simulator import Behaviour, SimulatorThread
 from tests.access.conftest import MakeKey
-from tests.support.servers import RedisServer
-from tests.support.site_process import SiteProcess
+from tests.support.database_servers import RedisServer
+from tests.support.site_subprocess import SiteProcess
 
 StartSite = Callable[..., httpx2.Client]
 ORDER = {"prompt": "a", "model": "gpt-4o"}

@@ -20,8 +20,8 @@ from chat.call.answer_cache import ENTRY_OVERHEAD_BYTES, ProcessStore
 from chat.models import CallRecord
 from llm.simulator import Behaviour, SimulatorThread
 from tests.chat.doors.test_sse import parse
-from tests.support.servers import RedisServer
-from tests.support.site_process import SiteProcess, free_port
+from tests.support.database_servers import RedisServer
+from tests.support.site_subprocess import SiteProcess, free_port
 
 StartSite = Callable[..., httpx2.Client]
 

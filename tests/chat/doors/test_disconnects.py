@@ -18,12 +18,12 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
-import tests.support.site_server
+import tests.support.site_thread
 from chat.models import Attempt, CallRecord
 from llm import Provider
 from llm.simulator import Behaviour, SimulatorThread
 from orchestration_site.http.security import Security
-from tests.support.site_server import running_site
+from tests.support.site_thread import running_site
 
 StartSite = Callable[..., httpx2.Client]
 LATEST_SECONDS = 0.3
@@ -99,14 +99,14 @@ def nothing_open(client: httpx2.Client) -> None:
 def site_loop(monkeypatch: pytest.MonkeyPatch) -> dict[str, asyncio.AbstractEventLoop]:
     """Holds the event loop of the site that is started after it, under `loop`."""
     found: dict[str, asyncio.AbstractEventLoop] = {}
-    application = tests.support.site_server.application
+    application = tests.support.site_thread.application
 
     async def noting(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
             found["loop"] = asyncio.get_running_loop()
         await application(scope, receive, send)
 
-    monkeypatch.setattr(tests.support.site_server, "application", noting)
+    monkeypatch.setattr(tests.support.site_thread, "application", noting)
     return found
 
 

@@ -26,8 +26,8 @@ from django.utils import timezone
 from chat.models import CallRecord, IdempotencyKey
 from llm.simulator import Behaviour, SimulatorThread
 from tests.chat.doors.test_disconnects import eventually
-from tests.support.servers import PostgresServer
-from tests.support.site_process import SiteProcess
+from tests.support.database_servers import PostgresServer
+from tests.support.site_subprocess import SiteProcess
 
 StartSite = Callable[..., httpx2.Client]
 

@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from llm.simulator import Behaviour, SimulatorThread
-from tests.support.site_process import SiteProcess
+from tests.support.site_subprocess import SiteProcess
 
 
 def value(text: str, name: str, **labels: str) -> float:

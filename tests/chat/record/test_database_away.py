@@ -14,8 +14,8 @@ import pytest
 
 from chat.record.recorder import PATIENCE_SECONDS
 from llm.simulator import SimulatorThread
-from tests.support.servers import PostgresServer
-from tests.support.site_process import SiteProcess
+from tests.support.database_servers import PostgresServer
+from tests.support.site_subprocess import SiteProcess
 
 
 @pytest.fixture

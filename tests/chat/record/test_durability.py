@@ -15,7 +15,7 @@ import httpx2
 import pytest
 
 from llm.simulator import Behaviour, SimulatorThread
-from tests.support.site_process import SiteProcess
+from tests.support.site_subprocess import SiteProcess
 
 KILL_ROUNDS = int(os.environ.get("KILL_ROUNDS", "3"))
 """`make test ARGS=… KILL_ROUNDS=20` for a thorough run."""

@@ -17,7 +17,7 @@ from chat.record.call_rows import CallRows
 from chat.record.recorder import QUEUE_BYTES
 from chat.record.spool import Spool
 from llm.simulator import SimulatorThread
-from tests.support.site_process import SiteProcess
+from tests.support.site_subprocess import SiteProcess
 
 
 @pytest.fixture

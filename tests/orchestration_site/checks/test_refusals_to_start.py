@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.site_process import free_port
+from tests.support.site_subprocess import free_port
 
 ROOT = Path(__file__).parents[3]
 SERVE = ("manage.py", "serve")

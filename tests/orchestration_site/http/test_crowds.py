@@ -17,7 +17,7 @@ from orchestration_site.management.commands.serve import (
     ACCEPTED_AT_ONCE_BY_EACH,
     listen_often,
 )
-from tests.support.site_process import SiteProcess
+from tests.support.site_subprocess import SiteProcess
 
 LISTENING = "0A"
 

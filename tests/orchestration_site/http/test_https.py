@@ -13,7 +13,7 @@ from django.conf import settings
 
 from llm.simulator import SimulatorThread
 from tests.orchestration_site.test_settings import load_settings
-from tests.support.site_process import SiteProcess
+from tests.support.site_subprocess import SiteProcess
 
 BY_HTTPS = {"X-Forwarded-Proto": "https"}
 HSTS = "strict-transport-security"
