@@ -27,7 +27,7 @@ from llm.errors import (
 from llm.routing.circuit_breaker import CircuitBreakers, Permit
 from llm.routing.hedging import HedgeBudget
 from llm.routing.retry import RetryPolicy
-from llm.routing.walk import Heat, Walk
+from llm.routing.walk import Race, Walk
 from llm.types import AttemptRecord, AttemptStatus, CallStatus, Json, ModelRef, Usage
 from llm.upstream.adaptation import RefusedParameters
 from llm.upstream.attempt import Attempt
@@ -286,7 +286,7 @@ class Call:
         attempt.end(AttemptStatus.SUCCEEDED)
         self._parts.breakers.succeeded(Permit(attempt.model))
 
-    async def _attempt(self, model: ModelRef, heat: Heat) -> Success:
+    async def _attempt(self, model: ModelRef, race: Race) -> Success:
         """Ask one model once, or again without a parameter, or with another key, where it refused the one that we sent.
 
         Every request is an attempt on record.
@@ -294,39 +294,39 @@ class Call:
         self._racers += 1
         racer = self._racers
         operation = self.request.operation
-        streamed = self.request.stream or self._by_stream(heat)
+        streamed = self.request.stream or self._by_stream(race)
         asked = operation.stream_body(self.request.body) if streamed else operation.whole_body(self.request.body)
         while True:
             body = self._parts.refused.adapt(model, asked)
             try:
-                return await self._ask(model, heat, racer, body)
+                return await self._ask(model, race, racer, body)
             except UnsupportedParameter as error:
                 if not self._parts.refused.learn(model, error, body):
                     raise
             except KeyRefused:
                 continue
 
-    async def _ask(self, model: ModelRef, heat: Heat, racer: int, body: Json) -> Success:
+    async def _ask(self, model: ModelRef, race: Race, racer: int, body: Json) -> Success:
         parts = self._parts
         attempt = Attempt(
             ordinal=len(self._attempts),
             model=model,
             provider=parts.config.providers[model.provider],
             operation=self.request.operation,
-            heat=heat,
+            race=race,
             racer=racer,
             call_started=self._started,
             clock=self._now,
         )
         self._attempts.append(attempt)
-        self._stage_reached = max(self._stage_reached, heat.stage)
-        permit = Permit(model) if heat.forced else parts.breakers.admit(model)
+        self._stage_reached = max(self._stage_reached, race.stage)
+        permit = Permit(model) if race.forced else parts.breakers.admit(model)
         if permit is None:
             skipped = ModelSkipped(f"The circuit breaker of '{model.name}' is open.")
             attempt.end(AttemptStatus.SKIPPED, skipped)
             raise skipped
         try:
-            success = await self._send(attempt, {**body, "model": model.name}, heat)
+            success = await self._send(attempt, {**body, "model": model.name}, race)
         except UpstreamError as error:
             attempt.end(AttemptStatus.FAILED, error)
             keys = parts.upstream.keys[model.provider]
@@ -348,7 +348,7 @@ class Call:
             parts.breakers.succeeded(permit)
         return success
 
-    async def _send(self, attempt: Attempt, body: Json, heat: Heat) -> Success:
+    async def _send(self, attempt: Attempt, body: Json, race: Race) -> Success:
         """One request, bounded by the attempt's clock and by the call's deadline. Raises UpstreamError."""
         allowed = self._parts.config.attempt_timeout
         deadline = self._deadline if allowed is None else min(self._deadline, self._now() + allowed)
@@ -357,7 +357,7 @@ class Call:
             async with asyncio.timeout_at(deadline):
                 if self.request.stream:
                     return Success(attempt, stream=await upstream.open_stream(attempt, body))
-                if self._by_stream(heat):
+                if self._by_stream(race):
                     return Success(attempt, answer=await upstream.complete_by_stream(attempt, body))
                 return Success(attempt, answer=await upstream.complete(attempt, body))
         except TimeoutError as exception:
@@ -376,9 +376,9 @@ class Call:
         """Counted once, however many racers were cut, and only if one was."""
         return self.request.operation.prompt_tokens(self.request.body)
 
-    def _by_stream(self, heat: Heat) -> bool:
+    def _by_stream(self, race: Race) -> bool:
         """Racers are fetched as streams, because providers stop billing a stream that is cut."""
-        return heat.size > 1 and self.request.operation.can_stream
+        return race.size > 1 and self.request.operation.can_stream
 
     async def _lost(self, success: Success) -> None:
         """A second success in the same instant: not needed, but on record."""
@@ -427,12 +427,12 @@ class Call:
         return (attempt, most) if most else (None, "")
 
     def _records(self) -> tuple[AttemptRecord, ...]:
-        ran = {(attempt.heat.number, attempt.racer) for attempt in self._attempts if attempt.ran}
-        racers = Counter(heat for heat, _ in ran)
+        ran = {(attempt.race.number, attempt.racer) for attempt in self._attempts if attempt.ran}
+        racers = Counter(race for race, _ in ran)
         return tuple(
             attempt.record(
                 self._parts.prices,
-                raced=attempt.ran and racers[attempt.heat.number] > 1,
+                raced=attempt.ran and racers[attempt.race.number] > 1,
                 prompt_tokens=lambda: self._prompt_tokens,
             )
             for attempt in self._attempts

@@ -24,7 +24,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Heat:
+class Race:
     """One race of one stage, or one retry of it. `forced`: circuit breakers are not asked."""
 
     number: int
@@ -34,7 +34,7 @@ class Heat:
 
 
 class AttemptModel(Protocol[T_co]):
-    async def __call__(self, model: ModelRef, heat: Heat) -> T_co: ...
+    async def __call__(self, model: ModelRef, race: Race) -> T_co: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Failure:
 
 
 class StageFailed(Exception):
-    """All racers of a heat failed. `failures` are in the order in which they happened."""
+    """Every racer of a race failed. `failures` are in the order in which they happened."""
 
     def __init__(self, failures: Sequence[Failure]) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class Walk(Generic[T]):
         self._may_hedge = may_hedge
         self._may_ask = may_ask
         self._retries = retries
-        self._heats = 0
+        self._races = 0
         self._now = asyncio.get_running_loop().time
 
     async def run(self, route: Route) -> T:
@@ -139,11 +139,11 @@ class Walk(Generic[T]):
 
     async def _race(self, models: Sequence[ModelRef], stage: int, *, forced: bool = False) -> T:
         """Start the racers, staggered, and bring back the first success; cancel and await the others."""
-        heat = Heat(self._heats, stage, len(models), forced)
-        self._heats += 1
+        race = Race(self._races, stage, len(models), forced)
+        self._races += 1
         if len(models) == 1:  # no race, so no task of its own
             try:
-                return await self._attempt(models[0], heat)
+                return await self._attempt(models[0], race)
             except UpstreamError as failed:
                 raise StageFailed([Failure(models[0], failed, self._now())]) from None
         waiting = list(models)
@@ -153,7 +153,7 @@ class Walk(Generic[T]):
 
         def start_next() -> None:
             model = waiting.pop(0)
-            running[asyncio.ensure_future(self._attempt(model, heat))] = model
+            running[asyncio.ensure_future(self._attempt(model, race))] = model
 
         try:
             start_next()

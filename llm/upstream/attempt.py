@@ -9,7 +9,7 @@ from llm.costs.pricing import PriceList
 from llm.costs.tokens import count_tokens
 from llm.errors import StreamInterrupted, UpstreamError, UpstreamTimeout
 from llm.operations import Operation
-from llm.routing.walk import Heat
+from llm.routing.walk import Race
 from llm.types import AttemptRecord, AttemptStatus, Json, ModelRef, Usage
 
 WORKED = frozenset({AttemptStatus.SUCCEEDED, AttemptStatus.CANCELLED, AttemptStatus.LOST})
@@ -25,7 +25,7 @@ class Attempt:
         model: ModelRef,
         provider: Provider,
         operation: Operation,
-        heat: Heat,
+        race: Race,
         racer: int,
         call_started: float,
         clock: Callable[[], float],
@@ -34,7 +34,7 @@ class Attempt:
         self.model = model
         self.provider = provider
         self.operation = operation
-        self.heat = heat
+        self.race = race
         self.racer = racer
         self.status: AttemptStatus | None = None
         self.error: UpstreamError | None = None

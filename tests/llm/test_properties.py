@@ -31,7 +31,7 @@ from llm.operations.assembly import first_text
 from llm.routing.circuit_breaker import CircuitBreakers, Permit
 from llm.routing.hedging import WINDOW_SECONDS, HedgeBudget
 from llm.routing.notation import parse_route
-from llm.routing.walk import Heat
+from llm.routing.walk import Race
 from llm.types import AttemptStatus, CallStatus, Json, ModelRef
 from llm.upstream.adaptation import RefusedParameters
 from llm.upstream.attempt import Attempt
@@ -131,7 +131,7 @@ class Sent:
     """One request as the upstream saw it."""
 
     model: str
-    heat: Heat
+    race: Race
     started: float
     text: str
     ended: float | None = None
@@ -139,10 +139,10 @@ class Sent:
 
 @dataclass
 class Racer:
-    """One model in one heat, skipped or sent."""
+    """One model in one race, skipped or sent."""
 
     model: str
-    heat: Heat
+    race: Race
     started: float
     ended: float | None = None
     success: Success | None = None
@@ -170,11 +170,11 @@ class Seen:
     def outcome(self) -> CallOutcome:
         return self.outcomes[0]
 
-    def heats(self) -> list[list[Racer]]:
-        heats: dict[int, list[Racer]] = defaultdict(list)
+    def races(self) -> list[list[Racer]]:
+        races: dict[int, list[Racer]] = defaultdict(list)
         for racer in self.racers:
-            heats[racer.heat.number].append(racer)
-        return [heats[number] for number in sorted(heats)]
+            races[racer.race.number].append(racer)
+        return [races[number] for number in sorted(races)]
 
 
 @dataclass
@@ -197,7 +197,7 @@ class ScriptedRequest:
         self._calls = calls
         model = attempt.model.name
         self._pieces = [f"[{model}#{serial}:{piece}]" for piece in range(behaviour.pieces)]
-        self._sent = Sent(model, attempt.heat, now(), "".join(self._pieces))
+        self._sent = Sent(model, attempt.race, now(), "".join(self._pieces))
 
     async def send(self, body: Json) -> Any:
         self._calls[int(body["messages"][0]["content"])].sent.append(self._sent)
@@ -297,11 +297,11 @@ class WatchedCall(Call):
 
     racers: list[Racer]
 
-    async def _attempt(self, model: ModelRef, heat: Heat) -> Success:
-        racer = Racer(model.name, heat, now())
+    async def _attempt(self, model: ModelRef, race: Race) -> Success:
+        racer = Racer(model.name, race, now())
         self.racers.append(racer)
         try:
-            racer.success = await super()._attempt(model, heat)
+            racer.success = await super()._attempt(model, race)
         except BaseException as error:
             racer.error = error
             raise
@@ -647,9 +647,9 @@ def test_the_model_that_is_named_is_the_one_whose_text_it_is(world: World) -> No
 @holds_in(worlds)
 def test_a_stage_starts_after_every_racer_of_the_one_before_has_ended(world: World) -> None:
     for seen in play(world).calls:
-        heats = seen.heats()
-        for earlier, later in pairwise(heats):
-            assert later[0].heat.stage in (earlier[0].heat.stage, earlier[0].heat.stage + 1)
+        races = seen.races()
+        for earlier, later in pairwise(races):
+            assert later[0].race.stage in (earlier[0].race.stage, earlier[0].race.stage + 1)
             assert all(isinstance(racer.error, UpstreamError) for racer in earlier)
             assert max(racer.ended or 0.0 for racer in earlier) <= min(racer.started for racer in later)
 
@@ -657,17 +657,17 @@ def test_a_stage_starts_after_every_racer_of_the_one_before_has_ended(world: Wor
 @holds_in(worlds | troubles)
 def test_only_the_last_stage_is_retried_and_no_model_before_it_allows_it(world: World) -> None:
     for seen in play(world).calls:
-        heats = seen.heats()
+        races = seen.races()
         last = seen.caller.route.count(">")
-        numbers = [heat[0].heat.stage for heat in heats]
+        numbers = [race[0].race.stage for race in races]
         assert all(numbers.count(stage) == 1 for stage in numbers if stage < last)
-        asked = [heat for heat in heats if not all(isinstance(racer.error, ModelSkipped) for racer in heat)]
-        assert [heat[0].heat.stage for heat in asked].count(last) <= 1 + world.config.max_retries
-        of_last = [heat for heat in heats if heat[0].heat.stage == last]
+        asked = [race for race in races if not all(isinstance(racer.error, ModelSkipped) for racer in race)]
+        assert [race[0].race.stage for race in asked].count(last) <= 1 + world.config.max_retries
+        of_last = [race for race in races if race[0].race.stage == last]
         for number, later in enumerate(of_last[1:], start=1):
             for retry in later:
                 # Not always of the retry before: a racer that asked for a long wait sits some retries out.
-                *_, failed = [racer for heat in of_last[:number] for racer in heat if racer.model == retry.model]
+                *_, failed = [racer for race in of_last[:number] for racer in race if racer.model == retry.model]
                 assert isinstance(failed.error, UpstreamError) and failed.error.retryable
                 assert retry.started >= (failed.ended or 0.0) + (failed.error.retry_after or 0.0) - NOISE
 
@@ -675,8 +675,8 @@ def test_only_the_last_stage_is_retried_and_no_model_before_it_allows_it(world: 
 @holds_in(worlds)
 def test_a_request_that_is_wrong_is_not_sent_to_another_stage_and_not_sent_again(world: World) -> None:
     for seen in play(world).calls:
-        for heat in seen.heats()[:-1]:
-            assert not any(isinstance(racer.error, InvalidRequest) for racer in heat)
+        for race in seen.races()[:-1]:
+            assert not any(isinstance(racer.error, InvalidRequest) for racer in race)
         if any(isinstance(racer.error, InvalidRequest) for racer in seen.racers):
             assert seen.outcome.status is not CallStatus.DEFAULTED
 
@@ -712,12 +712,12 @@ def test_a_hedge_starts_after_its_delay_or_a_failure_and_within_the_budget(world
     history = play(world)
     hedges = 0
     for seen in history.calls:
-        for heat in seen.heats() if seen.caller.hedge_after else ():
-            failures = [racer.ended or 0.0 for racer in heat if isinstance(racer.error, UpstreamError)]
-            for earlier, racer in pairwise(heat):
+        for race in seen.races() if seen.caller.hedge_after else ():
+            failures = [racer.ended or 0.0 for racer in race if isinstance(racer.error, UpstreamError)]
+            for earlier, racer in pairwise(race):
                 waited = racer.started >= earlier.started + seen.caller.hedge_after
                 assert waited or any(earlier.started <= failure <= racer.started for failure in failures)
-            hedges += max(0, len(heat) - 1 - len(failures))
+            hedges += max(0, len(race) - 1 - len(failures))
     assert hedges <= len(history.grants)
     for i, moment in enumerate(history.grants):
         recent = [grant for grant in history.grants[: i + 1] if grant >= moment - WINDOW_SECONDS]

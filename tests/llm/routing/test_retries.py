@@ -12,7 +12,7 @@ import pytest
 from llm import CallOutcome, CallStatus, ModelNotFound, UpstreamError, UpstreamFailed, UpstreamRateLimited
 from llm.routing.notation import parse_route
 from llm.routing.retry import RetryPolicy
-from llm.routing.walk import Heat, Walk
+from llm.routing.walk import Race, Walk
 from llm.simulator import Behaviour, SimulatorThread
 from llm.types import ModelRef
 from tests.llm.conftest import StartEngine
@@ -141,7 +141,7 @@ async def walk(script: dict[str, list[tuple[float, UpstreamError | str]]], route
     """One walk with up to two retries: its answer, and who was asked."""
     asked: list[str] = []
 
-    async def attempt(model: ModelRef, heat: Heat) -> str:
+    async def attempt(model: ModelRef, race: Race) -> str:
         asked.append(model.name)
         seconds, answer = script[model.name].pop(0)
         await asyncio.sleep(seconds)

@@ -10,7 +10,7 @@ import pytest
 from llm.errors import InvalidRequest, ModelSkipped, UpstreamError, UpstreamFailed, UpstreamRateLimited
 from llm.routing.notation import parse_route
 from llm.routing.retry import RetryPolicy
-from llm.routing.walk import Heat, Walk
+from llm.routing.walk import Race, Walk
 from llm.types import ModelRef
 from tests.support.virtual_time import virtual_time
 
@@ -31,7 +31,7 @@ class Track:
     started: list[tuple[float, str]] = field(default_factory=list)
     cancelled: list[tuple[float, str]] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
-    heats: list[Heat] = field(default_factory=list)
+    races: list[Race] = field(default_factory=list)
     running: int = 0
 
     async def walk(
@@ -51,9 +51,9 @@ class Track:
         finally:
             assert self.running == 0, "an attempt outlived its walk"
 
-    async def _attempt(self, model: ModelRef, heat: Heat) -> str:
+    async def _attempt(self, model: ModelRef, race: Race) -> str:
         self.started.append((now(), model.name))
-        self.heats.append(heat)
+        self.races.append(race)
         seconds, answer = self.script[model.name].pop(0)
         self.running += 1
         try:
@@ -129,7 +129,7 @@ async def test_the_next_stage_starts_when_the_last_racer_of_the_one_before_has_f
     track = Track({"a": [(1, FAILED)], "b": [(3, FAILED)], "c": [(1, "fallback")]})
     assert await track.walk("a|b>c") == "fallback"
     assert track.started == [(0, "a"), (0, "b"), (3, "c")]
-    assert [heat.stage for heat in track.heats] == [0, 0, 1]
+    assert [race.stage for race in track.races] == [0, 0, 1]
 
 
 @virtual_time
@@ -198,10 +198,10 @@ async def test_retries_end_after_the_most_that_are_allowed() -> None:
 async def test_the_last_stage_is_forced_only_if_the_breakers_of_all_its_models_are_open() -> None:
     track = Track({"a": [(1, FAILED)], "b": [(1, "tried all the same")]}, open_breakers=frozenset("ab"))
     await track.walk("a>b")
-    assert [heat.forced for heat in track.heats] == [False, True]
+    assert [race.forced for race in track.races] == [False, True]
     track = Track({"a": [(1, "closed")], "b": [(2, "open")]}, open_breakers=frozenset("b"))
     await track.walk("a|b")
-    assert [heat.forced for heat in track.heats] == [False, False]
+    assert [race.forced for race in track.races] == [False, False]
 
 
 @virtual_time
