@@ -1,19 +1,12 @@
-"""Errors to answers, in one place: which status each has, and the one envelope that they all share."""
+"""What can go wrong with a request, the status that each error has, and the one envelope that all errors share."""
 
 from __future__ import annotations
 
-import logging
-import math
 from collections.abc import Mapping
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
-from django.db import DatabaseError
-from django.http import Http404
-from rest_framework import exceptions
-from rest_framework.response import Response
+from rest_framework import exceptions, serializers
 
-from chat.request_ids import request_id_of
 from llm import (
     CallOutcome,
     ContextWindowExceeded,
@@ -26,8 +19,8 @@ from llm import (
     UpstreamTimeout,
 )
 
-logger = logging.getLogger("chat")
-
+# The status that a caller of a native door gets when no model answered, by the error that decided. The first class
+# that fits counts, so the general class is the last one.
 STATUS_OF_ERROR: tuple[tuple[type[UpstreamError], int], ...] = (
     (InvalidRequest, 400),
     (ContextWindowExceeded, 400),
@@ -37,8 +30,8 @@ STATUS_OF_ERROR: tuple[tuple[type[UpstreamError], int], ...] = (
     (UpstreamNotConfigured, 503),
     (UpstreamError, 502),
 )
-"""What a caller is answered when nothing succeeded, by the error that decided. The first class that fits counts."""
 
+# The error code in the envelope, for errors of our own, by their status.
 CODES = {
     400: "invalid_request",
     401: "not_authenticated",
@@ -58,12 +51,8 @@ CODES = {
 }
 
 
-REFUSALS = (401, 403, 429)
-"""What our own access rules answer. Each is logged."""
-
-
 class CallFailed(exceptions.APIException):
-    """A call ended with no answer. The outcome says why, and what was tried."""
+    """A call ended with no answer. `outcome` says why, and which attempts were made."""
 
     def __init__(self, outcome: CallOutcome) -> None:
         assert outcome.error is not None
@@ -74,21 +63,35 @@ class CallFailed(exceptions.APIException):
 
 
 class Stopping(exceptions.APIException):
-    """The service ends before the call does. Another process, or the next one, can take it."""
+    """The service stops before the call has ended. The caller can ask again: another process will answer."""
 
     status_code = 503
     default_detail = "The service is stopping, and its time for open calls is over. Please try again."
     wait = 1.0
 
 
+# The envelope as the schema describes it. These two classes have no docstrings, because the schema would repeat them.
+class ErrorBodySerializer(serializers.Serializer[Any]):
+    code = serializers.CharField()
+    message = serializers.CharField()
+    request_id = serializers.CharField()
+    details = serializers.DictField(required=False)
+
+
+class ErrorSerializer(serializers.Serializer[Any]):
+    error = ErrorBodySerializer()
+
+
 def status_of(error: UpstreamError) -> int:
+    """The status that a caller of a native door gets for this error."""
     return next(status for kind, status in STATUS_OF_ERROR if isinstance(error, kind))
 
 
 def openai_status_of(error: UpstreamError) -> int:
-    """What an OpenAI client is answered: the upstream's own status, so that its SDK raises the error it knows.
+    """The status that an OpenAI client gets: the upstream's own, so that its SDK raises the error that it knows.
 
-    Our key is no business of the caller's: an upstream that refuses it is an upstream that failed.
+    An upstream that refuses our key is different: the caller can't change our key, so it gets the status of an upstream
+    that failed.
     """
     status = error.http_status
     if isinstance(error, UpstreamAuthFailed) or status is None or not 400 <= status <= 599:
@@ -105,7 +108,7 @@ def envelope(code: str, message: str, request_id: str, details: Mapping[str, Any
 
 
 def failure_envelope(outcome: CallOutcome, request_id: str) -> dict[str, Any]:
-    """The envelope of a call that failed: every attempt and its cause is in the details."""
+    """The envelope of a call that failed. Its details list every attempt with the cause of its failure."""
     assert outcome.error is not None
     attempts = [
         {
@@ -120,71 +123,3 @@ def failure_envelope(outcome: CallOutcome, request_id: str) -> dict[str, Any]:
         for attempt in outcome.attempts
     ]
     return envelope(outcome.error.code, outcome.error.message, request_id, {"attempts": attempts})
-
-
-def handle(exception: Exception, context: Mapping[str, Any]) -> Response:
-    """REST framework's exception handler. It runs on the event loop: nothing in here may block."""
-    request_id = request_id_of(context["request"])
-    match exception:
-        case CallFailed():
-            body = failure_envelope(exception.outcome, request_id)
-            return Response(body, exception.status_code, headers=retry_after_header(exception.error.retry_after))
-        case exceptions.ValidationError():
-            fields = flatten(exception.detail)
-            message = " ".join(f"{name}: {reasons[0]}" if name else reasons[0] for name, reasons in fields.items())
-            return Response(envelope(CODES[400], message, request_id, {"fields": fields}), 400)
-        case exceptions.APIException():
-            code = CODES.get(exception.status_code, "error")
-            headers = _headers(exception)
-            if exception.status_code in REFUSALS:
-                _log_refusal(exception, code, context["request"])
-            return Response(envelope(code, str(exception.detail), request_id), exception.status_code, headers=headers)
-        case Http404():
-            return Response(envelope(CODES[404], str(exception) or "Not found.", request_id), 404)
-        case DatabaseError():
-            logger.error("database_error", exc_info=exception, extra={"request_id": request_id})
-            return Response(envelope(CODES[503], "The database can't be reached at the moment.", request_id), 503)
-        case PermissionDenied():
-            return Response(envelope(CODES[403], "Permission denied.", request_id), 403)
-    logger.error("unhandled_error", exc_info=exception, extra={"request_id": request_id})
-    return Response(envelope(CODES[500], "The service failed to handle this request.", request_id), 500)
-
-
-def _log_refusal(exception: exceptions.APIException, code: str, request: Any) -> None:
-    """It reached no model, and so it has no row. The message names the key, and never holds it."""
-    extra = {
-        "request_id": request_id_of(request),
-        "code": code,
-        "http_status": exception.status_code,
-        "detail": str(exception.detail),
-        "path": request.path,
-        "client_ip": request.META.get("REMOTE_ADDR"),
-    }
-    logger.info("request_refused", extra=extra)
-
-
-def _headers(exception: exceptions.APIException) -> dict[str, str]:
-    """How to authenticate, when to try again, what is left of a limit."""
-    scheme = getattr(exception, "auth_header", None)  # set by the view, from its authentication class
-    challenge = {"WWW-Authenticate": scheme} if scheme else {}
-    return challenge | retry_after_header(getattr(exception, "wait", None)) | getattr(exception, "headers", {})
-
-
-def retry_after_header(seconds: float | None) -> dict[str, str]:
-    return {} if seconds is None else {"Retry-After": str(math.ceil(seconds))}
-
-
-def flatten(detail: Any, path: str = "") -> dict[str, list[str]]:
-    """REST framework's nested details as `messages.0.role`: [reasons]."""
-    if isinstance(detail, Mapping):
-        pairs: Any = detail.items()
-    elif isinstance(detail, list) and any(isinstance(item, Mapping | list) for item in detail):
-        pairs = enumerate(detail)
-    else:
-        return {path: [str(reason) for reason in (detail if isinstance(detail, list) else [detail])]}
-    flat: dict[str, list[str]] = {}
-    for name, inner in pairs:
-        if inner:
-            step = "" if name == "non_field_errors" else str(name)
-            flat.update(flatten(inner, f"{path}.{step}" if path and step else path or step))
-    return flat

@@ -127,7 +127,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["chat.doors.parsers.StrictJSONParser"],
     "DEFAULT_AUTHENTICATION_CLASSES": ["access.keys.authentication.ApiKeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["access.keys.authentication.ApiKeyPermission"],
-    "EXCEPTION_HANDLER": "chat.errors.handle",
+    "EXCEPTION_HANDLER": "chat.doors.exception_handler.handle",
     "DEFAULT_SCHEMA_CLASS": "orchestration_site.pages.schema.Description",
     "UNAUTHENTICATED_USER": None,
     "COERCE_DECIMAL_TO_STRING": False,

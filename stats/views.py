@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from access.callers import Scope
 from access.keys.authentication import caller_of
-from chat.doors.native.serializers import ErrorSerializer
+from chat.errors import ErrorSerializer
 from stats.figures import Stats, StatsFilter
 from stats.selectors import read_stats
 from stats.serializers import StatsQuerySerializer, StatsSerializer, stats_json

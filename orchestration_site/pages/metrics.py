@@ -12,8 +12,8 @@ from rest_framework.request import Request
 
 from access.callers import Scope
 from access.keys.authentication import caller_of
-from chat.doors.native.serializers import ErrorSerializer
 from chat.doors.renderers import EventStreamRenderer
+from chat.errors import ErrorSerializer
 from chat.observers.metrics import exposition
 
 

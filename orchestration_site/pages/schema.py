@@ -7,8 +7,8 @@ from typing import Any
 from drf_spectacular.extensions import OpenApiSerializerExtension
 from drf_spectacular.openapi import AutoSchema
 
-from chat.doors.native.serializers import ErrorSerializer
 from chat.doors.openai.serializers import OpenAIErrorSerializer
+from chat.errors import ErrorSerializer
 from llm.types import Json
 
 ALWAYS = {

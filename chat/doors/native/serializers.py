@@ -277,17 +277,6 @@ class AnswerSerializer(serializers.Serializer[Any]):
     attempts = AnswerAttemptSerializer(many=True)
 
 
-class ErrorBodySerializer(serializers.Serializer[Any]):
-    code = serializers.CharField()
-    message = serializers.CharField()
-    request_id = serializers.CharField()
-    details = serializers.DictField(required=False)
-
-
-class ErrorSerializer(serializers.Serializer[Any]):
-    error = ErrorBodySerializer()
-
-
 CALL_FIELDS: tuple[str, ...] = (
     "request_id",
     "created_at",

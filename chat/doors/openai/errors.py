@@ -13,8 +13,9 @@ from typing import Any
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from chat.doors.exception_handler import flatten, handle, retry_after_header
 from chat.doors.openai.headers import header_value, headers_of
-from chat.errors import CallFailed, flatten, handle, openai_status_of, retry_after_header
+from chat.errors import CallFailed, openai_status_of
 from chat.request_ids import request_id_of
 from llm import UpstreamAuthFailed, UpstreamError
 
