@@ -6,16 +6,25 @@ BIN := $(VENV)/bin
 HOST ?= 127.0.0.1
 PORT ?= 8000
 
-.PHONY: run test lint format types audit check admin bench bench-growth bench-soak bench-hedging clean
+# Tests run in several processes. There are more than cores, because many tests wait: for a clock, for a server.
+TEST_PROCESSES ?= $(shell echo $$(( 2 * $$(getconf _NPROCESSORS_ONLN) )))
+PYTEST = $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist worksteal
+
+.PHONY: run test test-slow test-all lint format types audit check admin bench bench-growth bench-soak bench-hedging clean
 
 run: $(VENV)/run.stamp  ## the service, with its database set up, on http://127.0.0.1:8000
 	$(BIN)/python manage.py migrate --verbosity 0
 	$(BIN)/python manage.py runserver $(HOST):$(PORT)
 
-test: $(VENV)/dev.stamp  ## all tests; ARGS="tests/chat -x" chooses some
-	$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/dev.stamp  ## the tests, without those that take long by nature; ARGS="tests/chat -x" chooses some
+	$(PYTEST) -m "not slow" $(ARGS)
 
-check: lint types audit test  ## what CI runs
+test-slow: $(VENV)/dev.stamp  ## those that `test` leaves out, and more random examples for the property tests
+	$(PYTEST) -m slow $(ARGS)
+
+test-all: test test-slow  ## every test
+
+check: lint types audit test-all  ## what CI runs
 
 lint: $(VENV)/dev.stamp  ## style and import order
 	$(BIN)/ruff check .

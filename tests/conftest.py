@@ -12,7 +12,7 @@ import redis
 
 from llm import Provider
 from llm.simulator import SimulatorThread
-from tests.support.site_thread import running_site
+from tests.support.site_thread import SharedServer, running_site, shared_server
 
 TEST_KEY = "sk-test-0123456789abcdef"
 
@@ -31,9 +31,16 @@ def simulator(_simulator: SimulatorThread) -> Iterator[SimulatorThread]:
     _simulator.reset()
 
 
+@pytest.fixture(scope="session")
+def shared_site() -> Iterator[SharedServer]:
+    """The server of `start_site`, whose services come and go."""
+    with shared_server() as server:
+        yield server
+
+
 @pytest.fixture
 def start_site(
-    simulator: SimulatorThread, settings: Any, transactional_db: None
+    simulator: SimulatorThread, settings: Any, transactional_db: None, shared_site: SharedServer
 ) -> Iterator[Callable[..., httpx2.Client]]:
     """Start the service with settings of your own: `start_site(STORE_CONTENT=False)` gives a client for it."""
     if settings.REDIS_URL:  # a real one, which remembers what earlier tests have used of their limits
@@ -46,8 +53,10 @@ def start_site(
             settings.PROVIDERS = {"openai": provider}
             for name, value in overrides.items():
                 setattr(settings, name, value)
-            base_url = stack.enter_context(running_site())
-            return stack.enter_context(httpx2.Client(base_url=base_url, timeout=30, trust_env=False))
+            site = shared_site.service() if shared_site.is_free else running_site()  # a test may start several at once
+            base_url = stack.enter_context(site)
+            # Without `verify=False` each client would read all certificates of the machine, for 30 ms.
+            return stack.enter_context(httpx2.Client(base_url=base_url, timeout=30, trust_env=False, verify=False))
 
         yield start
 

@@ -17,7 +17,8 @@ from tests.cluster.held_upstream import HeldUpstream
 from tests.cluster.installation import Installation, make_key
 from tests.cluster.nginx_server import NginxServer, binary
 from tests.support.database_servers import PostgresServer, RedisServer
-from tests.support.site_subprocess import SiteProcess, free_port
+from tests.support.ports import free_port
+from tests.support.site_subprocess import SiteProcess
 
 MINIMUM = {
     "ENVIRONMENT": "production",

@@ -15,7 +15,8 @@ from pathlib import Path
 import httpx2
 
 from tests.support.database_servers import require
-from tests.support.site_subprocess import ROOT, free_port
+from tests.support.ports import free_port
+from tests.support.site_subprocess import ROOT
 
 SHIPPED = ROOT / "deploy" / "nginx.conf"
 # What Debian's and the image's own nginx.conf bring: the shipped file is included in a block like this.

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 
 import httpx2
+import pytest
 
 from llm.simulator import SimulatorThread
 from tests.cluster.held_upstream import HeldUpstream
 from tests.cluster.installation import Installation, eventually
+
+pytestmark = pytest.mark.slow
 
 CALLS = 50
 

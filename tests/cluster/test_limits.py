@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 from decimal import Decimal
 
+import pytest
+
 from llm.simulator import SimulatorThread
 from tests.cluster.held_upstream import HeldUpstream
 from tests.cluster.installation import Installation, burst, eventually, statuses
+
+pytestmark = pytest.mark.slow
 
 ORDER = {"prompt": "a", "model": "gpt-4o"}
 HELD = {"prompt": "a", "model": "held/model"}

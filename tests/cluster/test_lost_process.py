@@ -15,6 +15,8 @@ from tests.cluster.held_upstream import HeldUpstream
 from tests.cluster.installation import PATIENCE_SECONDS, Installation, eventually, statuses
 from tests.cluster.load import Load, Outcomes, call
 
+pytestmark = pytest.mark.slow
+
 HELD = {"prompt": "a", "model": "held/model"}
 HELD_CALLS = 8
 PLACES = 2 * HELD_CALLS  # so that a call which nginx sent again would find one, and be seen

@@ -13,6 +13,8 @@ import pytest
 from tests.cluster.held_upstream import PIECES, HeldUpstream
 from tests.cluster.installation import PATIENCE_SECONDS, Installation, eventually
 
+pytestmark = pytest.mark.slow
+
 MESSAGES = [{"role": "user", "content": "a"}]
 DOORS: dict[str, tuple[str, dict[str, Any]]] = {
     "text": ("/chat/stream", {"prompt": "a"}),

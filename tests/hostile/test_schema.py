@@ -17,9 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import pytest
 
 from access.keys.services import create_key
 from access.models import ApiKey
+
+pytestmark = pytest.mark.slow
 
 EXAMPLES = os.environ.get("HOSTILE_EXAMPLES", "8")
 BODIES = ("ChatRequest", "ChatStreamRequest", "ParallelRequest", "FallbackRequest")

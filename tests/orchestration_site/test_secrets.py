@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import httpx2
+import pytest
 
 from llm.simulator import Behaviour, SimulatorThread
 from tests.support.site_subprocess import SiteProcess
+
+pytestmark = pytest.mark.slow
 
 KEY = "sk-test-0123456789abcdef"
 

@@ -13,6 +13,8 @@ import pytest
 from llm.simulator import SimulatorThread
 from tests.support.site_subprocess import SiteProcess
 
+pytestmark = pytest.mark.slow
+
 WORKERS = 3
 CALLS = 150
 

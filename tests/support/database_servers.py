@@ -14,7 +14,7 @@ import psycopg
 import pytest
 import redis
 
-from tests.support.site_subprocess import free_port
+from tests.support.ports import free_port
 
 
 def postgres_binaries() -> Path | None:

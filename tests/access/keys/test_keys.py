@@ -292,6 +292,7 @@ def test_the_schema_says_how_to_send_a_key_and_what_needs_none(client: httpx2.Cl
     assert "security" not in schema["paths"]["/health"]["get"]
 
 
+@pytest.mark.slow
 def test_a_revoked_key_stops_within_seconds_on_every_worker_and_no_key_is_left_behind(
     tmp_path: Path, simulator: SimulatorThread
 ) -> None:

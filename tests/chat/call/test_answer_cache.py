@@ -21,7 +21,8 @@ from chat.models import CallRecord
 from llm.simulator import Behaviour, SimulatorThread
 from tests.chat.doors.test_sse import parse
 from tests.support.database_servers import RedisServer
-from tests.support.site_subprocess import SiteProcess, free_port
+from tests.support.ports import free_port
+from tests.support.site_subprocess import SiteProcess
 
 StartSite = Callable[..., httpx2.Client]
 

@@ -18,12 +18,11 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
-import tests.support.site_thread
 from chat.models import Attempt, CallRecord
 from llm import Provider
 from llm.simulator import Behaviour, SimulatorThread
 from orchestration_site.http.security import Security
-from tests.support.site_thread import running_site
+from tests.support.site_thread import SharedServer, running_site
 
 StartSite = Callable[..., httpx2.Client]
 LATEST_SECONDS = 0.3
@@ -96,18 +95,9 @@ def nothing_open(client: httpx2.Client) -> None:
 
 
 @pytest.fixture
-def site_loop(monkeypatch: pytest.MonkeyPatch) -> dict[str, asyncio.AbstractEventLoop]:
-    """Holds the event loop of the site that is started after it, under `loop`."""
-    found: dict[str, asyncio.AbstractEventLoop] = {}
-    application = tests.support.site_thread.application
-
-    async def noting(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "lifespan":
-            found["loop"] = asyncio.get_running_loop()
-        await application(scope, receive, send)
-
-    monkeypatch.setattr(tests.support.site_thread, "application", noting)
-    return found
+def site_loop(shared_site: SharedServer) -> asyncio.AbstractEventLoop:
+    """The event loop of the site."""
+    return shared_site.loop
 
 
 @pytest.mark.parametrize("how", ["close", "reset"])
@@ -291,12 +281,12 @@ def open_files() -> set[tuple[str, str]]:
     return found
 
 
-def tasks_of(site_loop: dict[str, asyncio.AbstractEventLoop]) -> set[asyncio.Task[Any]]:
-    return asyncio.all_tasks(site_loop["loop"])
+def tasks_of(site_loop: asyncio.AbstractEventLoop) -> set[asyncio.Task[Any]]:
+    return asyncio.all_tasks(site_loop)
 
 
 def test_a_hundred_quick_disconnects_leave_nothing_behind(
-    site_loop: dict[str, asyncio.AbstractEventLoop], client: httpx2.Client, simulator: SimulatorThread
+    site_loop: asyncio.AbstractEventLoop, client: httpx2.Client, simulator: SimulatorThread
 ) -> None:
     simulator.script("paced", PACED)
     asks: list[tuple[str, dict[str, Any]]] = [

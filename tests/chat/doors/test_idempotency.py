@@ -296,6 +296,7 @@ def test_a_call_that_was_answered_from_the_cache_is_repeated_as_well(
     assert CallRecord.objects.count() == 2
 
 
+@pytest.mark.slow
 @needs_sqlite
 @pytest.mark.parametrize(("path", "body"), [DOORS["chat"], DOORS["v1 chat stream"]])
 def test_without_the_database_a_key_is_a_503_and_no_model_is_asked(
@@ -308,6 +309,7 @@ def test_without_the_database_a_key_is_a_503_and_no_model_is_asked(
     assert simulator.requests() == []
 
 
+@pytest.mark.slow
 @needs_sqlite
 @pytest.mark.parametrize(("path", "body"), [DOORS["chat"], DOORS["stream"]])
 def test_a_database_that_is_lost_while_the_model_answers_costs_the_caller_no_answer(
@@ -341,6 +343,7 @@ async def rush(urls: list[str], keys: list[str]) -> list[httpx2.Response]:
     return await asyncio.gather(*(one(number, key) for number, key in enumerate(keys)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["two workers", "two processes on PostgreSQL"])
 async def test_of_50_requests_at_once_with_one_key_exactly_one_asks_the_model(
     tmp_path: Path, simulator: SimulatorThread, postgres_url: Callable[[], str], how: str
@@ -364,6 +367,7 @@ async def test_of_50_requests_at_once_with_one_key_exactly_one_asks_the_model(
             site.close()
 
 
+@pytest.mark.slow
 async def test_long_calls_with_keys_hold_no_connection_to_the_database(
     tmp_path: Path, simulator: SimulatorThread, postgres_url: Callable[[], str]
 ) -> None:
@@ -377,6 +381,7 @@ async def test_long_calls_with_keys_hold_no_connection_to_the_database(
         site.close()
 
 
+@pytest.mark.slow
 async def test_a_killed_process_leaves_the_key_free_and_until_then_it_is_taken(
     tmp_path: Path, simulator: SimulatorThread
 ) -> None:
@@ -405,6 +410,7 @@ async def test_a_killed_process_leaves_the_key_free_and_until_then_it_is_taken(
         site.close()
 
 
+@pytest.mark.slow
 async def test_postgresql_that_goes_and_comes_back_makes_503s_and_then_answers(
     tmp_path: Path, simulator: SimulatorThread, postgres: PostgresServer
 ) -> None:

@@ -128,6 +128,7 @@ def workers(tmp_path: Path, simulator: SimulatorThread) -> Iterator[SiteProcess]
     site.close()
 
 
+@pytest.mark.slow
 def test_whichever_worker_is_asked_answers_for_all_of_them(workers: SiteProcess) -> None:
     for _ in range(30):  # each on a connection of its own, so that both workers get some
         order = {"prompt": "hi", "model": "gpt-4o"}

@@ -17,6 +17,8 @@ from llm.simulator import SimulatorThread
 from tests.support.database_servers import PostgresServer
 from tests.support.site_subprocess import SiteProcess
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def postgres() -> Iterator[PostgresServer]:

@@ -77,6 +77,7 @@ async def test_what_was_answered_is_on_record_after_a_kill_at_a_random_moment(si
     assert rows(site, "select count(*) from chat_attempt group by call_id, ordinal having count(*) > 1") == []
 
 
+@pytest.mark.slow
 async def test_a_call_in_flight_when_the_process_dies_becomes_interrupted(
     site: SiteProcess, simulator: SimulatorThread
 ) -> None:
@@ -170,6 +171,7 @@ async def test_sigterm_cuts_calls_that_outlast_the_grace_and_keeps_them_on_recor
     assert content
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "body"),
     [
@@ -197,6 +199,7 @@ async def test_a_caller_whose_answer_is_cut_by_the_end_of_the_service_is_told_so
     ]
 
 
+@pytest.mark.slow
 async def test_a_locked_database_delays_no_answer_for_long_and_loses_no_row(site: SiteProcess) -> None:
     site.start()
     path = site.environment["DATABASE_URL"].removeprefix("sqlite:///")

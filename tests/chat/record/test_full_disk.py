@@ -19,6 +19,8 @@ from chat.record.spool import Spool
 from llm.simulator import SimulatorThread
 from tests.support.site_subprocess import SiteProcess
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def small_disk() -> Iterator[Path]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.site_subprocess import free_port
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[3]
 SERVE = ("manage.py", "serve")
@@ -69,6 +69,7 @@ def test_several_workers_on_sqlite_are_refused(tmp_path: Path, command: tuple[st
     assert all(expected in said for expected in WORKERS_ON_SQLITE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [(*UVICORN, "--workers", "2"), UVICORN])
 def test_several_workers_of_uvicorn_on_sqlite_are_refused(tmp_path: Path, command: tuple[str, ...]) -> None:
     # Whose own exit code is 0, when all of its workers have refused.

@@ -60,6 +60,7 @@ def test_a_turn_of_the_loop_accepts_a_whole_crowd() -> None:
     assert turns(ACCEPTED_AT_ONCE) < ACCEPTED_AT_ONCE / 4
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize(("workers", "times"), [(1, ACCEPTED_AT_ONCE), (2, ACCEPTED_AT_ONCE_BY_EACH)])
 def test_the_service_listens_often(tmp_path: Path, simulator: SimulatorThread, workers: int, times: int) -> None:
