@@ -80,7 +80,8 @@ def read_error(error: object, *, http_status: int | None, headers: Mapping[str, 
         value_only = code == UNSUPPORTED_VALUE
         return UnsupportedParameter(message, parameter=body["param"], value_only=value_only, **details)
     named = NAMED.get(str(code).lower()) or (None if status not in (None, 200) else NAMED.get(str(kind).lower()))
-    error_class = named or _by_status(status)
+    # Some providers answer 402 with the code of an invalid request, so here the status counts before the code.
+    error_class = UpstreamQuotaExceeded if status == 402 else named or _by_status(status)
     if error_class is UpstreamAuthFailed:
         # The upstream's own words may quote a part of the key.
         return UpstreamAuthFailed("The upstream refused our key.", **{**details, "body": None, "quoted": False})

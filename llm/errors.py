@@ -9,7 +9,7 @@
         │   └── CallerImpatient        no answer in the shorter time that the caller gave
         ├── UpstreamFailed             5xx, 408, 409
         ├── UpstreamRateLimited        429
-        │   └── UpstreamQuotaExceeded  429, and no money left
+        │   └── UpstreamQuotaExceeded  402, or 429 because no money is left
         ├── UpstreamAuthFailed         401, 403
         ├── ModelNotFound              404
         ├── ContextWindowExceeded      400, the prompt is too long for this model

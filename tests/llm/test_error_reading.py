@@ -13,6 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from llm import BreakerState, CallStatus, ModelRef
 from llm.error_reading import read_error, read_exception
 from llm.errors import (
     ContextWindowExceeded,
@@ -29,6 +30,7 @@ from llm.errors import (
     UpstreamUnavailable,
 )
 from llm.upstream.client import EXCEPTIONS
+from tests.llm.conftest import StartEngine
 
 
 def and_subclasses(root: type[Exception]) -> Iterator[type[Exception]]:
@@ -55,6 +57,7 @@ def test_whatever_the_http_client_raises_is_no_answer_or_none_in_time(kind: type
         (307, InvalidUpstreamResponse),
         (400, InvalidRequest),
         (401, UpstreamAuthFailed),
+        (402, UpstreamQuotaExceeded),
         (403, UpstreamAuthFailed),
         (404, ModelNotFound),
         (408, UpstreamFailed),
@@ -138,6 +141,10 @@ NAMED = [
     ("only words", 503, UpstreamFailed),
     (None, 502, UpstreamFailed),
     ([{"message": "in a list"}], 429, UpstreamRateLimited),
+    ({"code": 402, "message": "Insufficient credits"}, 402, UpstreamQuotaExceeded),
+    ({"code": 402, "message": "Insufficient credits"}, 200, UpstreamQuotaExceeded),
+    ({"type": "invalid_request_error"}, 402, UpstreamQuotaExceeded),
+    ({"code": "invalid_request_error", "message": "Insufficient Balance"}, 402, UpstreamQuotaExceeded),
     ({"code": "unsupported_parameter"}, 400, InvalidRequest),
     ({"code": "unsupported_parameter", "param": None}, 400, InvalidRequest),
 ]
@@ -204,3 +211,18 @@ def test_whatever_an_upstream_says_is_an_error_of_ours(error: Any, http_status: 
     read = read_error(error, http_status=http_status)
     assert isinstance(read, UpstreamError)
     assert read.message
+
+
+# In an engine
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_provider_that_wants_to_be_paid_is_not_retried_but_the_next_stage_is_asked(
+    start_engine: StartEngine, stream: bool
+) -> None:
+    asker = await start_engine(max_retries=2, breaker_failures=1)
+    alone = await asker.ask("sim-402", stream=stream)
+    assert [type(attempt.error) for attempt in alone.attempts] == [UpstreamQuotaExceeded]
+    assert asker.engine.breaker_states() == {ModelRef("openai", "sim-402"): BreakerState.OPEN}
+    outcome = await (await start_engine()).ask("sim-402>ok", stream=stream)
+    assert (outcome.status, outcome.model_used) == (CallStatus.SUCCEEDED, "ok")
