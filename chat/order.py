@@ -12,8 +12,7 @@ from rest_framework.exceptions import ValidationError
 
 from access.callers import Caller
 from chat.models import ROUTE_LENGTH
-from llm import CallRequest, Engine, RouteError
-from llm.types import ModelRef
+from llm import CallRequest, Engine, ModelRef, RouteError
 
 PASSED_ON = (
     "temperature",

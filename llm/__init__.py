@@ -4,8 +4,9 @@ It knows no framework, no settings and no database. Start at `Engine`; the algor
 """
 
 from llm.calls.call import Call
-from llm.calls.request import CallOutcome, CallRequest, Opening
+from llm.calls.request import CallOutcome, CallRequest, CallStatus, Opening
 from llm.config import EngineConfig, ModelPrice, Provider
+from llm.costs.usage import Usage
 from llm.engine import Engine
 from llm.errors import (
     CallerImpatient,
@@ -29,15 +30,8 @@ from llm.errors import (
 )
 from llm.operations import CHAT_COMPLETIONS, COMPLETIONS, EMBEDDINGS, RESPONSES, Operation
 from llm.routing.circuit_breaker import BreakerState
-from llm.types import (
-    AttemptRecord,
-    AttemptStatus,
-    CallStatus,
-    ModelRef,
-    Route,
-    Stage,
-    Usage,
-)
+from llm.routing.route import ModelRef, Route, Stage
+from llm.upstream.attempt_record import AttemptRecord, AttemptStatus
 
 __all__ = [
     "CHAT_COMPLETIONS",

@@ -16,7 +16,7 @@ from llm.costs.tokens import load_tokenizer
 from llm.routing.circuit_breaker import BreakerState, CircuitBreakers
 from llm.routing.hedging import HedgeBudget
 from llm.routing.notation import parse_route
-from llm.types import ModelRef, Route
+from llm.routing.route import ModelRef, Route
 from llm.upstream.adaptation import RefusedParameters
 from llm.upstream.client import Upstream
 

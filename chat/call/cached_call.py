@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 
 from llm import CallOutcome, Opening, Operation
-from llm.types import Json
+from llm.json_values import Json
 
 
 class CachedCall:

@@ -24,7 +24,7 @@ from chat.record.open_calls import LEASE_SECONDS, OpenCalls
 from chat.record.recorder import Recorder
 from chat.record.row_maker import RowMaker
 from llm import Call, CallOutcome, Engine, Opening
-from llm.types import Json
+from llm.json_values import Json
 
 logger = logging.getLogger("chat")
 

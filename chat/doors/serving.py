@@ -19,8 +19,7 @@ from chat.doors.sse import EventStreamResponse, saved_events
 from chat.errors import CallFailed, Stopping
 from chat.order import Order
 from llm import CallOutcome, CallStatus, Opening
-from llm.json_values import write_json
-from llm.types import Json
+from llm.json_values import Json, write_json
 
 Ending = Callable[[], Awaitable[CallOutcome]]
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from llm import BreakerState, CallOutcome, Engine
-from llm.types import AttemptStatus
+from llm import AttemptStatus, BreakerState, CallOutcome, Engine
 
 OTHER = "other"
 MAX_MODELS = 200

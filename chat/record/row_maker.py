@@ -13,7 +13,7 @@ from chat.models import NAME_LENGTH, ROUTE_LENGTH, CallRecord
 from chat.order import Order
 from chat.record.call_rows import CallRows, Values
 from llm import AttemptRecord, CallOutcome, CallStatus, UpstreamError, Usage
-from llm.types import Json
+from llm.json_values import Json
 
 REDACTED = "[redacted]"
 NOT_STORED = "The upstream's own words, which are not stored."

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 
-from llm.calls.request import CallOutcome, CallRequest, Opening
+from llm.calls.request import CallOutcome, CallRequest, CallStatus, Opening
 from llm.config import EngineConfig
 from llm.costs.pricing import PriceList
+from llm.costs.usage import Usage
 from llm.errors import (
     CallerImpatient,
     ContextWindowExceeded,
@@ -24,13 +25,15 @@ from llm.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
+from llm.json_values import Json
 from llm.routing.circuit_breaker import CircuitBreakers, Permit
 from llm.routing.hedging import HedgeBudget
 from llm.routing.retry import RetryPolicy
+from llm.routing.route import ModelRef
 from llm.routing.walk import Race, Walk
-from llm.types import AttemptRecord, AttemptStatus, CallStatus, Json, ModelRef, Usage
 from llm.upstream.adaptation import RefusedParameters
 from llm.upstream.attempt import Attempt
+from llm.upstream.attempt_record import AttemptRecord, AttemptStatus
 from llm.upstream.client import OpenStream, Upstream, whole_answer
 
 QUEUE_BATCHES = 8

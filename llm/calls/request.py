@@ -5,11 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any
 
+from llm.costs.usage import Usage
 from llm.errors import UpstreamError
+from llm.json_values import Json
 from llm.operations import CHAT_COMPLETIONS, Operation
-from llm.types import AttemptRecord, CallStatus, Json, Route, Usage
+from llm.routing.route import Route
+from llm.upstream.attempt_record import AttemptRecord
+
+
+class CallStatus(StrEnum):
+    """How a call ended. `defaulted`: every model failed, and the caller got the default message that it had asked for."""
+
+    SUCCEEDED = "succeeded"
+    DEFAULTED = "defaulted"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from genai_prices import Usage as PricedUsage
 from genai_prices import calc_price
 
 from llm.config import ModelPrice, Provider
-from llm.types import Usage
+from llm.costs.usage import Usage
 
 MILLION = Decimal(1_000_000)
 SMALLEST = Decimal("0.0000000001")

@@ -8,8 +8,9 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from llm.costs.usage import Usage
 from llm.errors import InvalidUpstreamResponse
-from llm.types import Json, Usage
+from llm.json_values import Json
 
 OUTPUT_FIELDS = ("content", "refusal", "tool_calls", "function_call", "audio", "reasoning_content", "reasoning")
 """What a model says, in a delta or in a message. A delta with none of them is a preamble and wins no race."""

@@ -9,7 +9,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
-from llm.types import Json, Usage
+from llm.costs.usage import Usage
+from llm.json_values import Json
 
 MAX_TOKENS = 2**31 - 1
 """More than any model takes; an upstream that claims more is not believed."""

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from llm.costs.tokens import estimate_message_tokens
+from llm.costs.usage import Usage
+from llm.json_values import Json
 from llm.operations import assembly
 from llm.operations.base import Accumulate, Operation, StreamReader
-from llm.types import Json, Usage
 
 
 class ChatCompletionReader(StreamReader):

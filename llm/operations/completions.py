@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from llm.costs.tokens import count_input_tokens
+from llm.costs.usage import Usage
 from llm.errors import InvalidUpstreamResponse
+from llm.json_values import Json
 from llm.operations.assembly import ENDS_EMPTY, choices_of, finish_reason_of, finish_reasons, index_of, usage_of
 from llm.operations.base import Accumulate, Operation, StreamReader
-from llm.types import Json, Usage
 
 
 class CompletionReader(StreamReader):

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from llm.costs.tokens import count_input_tokens
+from llm.costs.usage import Usage
 from llm.errors import InvalidUpstreamResponse
+from llm.json_values import Json
 from llm.operations.base import Accumulate, Operation, StreamReader, count_of
-from llm.types import Json, Usage
 
 
 class NoStream(TypeError):

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from llm.costs.tokens import TOKENS_PER_REPLY, count_input_tokens
+from llm.costs.usage import Usage
 from llm.error_reading import read_error
 from llm.errors import InvalidUpstreamResponse
+from llm.json_values import Json
 from llm.operations.assembly import output_texts
 from llm.operations.base import Accumulate, Operation, StreamReader, count_of
-from llm.types import Json, Usage
 
 ENDED = frozenset({"response.completed", "response.incomplete"})
 TEXT_DELTAS = frozenset({"response.output_text.delta", "response.refusal.delta"})

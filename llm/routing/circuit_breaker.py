@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from llm.types import ModelRef
+from llm.routing.route import ModelRef
 
 MAX_MODELS = 1_000
 """Callers may name any model; the breakers that have been quiet longest make room."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from llm.errors import RouteError
-from llm.types import ModelRef, Route, Stage
+from llm.routing.route import ModelRef, Route, Stage
 
 MAX_ATTEMPTS_WRITTEN = 16
 MAX_NAME_LENGTH = 200

@@ -14,7 +14,7 @@ from typing import Generic, Protocol, TypeVar
 
 from llm.errors import ModelSkipped, UpstreamError
 from llm.routing.retry import RetryPolicy
-from llm.types import ModelRef, Route
+from llm.routing.route import ModelRef, Route
 
 TOGETHER_SECONDS = 0.1
 """How far apart racers may be ready for a retry and still be retried together."""

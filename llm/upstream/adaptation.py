@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from llm.errors import UnsupportedParameter
-from llm.json_values import write_json
-from llm.types import Json, ModelRef
+from llm.json_values import Json, write_json
+from llm.routing.route import ModelRef
 
 RENAMED = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 """Two names of one limit. It must not be dropped, so it is sent under the other name."""

@@ -7,10 +7,13 @@ from collections.abc import Callable
 from llm.config import Provider
 from llm.costs.pricing import PriceList
 from llm.costs.tokens import count_tokens
+from llm.costs.usage import Usage
 from llm.errors import StreamInterrupted, UpstreamError, UpstreamTimeout
+from llm.json_values import Json
 from llm.operations import Operation
+from llm.routing.route import ModelRef
 from llm.routing.walk import Race
-from llm.types import AttemptRecord, AttemptStatus, Json, ModelRef, Usage
+from llm.upstream.attempt_record import AttemptRecord, AttemptStatus
 
 WORKED = frozenset({AttemptStatus.SUCCEEDED, AttemptStatus.CANCELLED, AttemptStatus.LOST})
 

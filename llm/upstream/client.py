@@ -30,9 +30,8 @@ from llm.errors import (
     UpstreamNotConfigured,
     UpstreamTimeout,
 )
-from llm.json_values import read_json, write_json
+from llm.json_values import Json, read_json, write_json
 from llm.operations import Operation
-from llm.types import Json
 from llm.upstream.attempt import Attempt
 from llm.upstream.event_stream import EventReader, EventTooLarge
 from llm.upstream.provider_keys import ProviderKeys

@@ -21,18 +21,18 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from llm import errors
+from llm import AttemptStatus, CallStatus, ModelRef, errors
 from llm.calls.call import Call, Parts, Success
 from llm.calls.request import CallOutcome, CallRequest
 from llm.config import EngineConfig, Provider
 from llm.costs.pricing import PriceList
 from llm.errors import InvalidRequest, ModelSkipped, UnsupportedParameter, UpstreamError
+from llm.json_values import Json
 from llm.operations.assembly import first_text
 from llm.routing.circuit_breaker import CircuitBreakers, Permit
 from llm.routing.hedging import WINDOW_SECONDS, HedgeBudget
 from llm.routing.notation import parse_route
 from llm.routing.walk import Race
-from llm.types import AttemptStatus, CallStatus, Json, ModelRef
 from llm.upstream.adaptation import RefusedParameters
 from llm.upstream.attempt import Attempt
 from llm.upstream.client import Upstream

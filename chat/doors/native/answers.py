@@ -12,7 +12,7 @@ from chat.doors import sse
 from chat.errors import failure_envelope
 from chat.order import Order
 from llm import AttemptRecord, CallOutcome, CallStatus, Opening, Usage
-from llm.types import Json
+from llm.json_values import Json
 
 Ending = Callable[[], Awaitable[CallOutcome]]
 

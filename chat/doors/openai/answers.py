@@ -11,8 +11,7 @@ from chat.doors.openai.headers import headers_of
 from chat.doors.serving import Ending, Style
 from chat.order import Order
 from llm import RESPONSES, CallOutcome, CallStatus, Operation
-from llm.json_values import write_json
-from llm.types import Json
+from llm.json_values import Json, write_json
 
 
 def style_of(operation: Operation) -> Style:

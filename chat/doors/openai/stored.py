@@ -17,7 +17,7 @@ from chat.doors.native.serializers import MetadataField
 from chat.history.selectors import MetadataText
 from chat.models import NAME_LENGTH, CallContent, CallRecord
 from llm import CHAT_COMPLETIONS
-from llm.types import Json
+from llm.json_values import Json
 
 METADATA = re.compile(r"metadata\[(.{1,64})\]", re.DOTALL)
 

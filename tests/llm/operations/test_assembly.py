@@ -10,6 +10,7 @@ from openai.lib.streaming._deltas import accumulate_delta
 
 from llm import CallStatus
 from llm.errors import InvalidUpstreamResponse
+from llm.json_values import Json
 from llm.operations.assembly import (
     assemble,
     check_completion,
@@ -21,7 +22,6 @@ from llm.operations.assembly import (
     says_something,
 )
 from llm.simulator import Behaviour, SimulatorThread
-from llm.types import Json
 from tests.llm.conftest import Asker, StartEngine
 
 TOOLS = [

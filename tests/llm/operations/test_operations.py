@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai.lib.streaming._deltas import accumulate_delta
 
-from llm import CHAT_COMPLETIONS, COMPLETIONS, EMBEDDINGS, RESPONSES, Operation
+from llm import CHAT_COMPLETIONS, COMPLETIONS, EMBEDDINGS, RESPONSES, Operation, Usage
 from llm.errors import ContextWindowExceeded, InvalidUpstreamResponse, UpstreamError, UpstreamRateLimited
+from llm.json_values import Json
 from llm.operations.embeddings import NoStream
-from llm.types import Json, Usage
 
 STREAMED = (CHAT_COMPLETIONS, COMPLETIONS, RESPONSES)
 TEXT = st.text(max_size=20)

@@ -9,12 +9,11 @@ from typing import Literal
 
 import pytest
 
-from llm import CallOutcome, CallStatus, ModelNotFound, UpstreamError, UpstreamFailed, UpstreamRateLimited
+from llm import CallOutcome, CallStatus, ModelNotFound, ModelRef, UpstreamError, UpstreamFailed, UpstreamRateLimited
 from llm.routing.notation import parse_route
 from llm.routing.retry import RetryPolicy
 from llm.routing.walk import Race, Walk
 from llm.simulator import Behaviour, SimulatorThread
-from llm.types import ModelRef
 from tests.llm.conftest import StartEngine
 from tests.support.virtual_time import virtual_time
 

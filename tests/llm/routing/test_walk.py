@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from llm import ModelRef
 from llm.errors import InvalidRequest, ModelSkipped, UpstreamError, UpstreamFailed, UpstreamRateLimited
 from llm.routing.notation import parse_route
 from llm.routing.retry import RetryPolicy
 from llm.routing.walk import Race, Walk
-from llm.types import ModelRef
 from tests.support.virtual_time import virtual_time
 
 Answers = str | Exception

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from llm import ModelRef
 from llm.errors import UnsupportedParameter
-from llm.types import Json, ModelRef
+from llm.json_values import Json
 from llm.upstream.adaptation import MAX_VALUES, RefusedParameters
 
 MODEL = ModelRef(provider="openai", name="m")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from llm import AttemptStatus, CallRequest, CallStatus, Engine, EngineConfig, Provider
-from llm.types import Json
+from llm.json_values import Json
 from llm.upstream.provider_keys import ASIDE_SECONDS, ProviderKeys
 
 ANSWER: Json = {"id": "c", "choices": [{"index": 0, "message": {"content": "hi"}, "finish_reason": "stop"}]}

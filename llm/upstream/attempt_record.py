@@ -1,0 +1,46 @@
+"""What is kept of one upstream request after it has ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from llm.costs.usage import Usage
+from llm.errors import UpstreamError
+
+
+class AttemptStatus(StrEnum):
+    """How an attempt ended.
+
+    `cancelled`: it was ended before its end. `lost`: it succeeded in the same instant as the winner of its race.
+    `skipped`: it was never sent, because the model's circuit breaker was open.
+    """
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    LOST = "lost"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRecord:
+    """How one upstream request went. Times are in milliseconds, money is in US dollars.
+
+    `raced` means that it ran beside other attempts of its stage. `cost_usd` is null where no price is known.
+    """
+
+    ordinal: int
+    model: str
+    provider: str
+    status: AttemptStatus
+    raced: bool
+    started_after_ms: int
+    latency_ms: int | None = None
+    time_to_first_token_ms: int | None = None
+    error: UpstreamError | None = None
+    http_status: int | None = None
+    usage: Usage | None = None
+    cost_usd: Decimal | None = None
+    upstream_request_id: str = ""
