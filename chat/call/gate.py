@@ -16,7 +16,7 @@ from chat.observers.metrics import REFUSED_CALLS
 from chat.order import Order
 from llm import EMBEDDINGS, CallOutcome, Engine, ModelRef, Stage, Usage
 from llm.costs.pricing import PriceList
-from llm.operations.assembly import MAX_TOKENS
+from llm.costs.usage import MAX_TOKENS
 
 ANSWER_TOKENS = 1_000
 """What an answer is taken to need where the caller sets no bound to it."""

@@ -17,7 +17,7 @@ from llm.upstream.attempt_record import AttemptRecord
 
 
 class CallStatus(StrEnum):
-    """How a call ended. `defaulted`: every model failed, and the caller got the default message that it had asked for."""
+    """How a call ended. `defaulted`: every model failed, and the caller got the default message that it asked for."""
 
     SUCCEEDED = "succeeded"
     DEFAULTED = "defaulted"

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
+import time
+import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from llm.costs.tokens import estimate_message_tokens
 from llm.costs.usage import Usage
 from llm.json_values import Json
-from llm.operations import assembly
-from llm.operations.base import Accumulate, Operation, StreamReader
+from llm.operations import chat_chunks
+from llm.operations.choices import (
+    ChoicesReader,
+    check_choices,
+    choices_of,
+    first_finish_reason,
+    index_of,
+    stream_body,
+    usage_of,
+)
+from llm.operations.operation import Operation, StreamReader
+from llm.operations.output_texts import texts_within
 
-
-class ChatCompletionReader(StreamReader):
-    def __init__(self) -> None:
-        self._open_choices: set[int] = set()
-
-    def read(self, chunk: Json) -> None:
-        for choice in assembly.choices_of(chunk):
-            index, reason = assembly.index_of(choice), assembly.finish_reason_of(choice)
-            says_something = assembly.says_something(choice.get("delta"))
-            self.begun = self.begun or says_something or reason in assembly.ENDS_EMPTY
-            if reason:
-                self._open_choices.discard(index)
-                self.finished = not self._open_choices
-            elif not self.finished or says_something:
-                self._open_choices.add(index)
-                self.finished = False
+# Fields of a delta or message that hold output of the model. A delta without any of them wins no race.
+OUTPUT_FIELDS = ("content", "refusal", "tool_calls", "function_call", "audio", "reasoning_content", "reasoning")
 
 
 class ChatCompletions(Operation):
@@ -34,40 +32,46 @@ class ChatCompletions(Operation):
     path = "/chat/completions"
 
     def stream_body(self, body: Mapping[str, Any]) -> Json:
-        # Usage is always asked for: without it nobody knows what a stream cost.
-        return {**body, "stream": True, "stream_options": {**(body.get("stream_options") or {}), "include_usage": True}}
+        return stream_body(body)
 
     def check(self, answer: Json) -> None:
-        assembly.check_completion(answer)
+        check_choices(answer, lambda choice: _has_output(choice.get("message")))
 
     def reader(self) -> StreamReader:
-        return ChatCompletionReader()
+        return ChoicesReader(lambda choice: _has_output(choice.get("delta")))
 
-    def assemble(self, chunks: Iterable[Json], accumulate: Accumulate) -> Json:
-        return assembly.assemble(chunks, accumulate)
+    def assemble(self, chunks: Iterable[Json]) -> Json:
+        return chat_chunks.completion_of(chunks)
 
     def output_texts(self, answer: Json) -> list[str]:
         texts: list[str] = []
-        for choice in assembly.choices_of(answer):
+        for choice in choices_of(answer):
             part: Json = choice.get("delta") or choice.get("message") or {}
-            if assembly.says_something(part):
+            if _has_output(part):
                 content = part.get("content")
-                # A piece of content is nearly all that a stream has.
-                texts += [content] if isinstance(content, str) and len(part) == 1 else assembly.output_texts(part)
+                # Nearly every delta of a stream is just a piece of content, which needs no search for texts.
+                texts += [content] if isinstance(content, str) and len(part) == 1 else texts_within(part)
         return texts
 
     def says_something(self, answer: Json) -> bool:
-        choices = assembly.choices_of(answer)
-        return any(assembly.says_something(choice.get("delta") or choice.get("message")) for choice in choices)
+        return any(_has_output(choice.get("delta") or choice.get("message")) for choice in choices_of(answer))
 
     def text(self, answer: Json) -> str:
-        return assembly.first_text(answer)
+        """The text of the first choice: its content, or its refusal if it has no content."""
+        for choice in choices_of(answer):
+            part = choice.get("delta") or choice.get("message")
+            if index_of(choice) == 0 and isinstance(part, dict):
+                content = part.get("content")
+                if isinstance(content, list):
+                    return "".join(str(piece.get("text", "")) for piece in content if isinstance(piece, dict))
+                return str(content or part.get("refusal") or "")
+        return ""
 
     def finish_reason(self, answer: Json) -> str:
-        return next(iter(assembly.finish_reasons(answer)), "")
+        return first_finish_reason(answer)
 
     def usage(self, answer: Json) -> Usage | None:
-        return assembly.usage_of(answer)
+        return usage_of(answer)
 
     def messages(self, body: Mapping[str, Any]) -> list[Any]:
         messages = body.get("messages")
@@ -80,10 +84,24 @@ class ChatCompletions(Operation):
         return estimate_message_tokens(self.messages(body))
 
     def answer_of_text(self, text: str, model: str) -> Json | None:
-        return assembly.completion_of_text(text, model)
+        return {
+            "id": f"chatcmpl-{uuid.uuid4().hex}",
+            "object": "chat.completion",
+            "created": int(time.time()),
+            "model": model,
+            "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
+        }
 
     def chunks_of(self, answer: Json) -> list[Json]:
-        return assembly.chunks_of_completion(answer)
+        return chat_chunks.chunks_of(answer)
+
+
+def _has_output(part: object) -> bool:
+    """Whether a delta or message holds any output of the model."""
+    if not isinstance(part, dict):
+        return False
+    # Content is looked at first, because nearly every delta is a piece of it.
+    return bool(part.get("content")) or any(part.get(name) for name in OUTPUT_FIELDS)
 
 
 CHAT_COMPLETIONS = ChatCompletions()

@@ -1,4 +1,4 @@
-"""Text completions, the API before chat. Source: OpenAI's API reference, "Create completion"."""
+"""Text completions, the API that came before chat. Source: OpenAI's API reference, "Create completion"."""
 
 from __future__ import annotations
 
@@ -9,26 +9,19 @@ from typing import Any
 
 from llm.costs.tokens import count_input_tokens
 from llm.costs.usage import Usage
-from llm.errors import InvalidUpstreamResponse
 from llm.json_values import Json
-from llm.operations.assembly import ENDS_EMPTY, choices_of, finish_reason_of, finish_reasons, index_of, usage_of
-from llm.operations.base import Accumulate, Operation, StreamReader
-
-
-class CompletionReader(StreamReader):
-    def __init__(self) -> None:
-        self._open_choices: set[int] = set()
-
-    def read(self, chunk: Json) -> None:
-        for choice in choices_of(chunk):
-            index, reason = index_of(choice), finish_reason_of(choice)
-            self.begun = self.begun or bool(choice.get("text")) or reason in ENDS_EMPTY
-            if reason:
-                self._open_choices.discard(index)
-                self.finished = not self._open_choices
-            elif not self.finished or choice.get("text"):
-                self._open_choices.add(index)
-                self.finished = False
+from llm.operations.choices import (
+    ChoicesReader,
+    check_choices,
+    choices_of,
+    first_finish_reason,
+    index_of,
+    merge_head,
+    stream_body,
+    usage_chunks,
+    usage_of,
+)
+from llm.operations.operation import Operation, StreamReader
 
 
 class Completions(Operation):
@@ -36,33 +29,21 @@ class Completions(Operation):
     path = "/completions"
 
     def stream_body(self, body: Mapping[str, Any]) -> Json:
-        return {**body, "stream": True, "stream_options": {**(body.get("stream_options") or {}), "include_usage": True}}
+        return stream_body(body)
 
     def check(self, answer: Json) -> None:
-        choices = choices_of(answer)
-        if not choices:
-            raise InvalidUpstreamResponse("The upstream's answer has no choices.", http_status=200)
-        if not any(choice.get("text") or finish_reason_of(choice) in ENDS_EMPTY for choice in choices):
-            raise InvalidUpstreamResponse("The upstream's answer is empty.", http_status=200)
-        if not finish_reasons(answer):
-            raise InvalidUpstreamResponse("The upstream's answer has no finish reason.", http_status=200)
+        check_choices(answer, _has_output)
 
     def reader(self) -> StreamReader:
-        return CompletionReader()
+        return ChoicesReader(_has_output)
 
-    def assemble(self, chunks: Iterable[Json], accumulate: Accumulate) -> Json:
+    def assemble(self, chunks: Iterable[Json]) -> Json:
         answer: Json = {}
         choices: dict[int, Json] = {}
         for chunk in chunks:
-            answer.update({k: v for k, v in chunk.items() if k not in ("choices", "obfuscation") and v is not None})
+            merge_head(answer, chunk)
             for piece in choices_of(chunk):
-                choice = choices.setdefault(index_of(piece), {"text": "", "logprobs": None})
-                choice["text"] += piece.get("text") or ""
-                for name, value in piece.items():
-                    if name == "logprobs" and isinstance(value, dict):
-                        choice["logprobs"] = _joined(choice["logprobs"] or {}, value)
-                    elif name not in ("text", "logprobs") and (value is not None or name not in choice):
-                        choice[name] = value
+                _add_piece(choices.setdefault(index_of(piece), {"text": "", "logprobs": None}), piece)
         answer["choices"] = [choices[index] for index in sorted(choices)]
         return answer
 
@@ -70,13 +51,13 @@ class Completions(Operation):
         return [str(choice["text"]) for choice in choices_of(answer) if choice.get("text")]
 
     def says_something(self, answer: Json) -> bool:
-        return any(choice.get("text") for choice in choices_of(answer))
+        return any(map(_has_output, choices_of(answer)))
 
     def text(self, answer: Json) -> str:
         return "".join(str(choice.get("text") or "") for choice in choices_of(answer) if index_of(choice) == 0)
 
     def finish_reason(self, answer: Json) -> str:
-        return next(iter(finish_reasons(answer)), "")
+        return first_finish_reason(answer)
 
     def usage(self, answer: Json) -> Usage | None:
         return usage_of(answer)
@@ -100,13 +81,26 @@ class Completions(Operation):
         }
 
     def chunks_of(self, answer: Json) -> list[Json]:
-        said = {name: value for name, value in answer.items() if name != "usage"}
-        usage = [{**said, "choices": [], "usage": answer["usage"]}] if answer.get("usage") else []
-        return [said, *usage]
+        head = {name: value for name, value in answer.items() if name != "usage"}
+        return [head, *usage_chunks(answer, head)]
+
+
+def _has_output(choice: Json) -> bool:
+    return bool(choice.get("text"))
+
+
+def _add_piece(choice: Json, piece: Json) -> None:
+    """Add what one chunk says about a choice."""
+    choice["text"] += piece.get("text") or ""
+    for name, value in piece.items():
+        if name == "logprobs" and isinstance(value, dict):
+            choice["logprobs"] = _joined(choice["logprobs"] or {}, value)
+        elif name not in ("text", "logprobs") and (value is not None or name not in choice):
+            choice[name] = value
 
 
 def _joined(before: Json, more: Json) -> Json:
-    """Log probabilities: parallel lists, by kind."""
+    """Join log probabilities. They are parallel lists, one for each kind of entry."""
     joined = dict(before)
     for kind, values in more.items():
         joined[kind] = [*(before.get(kind) or ()), *values] if values else before.get(kind, values)

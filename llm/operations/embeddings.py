@@ -1,4 +1,4 @@
-"""Embeddings: they can't be streamed, and have no text. Source: OpenAI's API reference, "Create embeddings"."""
+"""Embeddings, which can't be streamed and have no text. Source: OpenAI's API reference, "Create embeddings"."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from llm.costs.tokens import count_input_tokens
 from llm.costs.usage import Usage
 from llm.errors import InvalidUpstreamResponse
 from llm.json_values import Json
-from llm.operations.base import Accumulate, Operation, StreamReader, count_of
+from llm.operations.operation import Operation, StreamReader
+from llm.operations.token_counts import count_of
 
 
 class NoStream(TypeError):
-    """Embeddings were asked for as a stream. The doors refuse that before."""
+    """Embeddings were asked for as a stream. The doors refuse such a request before it gets here."""
 
 
 class Embeddings(Operation):
@@ -34,7 +35,7 @@ class Embeddings(Operation):
     def reader(self) -> StreamReader:
         raise NoStream
 
-    def assemble(self, chunks: Iterable[Json], accumulate: Accumulate) -> Json:
+    def assemble(self, chunks: Iterable[Json]) -> Json:
         raise NoStream
 
     def output_texts(self, answer: Json) -> list[str]:

@@ -18,7 +18,6 @@ from weakref import WeakSet
 
 import aiohttp
 import httpx2
-from openai.lib.streaming._deltas import accumulate_delta
 
 from llm.config import EngineConfig
 from llm.error_reading import read_error, read_exception
@@ -54,7 +53,7 @@ EXCEPTIONS = (aiohttp.ClientError, TimeoutError, OSError)
 def whole_answer(operation: Operation, chunks: Iterable[Json]) -> Json:
     """The answer that a stream's chunks amount to. Raises InvalidUpstreamResponse."""
     try:
-        return operation.assemble(chunks, accumulate_delta)
+        return operation.assemble(chunks)
     except (TypeError, RuntimeError, AttributeError, ValueError) as exception:
         raise InvalidUpstreamResponse("The upstream's chunks do not add up to an answer.") from exception
 

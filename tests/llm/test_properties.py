@@ -21,14 +21,13 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from llm import AttemptStatus, CallStatus, ModelRef, errors
+from llm import CHAT_COMPLETIONS, AttemptStatus, CallStatus, ModelRef, errors
 from llm.calls.call import Call, Parts, Success
 from llm.calls.request import CallOutcome, CallRequest
 from llm.config import EngineConfig, Provider
 from llm.costs.pricing import PriceList
 from llm.errors import InvalidRequest, ModelSkipped, UnsupportedParameter, UpstreamError
 from llm.json_values import Json
-from llm.operations.assembly import first_text
 from llm.routing.circuit_breaker import CircuitBreakers, Permit
 from llm.routing.hedging import WINDOW_SECONDS, HedgeBudget
 from llm.routing.notation import parse_route
@@ -435,7 +434,7 @@ async def _read(seen: Seen, call: Call) -> None:
     if seen.caller.stream:
         async with aclosing(call.chunks()) as chunks:
             async for chunk in chunks:
-                seen.text += first_text(chunk)
+                seen.text += CHAT_COMPLETIONS.text(chunk)
                 await asyncio.sleep(seen.caller.reading)
         seen.drained = True
     seen.was_told = await call.settled()

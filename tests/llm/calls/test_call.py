@@ -11,8 +11,17 @@ from typing import Any
 
 import pytest
 
-from llm import AttemptStatus, Call, CallOutcome, CallRequest, CallStatus, Engine, EngineConfig, Provider
-from llm.operations.assembly import first_text
+from llm import (
+    CHAT_COMPLETIONS,
+    AttemptStatus,
+    Call,
+    CallOutcome,
+    CallRequest,
+    CallStatus,
+    Engine,
+    EngineConfig,
+    Provider,
+)
 from llm.simulator import Behaviour, SimulatorThread
 from tests.llm.conftest import HELLO, KEY, Asker, StartEngine
 
@@ -273,7 +282,7 @@ async def test_a_slow_reader_gets_everything_in_order(simulator: SimulatorThread
     await asyncio.sleep(0.1)
     text = ""
     async for chunk in call.chunks():
-        text += first_text(chunk)
+        text += CHAT_COMPLETIONS.text(chunk)
         await asyncio.sleep(0.0001)
     outcome = await call.settled()
     assert text == outcome.content == "".join(words)
@@ -306,7 +315,7 @@ async def test_chunks_come_as_they_are_sent(asker: Asker) -> None:
     arrived: list[float] = []
     async with aclosing(call.chunks()) as chunks:
         async for chunk in chunks:
-            if first_text(chunk):
+            if CHAT_COMPLETIONS.text(chunk):
                 arrived.append(time.perf_counter())
             if len(arrived) == 20:
                 break
@@ -339,7 +348,7 @@ async def test_a_stream_that_ends_in_a_default_message_has_opened(asker: Asker) 
     call = asker.start("failing", stream=True, default_message="Sorry.")
     await call.opened()
     assert call.failed_unopened is None
-    assert "".join([first_text(chunk) async for chunk in call.chunks()]) == "Sorry."
+    assert "".join([CHAT_COMPLETIONS.text(chunk) async for chunk in call.chunks()]) == "Sorry."
 
 
 # on_end

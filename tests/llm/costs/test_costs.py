@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 from genai_prices import data
 
-from llm import AttemptStatus, CallStatus, ModelPrice, Provider, Usage
+from llm import CHAT_COMPLETIONS, AttemptStatus, CallStatus, ModelPrice, Provider, Usage
 from llm.costs.pricing import PriceList
 from llm.costs.tokens import TOKENS_PER_MESSAGE, TOKENS_PER_REPLY, count_tokens, estimate_message_tokens
-from llm.operations.assembly import usage_of
 from llm.simulator import Behaviour, SimulatorThread
 from tests.llm.conftest import HELLO, Answer, Asker, StartEngine
 
@@ -140,12 +139,12 @@ def test_a_cost_has_ten_decimal_places(overrides: dict[str, ModelPrice]) -> None
     ],
 )
 def test_usage_is_what_the_provider_counted(usage: object, expected: Usage | None) -> None:
-    assert usage_of({"usage": usage}) == expected
+    assert CHAT_COMPLETIONS.usage({"usage": usage}) == expected
 
 
 @pytest.mark.parametrize("count", [None, "5", -5, 5.5, [], {}])
 def test_usage_that_cannot_be_read_is_none(count: object) -> None:
-    assert usage_of({"usage": {"prompt_tokens": count, "completion_tokens": count}}) is None
+    assert CHAT_COMPLETIONS.usage({"usage": {"prompt_tokens": count, "completion_tokens": count}}) is None
 
 
 # In an engine

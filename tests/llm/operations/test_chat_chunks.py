@@ -1,4 +1,4 @@
-"""A whole answer from a stream's chunks: what the model would have sent if it had been asked for the whole."""
+"""From the chunks of a chat completion's stream to the whole completion that the model would have sent, and back."""
 
 from __future__ import annotations
 
@@ -6,23 +6,14 @@ import copy
 from typing import Any
 
 import pytest
-from openai.lib.streaming._deltas import accumulate_delta
+from hypothesis import given
+from hypothesis import strategies as st
 
-from llm import CallStatus
-from llm.errors import InvalidUpstreamResponse
+from llm import CHAT_COMPLETIONS, CallStatus
 from llm.json_values import Json
-from llm.operations.assembly import (
-    assemble,
-    check_completion,
-    chunks_of_completion,
-    completion_of_text,
-    finish_reasons,
-    first_text,
-    output_texts,
-    says_something,
-)
 from llm.simulator import Behaviour, SimulatorThread
 from tests.llm.conftest import Asker, StartEngine
+from tests.llm.operations.strategies import TEXT, USAGE, assembled, without_nothing
 
 TOOLS = [
     {
@@ -43,11 +34,11 @@ def chunk(delta: Json, index: int = 0, **more: Any) -> Json:
     return {"id": "c", "choices": [{"index": index, "delta": delta, "finish_reason": None, **more}]}
 
 
-def assembled(*chunks: Json) -> Json:
-    return assemble(list(chunks), accumulate_delta)
+def completion_of(*chunks: Json) -> Json:
+    return CHAT_COMPLETIONS.assemble(chunks)
 
 
-# Against the simulator: a race of a model with one that never answers is fetched by stream, a lone model whole
+# Against the simulator: a lone model is asked for a whole answer, a racer for a stream.
 
 
 async def both_ways(asker: Asker, model: str, body: Json) -> tuple[Json, Json]:
@@ -95,7 +86,7 @@ async def test_a_raced_answer_is_what_the_model_would_have_sent_as_a_whole(
 def test_two_tool_calls_are_put_together_by_their_index() -> None:
     first = {"index": 0, "id": "call_a", "type": "function", "function": {"name": "f", "arguments": ""}}
     second = {"index": 1, "id": "call_b", "type": "function", "function": {"name": "g", "arguments": '{"'}}
-    answer = assembled(
+    answer = completion_of(
         chunk({"role": "assistant", "content": None, "tool_calls": [first]}),
         chunk({"tool_calls": [{"index": 0, "function": {"arguments": '{"x":'}}]}),
         chunk({"tool_calls": [second]}),
@@ -123,7 +114,7 @@ def test_logprobs_are_put_in_a_row() -> None:
     def logprobs(*tokens: str) -> Json:
         return {"content": [{"token": token, "logprob": -0.1} for token in tokens], "refusal": None}
 
-    answer = assembled(
+    answer = completion_of(
         chunk({"role": "assistant", "content": ""}, logprobs=None),
         chunk({"content": "ab"}, logprobs=logprobs("a", "b")),
         chunk({"content": "c"}, logprobs=logprobs("c")),
@@ -134,7 +125,7 @@ def test_logprobs_are_put_in_a_row() -> None:
 
 def test_the_logprobs_of_a_refusal_are_put_in_a_row() -> None:
     entry = {"token": "No", "logprob": -0.1}
-    answer = assembled(
+    answer = completion_of(
         chunk({"refusal": "No"}, logprobs={"content": None, "refusal": [entry]}),
         chunk({"refusal": "No"}, logprobs={"content": None, "refusal": [entry]}),
     )
@@ -142,29 +133,29 @@ def test_the_logprobs_of_a_refusal_are_put_in_a_row() -> None:
 
 
 def test_without_logprobs_there_are_none() -> None:
-    assert assembled(chunk({"content": "a"}, logprobs=None))["choices"][0]["logprobs"] is None
+    assert completion_of(chunk({"content": "a"}, logprobs=None))["choices"][0]["logprobs"] is None
 
 
 def test_a_refusal_is_put_together() -> None:
-    answer = assembled(
+    answer = completion_of(
         chunk({"role": "assistant", "content": None, "refusal": ""}),
         chunk({"refusal": "I can't "}),
         chunk({"refusal": "help."}),
         chunk({}, finish_reason="stop"),
     )
     assert answer["choices"][0]["message"] == {"role": "assistant", "content": None, "refusal": "I can't help."}
-    assert first_text(answer) == "I can't help."
+    assert CHAT_COMPLETIONS.text(answer) == "I can't help."
 
 
 def test_choices_come_in_the_order_of_their_index_however_they_arrive() -> None:
-    answer = assembled(
+    answer = completion_of(
         chunk({"content": "b1"}, 1), chunk({"content": "a1"}, 0), chunk({"content": "b2"}, 1), chunk({}, 0)
     )
     assert [(choice["index"], choice["message"]["content"]) for choice in answer["choices"]] == [(0, "a1"), (1, "b1b2")]
 
 
 def test_fields_that_nobody_knows_yet_are_kept() -> None:
-    answer = assembled(
+    answer = completion_of(
         {**chunk({"content": "a", "reasoning_content": "hm"}), "service_tier": "default", "new": {"x": 1}},
         chunk({"reasoning_content": "m"}, finish_reason="stop", native_finish_reason="end"),
         {"id": "c", "choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 1}},
@@ -176,8 +167,8 @@ def test_fields_that_nobody_knows_yet_are_kept() -> None:
 
 
 def test_what_a_later_chunk_does_not_say_stays_said() -> None:
-    answer = assembled(chunk({"content": "a"}, finish_reason="stop"), chunk({}, finish_reason=None))
-    assert finish_reasons(answer) == ["stop"]
+    answer = completion_of(chunk({"content": "a"}, finish_reason="stop"), chunk({}, finish_reason=None))
+    assert CHAT_COMPLETIONS.finish_reason(answer) == "stop"
 
 
 REPEATED = {"index": 0, "id": "call_a", "type": "function", "function": {"name": "f", "arguments": "{"}}
@@ -202,14 +193,14 @@ REPEATED = {"index": 0, "id": "call_a", "type": "function", "function": {"name":
 )
 def test_a_name_that_a_provider_repeats_in_every_chunk_is_one_name(deltas: list[Json], message: Json) -> None:
     """OpenRouter and others send the role with every chunk."""
-    answer = assembled(*(chunk(delta) for delta in copy.deepcopy(deltas)))
+    answer = completion_of(*(chunk(delta) for delta in copy.deepcopy(deltas)))
     assert answer["choices"][0]["message"] == message
 
 
 def test_annotations_that_come_in_two_chunks_are_put_in_a_row() -> None:
     """A good answer of a searching model would fail the race as InvalidUpstreamResponse."""
     one, two = ({"type": "url_citation", "url_citation": {"url": f"https://example.com/{n}"}} for n in (1, 2))
-    answer = assembled(chunk({"content": "a", "annotations": [one]}), chunk({"annotations": [two]}))
+    answer = completion_of(chunk({"content": "a", "annotations": [one]}), chunk({"annotations": [two]}))
     assert answer["choices"][0]["message"]["annotations"] == [one, two]
 
 
@@ -217,73 +208,82 @@ def test_annotations_that_come_in_two_chunks_are_put_in_a_row() -> None:
 
 
 def test_a_default_message_survives_being_streamed() -> None:
-    completion = completion_of_text("Sorry.", "a>b")
-    again = assembled(*copy.deepcopy(chunks_of_completion(completion)))
+    completion = CHAT_COMPLETIONS.answer_of_text("Sorry.", "a>b")
+    assert completion is not None
+    again = completion_of(*copy.deepcopy(CHAT_COMPLETIONS.chunks_of(completion)))
     assert again == completion
-    assert (first_text(again), finish_reasons(again)) == ("Sorry.", ["stop"])
+    assert (CHAT_COMPLETIONS.text(again), CHAT_COMPLETIONS.finish_reason(again)) == ("Sorry.", "stop")
 
 
-@pytest.mark.parametrize(
-    ("answer", "text"),
-    [
-        ({}, ""),
-        ({"choices": None}, ""),
-        ({"choices": ["odd"]}, ""),
-        ({"choices": [{"message": {"content": "a"}}]}, "a"),
-        ({"choices": [{"delta": {"content": "a"}}]}, "a"),
-        ({"choices": [{"message": {"content": None}}]}, ""),
-        ({"choices": [{"index": 1, "delta": {"content": "second"}}]}, ""),
-        ({"choices": [{"message": {"content": [{"type": "text", "text": "a"}, {"text": "b"}, "odd"]}}]}, "ab"),
-        ({"choices": [{"message": {"content": None, "refusal": "no"}}]}, "no"),
-    ],
+TOOL_CALL = st.builds(
+    lambda call_id, name, arguments: {
+        "id": f"call_{call_id}",
+        "type": "function",
+        "function": {"name": name, "arguments": arguments},
+    },
+    TEXT,
+    TEXT.filter(bool),
+    TEXT,
 )
-def test_the_text_is_that_of_the_first_choice(answer: Json, text: str) -> None:
-    assert first_text(answer) == text
-
-
-@pytest.mark.parametrize(
-    "delta", [None, "odd", {}, {"role": "assistant"}, {"content": ""}, {"content": None, "tool_calls": []}]
+MESSAGE = st.builds(
+    lambda content, calls, extra: (
+        {"role": "assistant", "content": content, **({"tool_calls": calls} if calls else {})} | extra
+    ),
+    st.none() | TEXT,
+    st.lists(TOOL_CALL, max_size=3),
+    st.fixed_dictionaries({}, optional={"refusal": st.none() | TEXT, "reasoning_content": TEXT, "brand_new": TEXT}),
 )
-def test_a_preamble_says_nothing(delta: object) -> None:
-    assert not says_something(delta)
+LOGPROBS = st.none() | st.just({"content": [{"token": "a", "logprob": -0.1, "bytes": [97], "top_logprobs": []}]})
 
 
-@pytest.mark.parametrize(
-    "delta",
-    [
-        {"content": " "},
-        {"refusal": "no"},
-        {"tool_calls": [{"index": 0}]},
-        {"function_call": {"name": "f"}},
-        {"audio": {"id": "a"}},
-        {"reasoning_content": "hm"},
-    ],
-)
-def test_every_kind_of_output_says_something(delta: Json) -> None:
-    assert says_something(delta)
+@st.composite
+def chat_completions(draw: st.DrawFn) -> Json:
+    choices = [
+        {
+            "index": index,
+            "message": message,
+            "logprobs": draw(LOGPROBS),
+            "finish_reason": draw(st.sampled_from(["stop", "length", "tool_calls"])),
+        }
+        for index, message in enumerate(draw(st.lists(MESSAGE, min_size=1, max_size=3)))
+    ]
+    head = {"id": draw(TEXT), "object": "chat.completion", "created": 1, "model": "m", "service_tier": "new"}
+    return without_nothing({**head, "choices": choices, "usage": draw(USAGE)})
 
 
-def test_everything_that_was_generated_counts_as_output() -> None:
-    message = {
-        "role": "assistant",
-        "content": "text",
-        "tool_calls": [{"id": "call_a", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
-    }
-    assert list(output_texts(message)) == ["text", "f", "{}"]
+@given(chat_completions())
+def test_a_completion_cut_into_chunks_and_put_together_again_is_the_same(answer: Json) -> None:
+    assert assembled(CHAT_COMPLETIONS, CHAT_COMPLETIONS.chunks_of(answer)) == answer
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        {},
-        {"choices": []},
-        {"choices": {}},
-        {"choices": [None]},
-        {"choices": [{"message": None, "finish_reason": "stop"}]},
-        {"choices": [{"message": {"content": ""}, "finish_reason": "stop"}]},
-        {"choices": [{"message": {"content": None, "tool_calls": []}, "finish_reason": "tool_calls"}]},
-    ],
-)
-def test_an_answer_without_an_answer_in_it_is_refused(answer: Json) -> None:
-    with pytest.raises(InvalidUpstreamResponse):
-        check_completion(answer)
+@given(chat_completions(), st.data())
+def test_tool_calls_in_any_pieces_add_up_and_leave_the_pieces_alone(answer: Json, data: st.DataObject) -> None:
+    head, *rest = CHAT_COMPLETIONS.chunks_of(answer)
+    pieces: list[Json] = []
+    for choice in head["choices"]:
+        delta = choice["delta"]
+        calls = delta.pop("tool_calls", [])
+        pieces.append({**head, "choices": [choice]})
+        for call in calls:
+            arguments = call["function"]["arguments"]
+            cut = data.draw(st.integers(0, len(arguments)))
+            first = {**call, "function": {**call["function"], "arguments": arguments[:cut]}}
+            second = {"index": call["index"], "function": {"arguments": arguments[cut:]}}
+            for piece in (first, second):
+                pieces.append({**head, "choices": [{"index": choice["index"], "delta": {"tool_calls": [piece]}}]})
+    assert assembled(CHAT_COMPLETIONS, [*pieces, *rest]) == answer
+
+
+def test_calls_that_an_upstream_numbers_alike_stay_apart() -> None:
+    calls = [{"index": 0, "id": f"c{n}", "type": "function", "function": {"name": f"f{n}"}} for n in range(2)]
+    message = {"role": "assistant", "content": None, "tool_calls": calls}
+    answer = {"choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]}
+    message = assembled(CHAT_COMPLETIONS, CHAT_COMPLETIONS.chunks_of(answer))["choices"][0]["message"]
+    assert [call["function"]["name"] for call in message["tool_calls"]] == ["f0", "f1"]
+
+
+def test_audio_in_pieces_leaves_the_pieces_alone() -> None:
+    deltas: list[Json] = [{"audio": {"id": "a", "transcript": "Hel"}}, {"audio": {"transcript": "lo"}}]
+    chunks = [{"choices": [{"index": 0, "delta": delta}]} for delta in deltas]
+    message = assembled(CHAT_COMPLETIONS, chunks)["choices"][0]["message"]
+    assert message["audio"] == {"id": "a", "transcript": "Hello"}

@@ -1,0 +1,107 @@
+"""What the engine must know about one of OpenAI's APIs to race it, fall back across it, stream it, and price it.
+
+Bodies and answers are plain JSON, so that fields which nobody knows yet pass through. An operation only reads them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+from llm.costs.usage import Usage
+from llm.json_values import Json
+
+
+class StreamReader(ABC):
+    """How far one stream has come.
+
+    `begun`: it has produced some output, so it can win a race. `finished`: it has given its finish reason, so only its
+    usage may still follow.
+    """
+
+    begun = False
+    finished = False
+
+    @abstractmethod
+    def read(self, chunk: Json) -> None:
+        """Take note of a chunk. Raises UpstreamError if the chunk says that the answer failed."""
+
+
+class Operation(ABC):
+    """One API. `name` is what records call it, and `path` is its address below a provider's base URL."""
+
+    name: ClassVar[str]
+    path: ClassVar[str]
+    can_stream: ClassVar[bool] = True
+
+    def whole_body(self, body: Mapping[str, Any]) -> Json:
+        """The body that asks for a whole answer."""
+        return {name: value for name, value in body.items() if name not in ("stream", "stream_options")}
+
+    @abstractmethod
+    def stream_body(self, body: Mapping[str, Any]) -> Json:
+        """The body that asks for a stream and for its usage."""
+
+    @abstractmethod
+    def check(self, answer: Json) -> None:
+        """Check that a whole answer has some output in it.
+
+        Raises InvalidUpstreamResponse if it has none, or the error that the answer itself names.
+        """
+
+    @abstractmethod
+    def reader(self) -> StreamReader:
+        """A new reader for one stream."""
+
+    @abstractmethod
+    def assemble(self, chunks: Iterable[Json]) -> Json:
+        """Put the whole answer together from the chunks of a stream.
+
+        Does not change the chunks, because some of them may still wait to be sent to the caller. Raises TypeError,
+        RuntimeError, AttributeError or ValueError if the chunks don't add up to an answer.
+        """
+
+    @abstractmethod
+    def output_texts(self, answer: Json) -> list[str]:
+        """Every piece of text that the model produced in an answer or chunk. Its tokens are estimated from them."""
+
+    @abstractmethod
+    def says_something(self, answer: Json) -> bool:
+        """Whether an answer or chunk holds any output of the model."""
+
+    @abstractmethod
+    def text(self, answer: Json) -> str:
+        """The text of an answer or chunk that a person would read."""
+
+    @abstractmethod
+    def finish_reason(self, answer: Json) -> str:
+        """Why the model stopped, as an answer or chunk says it; empty if it does not say it."""
+
+    @abstractmethod
+    def usage(self, answer: Json) -> Usage | None:
+        """The provider's own token counts; None if an answer or chunk has none that can be read."""
+
+    def answer_id(self, answer: Json) -> str:
+        """The upstream's id of an answer, or of the answer that a chunk belongs to; empty if there is none."""
+        return str(answer.get("id") or "")
+
+    @abstractmethod
+    def messages(self, body: Mapping[str, Any]) -> list[Any]:
+        """What was asked, as a list of messages."""
+
+    @abstractmethod
+    def input_fields(self) -> frozenset[str]:
+        """The fields of a body that `messages` is made from."""
+
+    @abstractmethod
+    def prompt_tokens(self, body: Mapping[str, Any]) -> int:
+        """An estimate of how many tokens the prompt in a body has."""
+
+    @abstractmethod
+    def answer_of_text(self, text: str, model: str) -> Json | None:
+        """An answer that says `text`, for a default message; None if this API's answers hold no text."""
+
+    @abstractmethod
+    def chunks_of(self, answer: Json) -> list[Json]:
+        """The chunks of a stream that adds up to `answer`."""
