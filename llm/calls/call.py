@@ -334,16 +334,16 @@ class Call:
             attempt.end(AttemptStatus.FAILED, error)
             keys = parts.upstream.keys[model.provider]
             if isinstance(error, UpstreamAuthFailed) and error.http_status == 401 and keys.refused(attempt.key):
-                parts.breakers.abandoned(permit)
+                parts.breakers.released(permit)
                 raise KeyRefused from error
             if error.trips_breaker:
                 parts.breakers.failed(permit, retry_after=error.retry_after)
             else:
-                parts.breakers.abandoned(permit)
+                parts.breakers.released(permit)
             raise
         except BaseException:
             attempt.end(AttemptStatus.CANCELLED)
-            parts.breakers.abandoned(permit)
+            parts.breakers.released(permit)
             raise
         parts.upstream.keys[model.provider].accepted(attempt.key)
         if success.stream is None or permit.is_trial:

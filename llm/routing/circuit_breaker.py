@@ -1,10 +1,11 @@
-"""A circuit breaker per model: after some failures in a row it opens, and the walk skips the model for a while.
+"""A circuit breaker for each model: after several failures in a row it opens, and the walk skips the model for a while.
 
     closed ──N failures in a row──> open ──cooldown over──> half-open ──success──> closed
                                      ^                          │
                                      └─────────failure──────────┘
 
-Half-open lets exactly one trial through. A trial that is cancelled gives its place back without a verdict.
+A half-open breaker lets exactly one trial through. A trial that is cancelled says nothing about the model, and the next
+attempt becomes the trial.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from enum import StrEnum
 
 from llm.routing.route import ModelRef
 
+# How many models may have a breaker. Callers may name any model, so there must be a limit. Above it, the breakers whose
+# last failure is the longest ago are forgotten.
 MAX_MODELS = 1_000
-"""Callers may name any model; the breakers that have been quiet longest make room."""
 
 
 class BreakerState(StrEnum):
@@ -27,7 +29,7 @@ class BreakerState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """Leave to start one attempt. It is handed back, with a verdict, exactly once."""
+    """The permission to start one attempt. It is given back exactly once: as succeeded, failed or released."""
 
     model: ModelRef
     is_trial: bool = False
@@ -41,7 +43,11 @@ class _Breaker:
 
 
 class CircuitBreakers:
-    """The breakers of all models that have failed lately. `clock` gives seconds of a monotonic clock."""
+    """The breakers of all models that have failed lately.
+
+    A breaker opens after `failures` failures in a row and stays open for `cooldown` seconds. `clock` returns
+    seconds of a monotonic clock.
+    """
 
     def __init__(self, *, failures: int, cooldown: float, clock: Callable[[], float]) -> None:
         self._failures = failures
@@ -60,11 +66,12 @@ class CircuitBreakers:
         return {model: state for model in self._breakers if (state := self.state(model)) is not BreakerState.CLOSED}
 
     def would_admit(self, model: ModelRef) -> bool:
+        """Whether `admit` would return a permit now."""
         state = self.state(model)
         return state is BreakerState.CLOSED or (state is BreakerState.HALF_OPEN and self._breakers[model].trial is None)
 
     def admit(self, model: ModelRef) -> Permit | None:
-        """Leave to start an attempt now, or None. In half-open the first one who asks gets the only trial."""
+        """A permit to start an attempt now, or None. If half-open, the first who asks gets the only trial."""
         state = self.state(model)
         if state is BreakerState.CLOSED:
             return Permit(model)
@@ -75,10 +82,11 @@ class CircuitBreakers:
         return breaker.trial
 
     def succeeded(self, permit: Permit) -> None:
+        """Close the breaker and forget the model's failures."""
         self._breakers.pop(permit.model, None)
 
     def failed(self, permit: Permit, *, retry_after: float | None = None) -> None:
-        """Count a failure. An open breaker stays open for the cooldown, or for as long as the upstream asked."""
+        """Count a failure. A breaker stays open for the cooldown, or for as long as the upstream asked for."""
         breaker = self._breakers.pop(permit.model, None) or _Breaker()
         self._breakers[permit.model] = breaker
         breaker.failures += 1
@@ -89,8 +97,8 @@ class CircuitBreakers:
         while len(self._breakers) > MAX_MODELS:
             del self._breakers[next(iter(self._breakers))]
 
-    def abandoned(self, permit: Permit) -> None:
-        """The attempt ended with no verdict on the model: it was cancelled, or the request itself was wrong."""
+    def released(self, permit: Permit) -> None:
+        """The attempt ended and says nothing about the model: it was cancelled, or the request itself was wrong."""
         breaker = self._breakers.get(permit.model)
         if breaker is not None and breaker.trial is permit:
             breaker.trial = None

@@ -1,7 +1,7 @@
-"""The route notation: `a|b` is a race, `a>b` is a fallback, and a name from the settings stands for a route.
+"""Reading a route as it is written: `a|b` is a race, `a>b` is a fallback, and a name from the settings is a route.
 
 gpt-4o|gpt-4o-mini>gpt-6-luna      race the first two; if both fail, ask the third
-anthropic/claude-sonnet-4-5>fast   a model of another provider, then the route that is named `fast`
+anthropic/claude-sonnet-4-5>fast   ask a model of another provider, then follow the route that is named `fast`
 """
 
 from __future__ import annotations
@@ -11,21 +11,24 @@ from collections.abc import Collection, Mapping
 from llm.errors import RouteError
 from llm.routing.route import ModelRef, Route, Stage
 
-MAX_ATTEMPTS_WRITTEN = 16
+# How many models one route may name, those of the named routes in it included. Each of them may become a paid request.
+MAX_MODELS_IN_ROUTE = 16
+
+# The longest name of a model that is accepted, in characters.
 MAX_NAME_LENGTH = 200
 
 
 def parse_route(
     written: str, *, providers: Collection[str], default_provider: str, routes: Mapping[str, str] | None = None
 ) -> Route:
-    """Read a route.
+    """Read a route. Raises RouteError with the reason if it can't be read.
 
-    A prefix up to the first slash is a provider only if a provider of that name is configured; otherwise the slash is
-    part of the model's name. Raises RouteError with the reason.
+    The part of a model's name before its first slash is a provider only if a provider of that name is configured;
+    otherwise the slash belongs to the model's name.
     """
     stages = _parse_stages(written, providers, default_provider, routes or {}, inside=())
-    if sum(len(stage.models) for stage in stages) > MAX_ATTEMPTS_WRITTEN:
-        raise RouteError(f"A route may name at most {MAX_ATTEMPTS_WRITTEN} models.")
+    if sum(len(stage.models) for stage in stages) > MAX_MODELS_IN_ROUTE:
+        raise RouteError(f"A route may name at most {MAX_MODELS_IN_ROUTE} models.")
     return Route(written=written, stages=tuple(stages))
 
 

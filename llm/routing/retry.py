@@ -1,4 +1,6 @@
-"""When a failed stage may be tried again: exponential backoff with full jitter, never earlier than Retry-After.
+"""How long to wait before a failed stage is tried again: exponential backoff with full jitter.
+
+The walk never retries earlier than the upstream's Retry-After, whatever the delay is.
 
 Source: "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
 """
@@ -11,7 +13,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """`base` and `cap` in seconds: the n-th wait is a random time between 0 and min(cap, base * 2**n)."""
+    """How often to retry, and a random wait of 0 to min(cap, base * 2**n) seconds before retry n."""
 
     max_retries: int
     base: float

@@ -1,8 +1,8 @@
-"""The one algorithm: walk over the stages of a route, race the models of each, and bring back the first success.
+"""The one algorithm of the engine: walk over the stages of a route, race the models of each, return the first success.
 
-It is written once, for whole answers and for streams. All it needs is `attempt`, a coroutine that returns when its
-outcome is known to be good: for a whole answer that is the answer, for a stream the first piece of content with the
-open stream behind it. It raises an UpstreamError otherwise, and it is cancelled when it is no longer needed.
+It is written once for whole answers and for streams. All it needs is `attempt`, a coroutine that returns when its
+outcome is known to be good: for a whole answer this is the answer, for a stream it is the open stream, once its first
+content has come. Otherwise the coroutine raises an UpstreamError. It is cancelled when it is no longer needed.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from llm.errors import ModelSkipped, UpstreamError
 from llm.routing.retry import RetryPolicy
 from llm.routing.route import ModelRef, Route
 
+# Racers whose waits before a retry end within so many seconds of each other are retried together, as a race.
 TOGETHER_SECONDS = 0.1
-"""How far apart racers may be ready for a retry and still be retried together."""
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -25,7 +25,11 @@ T_co = TypeVar("T_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Race:
-    """One race of one stage, or one retry of it. `forced`: circuit breakers are not asked."""
+    """One race of the models of one stage, or a retry of it.
+
+    `number` counts the races of a walk from 0, `stage` is the number of the stage in the route, and `size` is how many
+    models take part. `forced` means that the models are asked even if their circuit breakers are open.
+    """
 
     number: int
     stage: int
@@ -34,23 +38,27 @@ class Race:
 
 
 class AttemptModel(Protocol[T_co]):
+    """Asks one model once, as a part of a race."""
+
     async def __call__(self, model: ModelRef, race: Race) -> T_co: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
+    """How one racer failed. `failed_at` is a time of the event loop's clock."""
+
     model: ModelRef
     error: UpstreamError
     failed_at: float
 
     @property
     def ready_at(self) -> float:
-        """When the upstream is willing to be asked again."""
+        """The earliest time at which the upstream accepts another request."""
         return self.failed_at + (self.error.retry_after or 0.0)
 
 
 class StageFailed(Exception):
-    """Every racer of a race failed. `failures` are in the order in which they happened."""
+    """All racers of a race failed. `failures` are in the order in which they happened."""
 
     def __init__(self, failures: Sequence[Failure]) -> None:
         super().__init__()
@@ -58,7 +66,11 @@ class StageFailed(Exception):
 
     @property
     def decisive(self) -> UpstreamError:
-        """What the caller is told: an error that no other model would survive, else the last that really happened."""
+        """The error that the caller is told.
+
+        It is an error that no other model would survive, if there is one; otherwise the last error of a model that was
+        really asked; otherwise, if all were skipped, the last of these.
+        """
         errors = [failure.error for failure in self.failures]
         final = [error for error in errors if not error.try_next_stage]
         tried = [error for error in errors if not isinstance(error, ModelSkipped)]
@@ -68,10 +80,10 @@ class StageFailed(Exception):
 class Walk(Generic[T]):
     """One walk over one route.
 
-    `lost` is given every success that came in the same instant as the winner. `may_hedge` is asked each time before a
-    racer starts only because the ones before it are slow; `may_ask` says whether a model's circuit breaker would let an
-    attempt through. `deadline` is a time of the event loop's clock, `hedge_after`
-    a number of seconds (0: all racers start at once).
+    `lost` is called with every success that came in the same instant as the winner. `may_hedge` is asked before a racer
+    starts only because the racers before it are slow. `may_ask` says whether a model's circuit breaker would let an
+    attempt through. `deadline` is a time of the event loop's clock. `hedge_after` is in seconds; with 0, all racers
+    start at once.
     """
 
     def __init__(
@@ -96,7 +108,7 @@ class Walk(Generic[T]):
         self._now = asyncio.get_running_loop().time
 
     async def run(self, route: Route) -> T:
-        """The first success, or the UpstreamError that decided. Whatever was started has ended when this returns."""
+        """Return the first success, or raise the decisive UpstreamError. All attempts have ended when this returns."""
         *earlier, last = route.stages
         for number, stage in enumerate(earlier):
             try:
@@ -106,7 +118,7 @@ class Walk(Generic[T]):
         return await self._last_stage(last.models, len(earlier))
 
     async def _last_stage(self, models: Sequence[ModelRef], stage: int) -> T:
-        """The last stage has no next one to go to, so it is tried even if its breakers are open, and tried again."""
+        """Try the last stage, and retry it. It is tried even if all its breakers are open, because no other is left."""
         waiting: list[Failure] = []
         for retry in range(self._retries.max_retries + 1):
             try:
@@ -116,7 +128,7 @@ class Walk(Generic[T]):
                 waiting += [failure for failure in failed.failures if failure.error.retryable]
                 if not waiting or retry == self._retries.max_retries:
                     raise failed.decisive from None
-                # Racers that asked for the same wait failed a moment apart; they are asked again together.
+                # Racers that asked for the same wait failed a moment apart, so the walk waits for those that are ready soon.
                 resume_at = max(self._now() + self._retries.delay(retry), min(f.ready_at for f in waiting))
                 again = [failure for failure in waiting if failure.ready_at <= resume_at + TOGETHER_SECONDS]
                 resume_at = max(resume_at, *(failure.ready_at for failure in again))
@@ -128,7 +140,10 @@ class Walk(Generic[T]):
         raise AssertionError("the last retry either returns or raises")
 
     async def _try_last(self, models: Sequence[ModelRef], stage: int) -> T:
-        """Race, past the breakers if none would let an attempt through, be it now or a moment later when it asks."""
+        """Race the last stage. If no breaker lets an attempt through, race it again without asking the breakers.
+
+        A breaker may still open between the question here and the moment at which the attempt asks for its permit.
+        """
         forced = not any(self._may_ask(model) for model in models)
         try:
             return await self._race(models, stage, forced=forced)
@@ -138,10 +153,10 @@ class Walk(Generic[T]):
         return await self._race(models, stage, forced=True)
 
     async def _race(self, models: Sequence[ModelRef], stage: int, *, forced: bool = False) -> T:
-        """Start the racers, staggered, and bring back the first success; cancel and await the others."""
+        """Start the racers, staggered by `hedge_after`, and return the first success. Cancels and awaits the others."""
         race = Race(self._races, stage, len(models), forced)
         self._races += 1
-        if len(models) == 1:  # no race, so no task of its own
+        if len(models) == 1:  # a single model needs no task of its own
             try:
                 return await self._attempt(models[0], race)
             except UpstreamError as failed:
@@ -163,7 +178,7 @@ class Walk(Generic[T]):
                 patience = self._hedge_after if waiting else None
                 done, _ = await asyncio.wait(running, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
                 if not done and not self._may_hedge():
-                    # No budget for a hedge: the next racer starts only when this one fails.
+                    # There is no budget for a hedge, so the next racer starts only when one of these fails.
                     done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     error = task.exception()
@@ -183,7 +198,11 @@ class Walk(Generic[T]):
             await self._end(running, winner)
 
     async def _end(self, losers: dict[asyncio.Task[T], ModelRef], winner: asyncio.Task[T] | None) -> None:
-        """Cancel and await the losers. A cancellation meanwhile waits for that, and makes the winner a loser too."""
+        """Cancel the losers and wait until they have ended.
+
+        If the walk itself is cancelled meanwhile, it first waits for them. Nobody takes the winner's answer then, so
+        the winner is given to `lost` too, and the cancellation goes on.
+        """
         interrupted: asyncio.CancelledError | None = None
         pending = set(losers)
         for task in losers:

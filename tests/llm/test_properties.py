@@ -335,9 +335,9 @@ class WatchedBreakers(CircuitBreakers):
         self._verdict(permit)
         super().failed(permit, retry_after=retry_after)
 
-    def abandoned(self, permit: Permit) -> None:
+    def released(self, permit: Permit) -> None:
         self._verdict(permit)
-        super().abandoned(permit)
+        super().released(permit)
 
     def _verdict(self, permit: Permit) -> None:
         """A trial has exactly one."""
@@ -838,7 +838,7 @@ def test_the_verdict_on_a_trial_of_an_earlier_half_open_period_lets_no_second_tr
     script = [BAD, long_trial, Behaviour(before=0.25), Behaviour(before=0.0, fault=BAD.fault), long_trial, long_trial]
     callers = [
         Caller("m0"),  # fails at 0.5: open until 1.5
-        Caller("m0", starts=1.5, gone=Gone(at=3.0, ticks=0, times=1)),  # the first trial, abandoned at 4.5
+        Caller("m0", starts=1.5, gone=Gone(at=3.0, ticks=0, times=1)),  # the first trial, released at 4.5
         Caller("m0", starts=2.0),  # forced; closes it at 2.25
         Caller("m0", starts=2.5),  # opens it again at 2.5, until 3.5
         Caller("m0", starts=3.5),  # the second trial, until 12.5

@@ -59,7 +59,7 @@ def test_a_success_ends_the_row(breakers: CircuitBreakers) -> None:
 def test_an_attempt_without_a_verdict_neither_counts_nor_ends_the_row(breakers: CircuitBreakers) -> None:
     fail(breakers, times=2)
     for _ in range(5):
-        breakers.abandoned(Permit(M))
+        breakers.released(Permit(M))
     assert breakers.state(M) is BreakerState.CLOSED
     fail(breakers, times=1)
     assert breakers.state(M) is BreakerState.OPEN
@@ -149,7 +149,7 @@ def test_a_trial_that_is_cancelled_gives_its_place_back(breakers: CircuitBreaker
     for _ in range(3):
         trial = breakers.admit(M)
         assert trial is not None and trial.is_trial
-        breakers.abandoned(trial)
+        breakers.released(trial)
         assert breakers.state(M) is BreakerState.HALF_OPEN
 
 
@@ -159,7 +159,7 @@ def test_one_that_was_cancelled_and_is_no_trial_gives_no_place_away(breakers: Ci
     fail(breakers)
     clock.now += 30
     assert breakers.admit(M)
-    breakers.abandoned(early)
+    breakers.released(early)
     assert breakers.admit(M) is None
 
 
