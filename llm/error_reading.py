@@ -1,4 +1,4 @@
-"""From what the HTTP client raises, or an upstream says, to our own error tree."""
+"""Translating what the HTTP client raises, and what an upstream answers, into our own errors."""
 
 from __future__ import annotations
 
@@ -24,12 +24,16 @@ from llm.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from llm.json_values import tamed
+from llm.json_values import sanitized
 
+# How many characters of an upstream's message are kept.
 MAX_MESSAGE = 1_000
-MAX_RETRY_AFTER = 86_400.0
-"""Seconds. A limit by day may ask for so long; more than that would take a model away for a slip of its upstream."""
 
+# The longest Retry-After that is believed, in seconds. An upstream with a daily limit may ask for a whole day. A longer
+# wait is taken for a mistake, which must not make a model unavailable.
+MAX_RETRY_AFTER = 86_400.0
+
+# Codes and types by which providers name an error.
 NAMED: dict[str, type[UpstreamError]] = {
     "insufficient_quota": UpstreamQuotaExceeded,
     "billing_hard_limit_reached": UpstreamQuotaExceeded,
@@ -49,24 +53,28 @@ NAMED: dict[str, type[UpstreamError]] = {
     "content_policy_violation": InvalidRequest,
     "timeout": UpstreamTimeout,
 }
-"""Codes and types by which providers name an error. The exact name (`code`) counts before the wide one (`type`)."""
 
+# Codes by which an upstream refuses a parameter: all of it, or only this value of it.
 UNSUPPORTED_VALUE = "unsupported_value"
 UNSUPPORTED = frozenset({"unsupported_parameter", UNSUPPORTED_VALUE})
 
 
 def read_error(error: object, *, http_status: int | None, headers: Mapping[str, str] | None = None) -> UpstreamError:
-    """The error that an upstream named. `error` is its error object, wherever it stood: a body, a 200, a stream."""
+    """The error that an upstream named.
+
+    `error` is its error object, or whatever it sent instead. It may come from the body of a failed request, from a 200,
+    or from the middle of a stream; `http_status` is the status of that answer.
+    """
     headers = headers or {}
     try:
-        error = tamed(error)
+        error = sanitized(error)
     except ValueError:
         error = "The upstream's error is nested too deeply."
     body = error if isinstance(error, dict) else {}
     code, kind = body.get("code"), body.get("type")
     status = http_status
     if status in (None, 200) and re.fullmatch("[45][0-9][0-9]", str(code)):
-        status = int(str(code))  # vLLM and others put the status into the error object
+        status = int(str(code))  # vLLM and others put the status into the error object of a 200
     said = _clean(body.get("message") if body else error)
     message = said or f"The upstream answered with status {http_status}."
     details: dict[str, Any] = {
@@ -79,20 +87,29 @@ def read_error(error: object, *, http_status: int | None, headers: Mapping[str, 
     if str(code) in UNSUPPORTED and isinstance(body.get("param"), str):
         value_only = code == UNSUPPORTED_VALUE
         return UnsupportedParameter(message, parameter=body["param"], value_only=value_only, **details)
-    named = NAMED.get(str(code).lower()) or (None if status not in (None, 200) else NAMED.get(str(kind).lower()))
-    # Some providers answer 402 with the code of an invalid request, so here the status counts before the code.
-    error_class = UpstreamQuotaExceeded if status == 402 else named or _by_status(status)
+    error_class = _error_class(str(code).lower(), str(kind).lower(), status)
     if error_class is UpstreamAuthFailed:
-        # The upstream's own words may quote a part of the key.
+        # The upstream's own words are dropped, because they may quote a part of the key.
         return UpstreamAuthFailed("The upstream refused our key.", **{**details, "body": None, "quoted": False})
     return error_class(message, **details)
 
 
 def read_exception(exception: Exception) -> UpstreamError:
-    """What an exception of the HTTP client means: no answer, or none in time."""
+    """The error that an exception of the HTTP client means: there was no answer, or none in time."""
     if isinstance(exception, TimeoutError):
         return UpstreamTimeout("The upstream took no connection or no data in time.")
     return UpstreamUnavailable(f"The connection to the upstream failed: {type(exception).__name__}.")
+
+
+def _error_class(code: str, kind: str, status: int | None) -> type[UpstreamError]:
+    """The class of an error by its code, else by its status, else by its type, which is often too general."""
+    if status == 402:
+        return UpstreamQuotaExceeded  # whatever the code is: some providers give that of an invalid request
+    if code in NAMED:
+        return NAMED[code]
+    if status in (None, 200) and kind in NAMED:
+        return NAMED[kind]
+    return _by_status(status)
 
 
 def _by_status(status: int | None) -> type[UpstreamError]:
@@ -113,7 +130,7 @@ def _by_status(status: int | None) -> type[UpstreamError]:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds, from Retry-After (seconds or an HTTP date) or OpenAI's retry-after-ms; null where it can't be read."""
+    """Seconds from OpenAI's retry-after-ms, else from Retry-After (seconds or an HTTP date); None if unreadable."""
     written = headers.get("retry-after", "")
     for number, unit in ((headers.get("retry-after-ms", ""), 0.001), (written, 1.0)):
         try:
@@ -130,11 +147,13 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def _clean(message: object) -> str:
+    """The message as a text of limited length, without anything that looks like an API key."""
     text = message if isinstance(message, str) else "" if message is None else json.dumps(message, default=str)
     return re.sub(r"\b(sk|rk|pk)-[\w*.-]{4,}", "[redacted]", text)[:MAX_MESSAGE]
 
 
 def _clean_json(value: Any) -> Any:
+    """The value with all texts in it cleaned."""
     match value:
         case str():
             return _clean(value)

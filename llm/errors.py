@@ -6,7 +6,7 @@
         ├── UpstreamNotConfigured      no key for the provider
         ├── UpstreamUnavailable        connection refused, reset, no such host
         ├── UpstreamTimeout            no answer in time
-        │   └── CallerImpatient        no answer in the shorter time that the caller gave
+        │   └── CallerImpatient        no answer in the time of a caller who gave less than the settings do
         ├── UpstreamFailed             5xx, 408, 409
         ├── UpstreamRateLimited        429
         │   └── UpstreamQuotaExceeded  402, or 429 because no money is left
@@ -19,8 +19,8 @@
         ├── StreamInterrupted          the stream ended, stalled or broke before its finish reason
         └── ModelSkipped               not tried: its circuit breaker is open
 
-Each class carries its own verdict: may another model help (`try_next_stage`), may the same one help in a moment
-(`retryable`), does it speak against the model's health (`trips_breaker`).
+Each class says what follows from it. `try_next_stage`: another model may succeed. `retryable`: the same model may
+succeed in a moment. `trips_breaker`: the error counts against the model's health.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from typing import Any, ClassVar
 
 
 class LLMError(Exception):
-    """The root. `code` is stable and is what callers and rows see."""
+    """The root of all errors. `code` never changes, because callers and rows in the database rely on it."""
 
     code: ClassVar[str] = "llm_error"
 
@@ -47,9 +47,10 @@ class RouteError(LLMError):
 class UpstreamError(LLMError):
     """One attempt failed.
 
-    `http_status` is what the upstream answered, null where it did not; `retry_after` is in seconds, as the upstream
-    asked; `body` is the upstream's error object, as it came; `upstream_request_id` is the upstream's own name for it.
-    `quoted`: the message is in the upstream's own words, which may repeat what was asked.
+    `http_status` is the status of the upstream's answer, null if there was none. `retry_after` is how many seconds the
+    upstream asked to wait. `body` is the upstream's error object, without API keys. `upstream_request_id` is the
+    upstream's own id for the request. `quoted` means that the message is in the upstream's words, which may repeat
+    parts of the prompt.
     """
 
     code = "upstream_error"
@@ -91,7 +92,7 @@ class UpstreamTimeout(UpstreamError):
 
 
 class CallerImpatient(UpstreamTimeout):
-    """The caller gave less time than the settings do: what one caller asks must not open a breaker for everybody."""
+    """The caller gave less time than the settings do. One impatient caller must not open a breaker for all others."""
 
     trips_breaker = False
 
@@ -132,7 +133,7 @@ class InvalidRequest(UpstreamError):
 
 
 class UnsupportedParameter(InvalidRequest):
-    """`parameter` is the name that the model refused; `value_only`: another value of it might do."""
+    """`parameter` is the parameter that the model refused. `value_only` means that it might take another value."""
 
     code = "unsupported_parameter"
 

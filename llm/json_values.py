@@ -1,4 +1,4 @@
-"""What JSON may hold here: no deeper than its readers' stack, and no number that JSON does not have."""
+"""Reading and writing JSON: how deep it may nest, and what becomes of numbers that JSON does not have."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import Any, TypeAlias
 
 import orjson
 
-# A JSON object.
+# A JSON object. Bodies and answers are plain JSON, so that fields which nobody knows yet pass through.
 Json: TypeAlias = dict[str, Any]
 
+# How deep JSON may nest. Functions that read or write it, ours or a library's, would run out of stack far below.
 MAX_DEPTH = 100
 TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep"
 
 
 def is_too_deep(value: object) -> bool:
-    """Does a value nest more than `MAX_DEPTH` levels?"""
+    """Whether a value nests more than `MAX_DEPTH` levels deep."""
     level = [value]
     for _ in range(MAX_DEPTH):
         level = _inside(level)
@@ -26,30 +27,30 @@ def is_too_deep(value: object) -> bool:
 
 
 def read_json(content: bytes) -> Any:
-    """JSON as an upstream wrote it, tamed. Raises ValueError or RecursionError on what is none."""
+    """Read JSON that an upstream wrote, sanitized. Raises ValueError or RecursionError if it can't be read."""
     try:
         value = orjson.loads(content)
     except orjson.JSONDecodeError:
-        # Half a surrogate pair, NaN, a number beyond a float: what orjson refuses, and some servers write.
-        return tamed(json.loads(content))
-    # Looking at the bytes is much cheaper than walking through thousands of values.
+        # Some servers write what orjson refuses: half a surrogate pair, NaN, or a number too large for a float.
+        return sanitized(json.loads(content))
+    # Counting brackets is much cheaper than walking through thousands of values.
     if content.count(b"[") + content.count(b"{") > MAX_DEPTH and is_too_deep(value):
         raise ValueError(TOO_DEEP)
     return value
 
 
 def write_json(value: Any) -> bytes:
-    """NaN becomes null. Raises ValueError, TypeError or RecursionError on what can't be JSON."""
+    """Write JSON. NaN becomes null. Raises ValueError, TypeError or RecursionError for what can't be JSON."""
     try:
         return orjson.dumps(value)
     except orjson.JSONEncodeError:  # half a surrogate pair, or a number of more than 64 bits
         return json.dumps(value).encode()
 
 
-def tamed(value: Any) -> Any:
-    """The value, with null for numbers that JSON has no words for, like the NaN and Infinity of some servers.
+def sanitized(value: Any) -> Any:
+    """The value, with null in place of numbers that JSON does not have: some servers send NaN or Infinity.
 
-    Raises ValueError on one that nests too deeply.
+    Raises ValueError if it nests too deeply.
     """
     level, is_odd = [value], False
     for _ in range(MAX_DEPTH + 1):

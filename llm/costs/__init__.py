@@ -1,0 +1,1 @@
+"""What calls cost: token counts, estimates of them, and prices."""

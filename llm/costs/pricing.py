@@ -1,4 +1,4 @@
-"""What tokens cost. Prices are kept by the genai-prices project; the configuration may override a model's."""
+"""What tokens cost. The prices come from the genai-prices project; the configuration may override a model's price."""
 
 from __future__ import annotations
 
@@ -14,29 +14,42 @@ from llm.config import ModelPrice, Provider
 from llm.costs.usage import Usage
 
 MILLION = Decimal(1_000_000)
+
+# Costs are rounded to multiples of this, because the database stores ten decimal places.
 SMALLEST = Decimal("0.0000000001")
+
+# How long a price is remembered, because finding it takes longer than using it. Some prices change by the hour.
 REMEMBERED_SECONDS = 60.0
-"""Finding a price takes longer than counting with it. Some prices change by the hour."""
+
+# How many prices are remembered. Callers may name any model, so there must be a limit.
 MAX_REMEMBERED = 1_000
 
 
 class PriceList:
-    """Prices of today. `overrides` are by model name, or by `provider/model` where two providers differ."""
+    """Today's prices.
+
+    The keys of `overrides` are model names, or `provider/model` where the prices of two providers differ.
+    """
 
     def __init__(self, overrides: Mapping[str, ModelPrice] | None = None) -> None:
         self._overrides = overrides or {}
-        self._plain: dict[tuple[str, str], tuple[ModelPrice, float]] = {}
-        calc_price(PricedUsage(input_tokens=1), "gpt-4o", provider_id="openai")  # read the data now: some 100 ms
+        # By provider and model: the price, and the time until which it is remembered.
+        self._remembered: dict[tuple[str, str], tuple[ModelPrice, float]] = {}
+        # The first question reads the price data, which takes some 100 ms. No call should wait for that.
+        calc_price(PricedUsage(input_tokens=1), "gpt-4o", provider_id="openai")
 
     def cost_usd(self, provider: Provider, model: str, usage: Usage) -> Decimal | None:
-        """US dollars with 10 decimal places, or None where no price is known. Cached tokens are priced once."""
+        """US dollars with 10 decimal places, or None where no price is known.
+
+        Cached tokens are a part of the prompt's tokens. They are paid at their own price, and not at the prompt's too.
+        """
         override = self._overrides.get(f"{provider.name}/{model}") or self._overrides.get(model)
         if override is not None:
             return _by_price(override, usage).quantize(SMALLEST)
         known = provider.price_list or provider.name
-        plain, until = self._plain.get((known, model), (None, 0.0))
-        if plain is not None and time.monotonic() < until:
-            return _by_price(plain, usage).quantize(SMALLEST)
+        price, until = self._remembered.get((known, model), (None, 0.0))
+        if price is not None and time.monotonic() < until:
+            return _by_price(price, usage).quantize(SMALLEST)
         try:
             found = calc_price(
                 PricedUsage(
@@ -49,13 +62,14 @@ class PriceList:
             )
         except LookupError:
             return None
-        if (plain := _plain(found.model_price)) is not None and len(self._plain) < MAX_REMEMBERED:
-            self._plain[known, model] = (plain, time.monotonic() + REMEMBERED_SECONDS)
+        price = _simple_price(found.model_price)
+        if price is not None and len(self._remembered) < MAX_REMEMBERED:
+            self._remembered[known, model] = (price, time.monotonic() + REMEMBERED_SECONDS)
         return found.total_price.quantize(SMALLEST)
 
 
-def _plain(price: Any) -> ModelPrice | None:
-    """A price of genai-prices that is a number for each kind of token, and no steps by how many there are."""
+def _simple_price(price: Any) -> ModelPrice | None:
+    """A price of genai-prices as one of ours; None if it depends on how many tokens there are."""
     prompt, completion, cached = price.input_mtok, price.output_mtok, price.cache_read_mtok
     if all(isinstance(number, Decimal) for number in (prompt, completion, cached)):
         return ModelPrice(prompt, completion, cached)

@@ -1,4 +1,4 @@
-"""Token estimates, for what a provider bills and never says: a cancelled racer, a stream that was cut."""
+"""Token estimates for what a provider bills but does not report: a cancelled racer, or a stream that broke."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from functools import lru_cache
 
 from splintr import AnyTokenizer, Tokenizer
 
+# How many bytes of a text are counted. So much English keeps the event loop busy for 10 ms, so much Chinese for some
+# 70 ms. Of a longer text, samples of this size altogether are counted.
 COUNTED_BYTES = 300_000
-"""Counting takes the event loop 10 ms for so much English, some 70 ms for so much Chinese. Of a longer text, samples of
-so many bytes altogether are counted."""
+
+# How many samples are taken of a longer text.
 SAMPLES = 100
 
+# Tokens that frame each message, and tokens that begin the answer. Source: OpenAI Cookbook, "How to count tokens with
+# tiktoken".
 TOKENS_PER_MESSAGE = 3
 TOKENS_PER_REPLY = 3
-"""The frame around each message and before the answer. Source: OpenAI Cookbook, "How to count tokens with tiktoken"."""
 
 
 @lru_cache(maxsize=1)
@@ -23,17 +26,17 @@ def _tokenizer() -> AnyTokenizer:
 
 
 def load_tokenizer() -> None:
-    """Load the vocabulary now (some 100 ms and 50 MB), and not while calls wait.
+    """Load the vocabulary, which takes some 100 ms and 50 MB. Done at start, so that no call waits for it.
 
-    The first long word, like a row of spaces or a key, takes splintr as long again.
+    The first long word, like a row of spaces or a key, takes splintr as long again, so one is counted here.
     """
     count_tokens("ready " + "a" * 1_000)
 
 
 def count_tokens(text: str) -> int:
-    """Tokens of a text by o200k_base, the vocabulary of OpenAI's models since gpt-4o.
+    """The number of tokens in a text by o200k_base, the vocabulary of OpenAI's models since gpt-4o.
 
-    Exact for a text of up to COUNTED_BYTES, and within some per cent for a longer one.
+    It is exact for a text of up to COUNTED_BYTES, and a few per cent off for a longer one.
     """
     data = text.encode("utf-8", "replace")
     if len(data) <= COUNTED_BYTES:
@@ -44,20 +47,20 @@ def count_tokens(text: str) -> int:
 
 
 def estimate_message_tokens(messages: Iterable[object]) -> int:
-    """Tokens of chat messages as a prompt. Text is counted; images, audio and tools are left out."""
+    """The number of tokens in chat messages as a prompt. Text is counted; images, audio and tools are left out."""
     messages = list(messages)
     texts = [text for message in messages for text in _texts(message)]
     return _count_all(texts) + TOKENS_PER_MESSAGE * len(messages) + TOKENS_PER_REPLY
 
 
 def count_input_tokens(value: object) -> int:
-    """Tokens of an `input` or `prompt`: a text, tokens, messages, or a list of any of them."""
+    """The number of tokens in an `input` or `prompt`: a text, tokens, messages, or a list of any of them."""
     texts: list[str] = []
     return _read_input(value, texts) + _count_all(texts)
 
 
 def _read_input(value: object, texts: list[str]) -> int:
-    """Add the texts of an input to `texts`. Returns the tokens that are in no text."""
+    """Add the texts of an input to `texts`. Returns the number of tokens that are in no text."""
     if isinstance(value, str):
         texts.append(value)
     elif isinstance(value, Mapping):
@@ -69,13 +72,14 @@ def _read_input(value: object, texts: list[str]) -> int:
 
 
 def _count_all(texts: Sequence[str]) -> int:
-    """Tokens of texts, each by itself unless they are too long altogether."""
+    """The number of tokens in several texts. Each is counted by itself, unless they are too long altogether."""
     if sum(map(len, texts)) > COUNTED_BYTES:
         return count_tokens("\n".join(texts))
     return sum(map(count_tokens, texts))
 
 
 def _texts(message: object) -> Iterable[str]:
+    """The texts of a message, of a tool call or of a tool's result."""
     if not isinstance(message, Mapping):
         return
     yield str(message.get("role", ""))

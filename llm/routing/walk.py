@@ -128,7 +128,7 @@ class Walk(Generic[T]):
                 waiting += [failure for failure in failed.failures if failure.error.retryable]
                 if not waiting or retry == self._retries.max_retries:
                     raise failed.decisive from None
-                # Racers that asked for the same wait failed a moment apart, so the walk waits for those that are ready soon.
+                # Racers that asked for the same wait failed a moment apart. Those that are ready soon are waited for.
                 resume_at = max(self._now() + self._retries.delay(retry), min(f.ready_at for f in waiting))
                 again = [failure for failure in waiting if failure.ready_at <= resume_at + TOGETHER_SECONDS]
                 resume_at = max(resume_at, *(failure.ready_at for failure in again))
