@@ -1,15 +1,17 @@
-"""A simulated OpenAI: real HTTP and real server-sent events, and every failure that an upstream can have.
+"""A simulated OpenAI with real HTTP, real server-sent events, and every failure that an upstream can have.
 
-For newcomers with no key, and as the upstream of the tests. `serve` runs it in an event loop, `SimulatorThread` beside
-code that is not async, `run` for good. A model fails as its `Behaviour` says, or as its name does: see `SIM_MODELS`.
-Tokens are an approximation: a token for four characters of a prompt, and one for every content chunk of an answer.
+It serves newcomers who have no API key, and it is the upstream of the tests. `serve` runs it in an event loop,
+`SimulatorThread` in a thread beside code that is not async, and `run` until a signal comes. A model fails in the way
+that its `Behaviour` says, or its name: see `SIM_MODELS`. Token counts are approximate: one token for every four
+characters of a prompt, and one for every content chunk of an answer.
 """
 
 from llm.simulator.app import SimulatorApp, create_app
-from llm.simulator.behaviour import Behaviour
-from llm.simulator.catalogue import SIM_MODELS, SimModel
-from llm.simulator.server import RunningSimulator, SimulatorThread, run, serve
-from llm.simulator.state import SimulatorState
+from llm.simulator.script.behaviour import Behaviour
+from llm.simulator.script.catalogue import SIM_MODELS, SimModel
+from llm.simulator.script.state import SimulatorState
+from llm.simulator.serving.server import RunningSimulator, run, serve
+from llm.simulator.serving.thread import SimulatorThread
 
 __all__ = [
     "SIM_MODELS",

@@ -1,45 +1,44 @@
-"""What the sender needs to know of an answer, and no more: any API's fits it."""
+"""What the sender must know about an answer. The answers of every API have this shape."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, Self
+from typing import Any, Protocol, Self
 
-from llm.simulator.behaviour import Behaviour
-from llm.simulator.exchange import to_json
+from llm.simulator.script.behaviour import Behaviour
 
 
 class Answer(Protocol):
-    """An answer decided in full, before anything is sent."""
+    """An answer that is complete before anything of it is sent."""
 
     @property
     def chunks(self) -> int:
         """How many content chunks there are."""
 
     def whole(self, until: int | None = None) -> dict[str, Any]:
-        """The answer in one piece; with `until`, only that many content chunks of it and no finish reason."""
+        """The answer in one piece. With `until`, it has only that many content chunks and no finish reason."""
 
 
 class StreamedAnswer(Answer, Protocol):
-    """An answer that can be sent as server-sent events too. They are bytes for the wire."""
+    """An answer that can also be sent as server-sent events. The events are bytes for the wire."""
 
     def opening_events(self) -> Iterable[bytes]:
-        """What comes before any content."""
+        """The events before any content."""
 
     def content_events(self) -> Iterable[bytes]:
-        """`chunks` of them."""
+        """The events with the content, one for each chunk."""
 
     def closing_events(self) -> Iterable[bytes]:
-        """Why it ended, the usage, and how the API ends a stream."""
+        """The events with the finish reason and the usage, and whatever ends a stream of this API."""
 
     def error_event(self, error: Mapping[str, Any]) -> bytes:
-        """A failure in the middle of the stream, made of OpenAI's error object."""
+        """The event that reports a failure in the middle of a stream. `error` is OpenAI's error object."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A valid request of any API, to be answered by `stream` if there is one, else by `whole`."""
+class ParsedRequest:
+    """A valid request of any API. It is answered by `stream` if it wants a stream, otherwise by `whole`."""
 
     prompt_tokens: int
     whole: Callable[[Behaviour], Answer]
@@ -47,19 +46,5 @@ class Asked:
 
     @classmethod
     def of(cls, prompt_tokens: int, answer: Callable[[Behaviour], StreamedAnswer], *, stream: bool) -> Self:
-        """A request of an API that can stream."""
+        """A request of an API that can stream. `stream` says whether the request wants a stream."""
         return cls(prompt_tokens, answer, answer if stream else None)
-
-
-def event(payload: Mapping[str, Any], *, name: str | None = None) -> bytes:
-    """One server-sent event with a JSON payload."""
-    return raw_event(to_json(payload), name=name)
-
-
-def raw_event(data: bytes, *, name: str | None = None) -> bytes:
-    """One server-sent event with any data of one line."""
-    return (b"" if name is None else f"event: {name}\n".encode()) + b"data: " + data + b"\n\n"
-
-
-DONE: Final = raw_event(b"[DONE]")
-"""How the older APIs end a stream."""

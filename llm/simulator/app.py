@@ -1,34 +1,43 @@
-"""The simulator as a raw ASGI application: OpenAI's doors, and its own for control."""
+"""The simulator as a raw ASGI application: OpenAI's APIs, and the addresses by which it is controlled."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from llm.simulator.answering import Answering
-from llm.simulator.apis.doors import DOORS
-from llm.simulator.catalogue import SIM_MODELS
+from llm.simulator.apis.addresses import APIS
+from llm.simulator.apis.parameters import model_name, parse_object
 from llm.simulator.control import answer_control, is_control
-from llm.simulator.exchange import ClientGone, Exchange, Receive, Scope, Send
 from llm.simulator.openai_errors import Refusal
-from llm.simulator.request import check_context_window, check_supported, model_name, parse_object
-from llm.simulator.state import SeenRequest, SimulatorState
+from llm.simulator.script.catalogue import SIM_MODELS
+from llm.simulator.script.refusals import check_context_window, check_supported
+from llm.simulator.script.seen_request import SeenRequest
+from llm.simulator.script.state import SimulatorState
+from llm.simulator.sender import AnswerSender
+from llm.simulator.serving.exchange import AsgiScope, ClientGone, Exchange, Receive, Send
 
+# The address that lists the models.
 _MODELS: Final = "/v1/models"
+
+# Models that are listed although every name works, because clients look for them.
 _USUAL_MODELS: Final = ("gpt-4o", "gpt-4o-mini", "gpt-4.1", "gpt-4.1-mini", "text-embedding-3-small")
+
+# When all models were created, in seconds since the epoch.
 _CREATED: Final = 1_700_000_000
+
+# A larger request body is not shown by `GET /_requests`.
 _MAX_KEPT_BODY_BYTES: Final = 1024 * 1024
 
 
 class SimulatorApp:
-    """An ASGI application for HTTP; `state` has its scripts and what it has seen.
+    """An ASGI application for HTTP. `state` has its scripts and the requests that it has seen.
 
-    Served by `llm.simulator.serve` it can reset connections too, for which ASGI has no message.
+    It must be served by `llm.simulator.serve` to be able to reset connections, for which ASGI has no message.
     """
 
     def __init__(self) -> None:
         self.state = SimulatorState()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise RuntimeError(f"the simulator speaks HTTP only, not {scope['type']}")
         exchange = Exchange(scope, receive, send)
@@ -42,7 +51,7 @@ class SimulatorApp:
         await exchange.run(self._answer(exchange, body))
 
     async def _answer(self, exchange: Exchange, body: bytes) -> None:
-        if exchange.method == "POST" and exchange.path in DOORS:
+        if exchange.method == "POST" and exchange.path in APIS:
             with self.state.recording(exchange.path) as seen:
                 try:
                     await self._answer_model_request(exchange, body, seen)
@@ -60,7 +69,7 @@ class SimulatorApp:
             await answer_control(exchange, self.state, body)
             return
         _require_bearer(exchange)
-        if path in DOORS:
+        if path in APIS:
             raise Refusal(405, f"Not allowed to {exchange.method} on {path}.", allow="POST")
         if path != _MODELS and not path.startswith(_MODELS + "/"):
             raise Refusal(404, f"Invalid URL ({exchange.method} {path})", code="unknown_url")
@@ -80,22 +89,22 @@ class SimulatorApp:
         seen.model = model_name(payload)
         seen.stream = payload.get("stream") is True
         turn = self.state.take_turn(seen.model)
-        answering = Answering(exchange, seen, turn)
-        await answering.begin()
-        door = DOORS[exchange.path]
-        check_supported(payload, turn.behaviour, door.replaced_by)
-        asked = door.read(payload)
-        check_context_window(asked.prompt_tokens, turn.behaviour.context_window, prompt_field=door.prompt_field)
-        if await answering.fail_as_scripted():
+        sender = AnswerSender(exchange, seen, turn)
+        await sender.begin()
+        api = APIS[exchange.path]
+        check_supported(payload, turn.behaviour, api.replaced_by)
+        request = api.parse(payload)
+        check_context_window(request.prompt_tokens, turn.behaviour.context_window, prompt_field=api.prompt_field)
+        if await sender.fail_as_scripted():
             return
-        if asked.stream is not None:
-            await answering.stream(asked.stream(turn.behaviour))
+        if request.stream is not None:
+            await sender.stream(request.stream(turn.behaviour))
         else:
-            await answering.whole(asked.whole(turn.behaviour))
+            await sender.whole(request.whole(turn.behaviour))
 
 
 def create_app() -> SimulatorApp:
-    """A new simulator with no scripts, that has seen nothing."""
+    """A new simulator without scripts, which has seen no requests."""
     return SimulatorApp()
 
 

@@ -1,21 +1,21 @@
-"""The doors by which a test or a curious person scripts the simulator and sees what it saw. They need no key."""
+"""The addresses at which a test or a person scripts the simulator and looks at what it has seen. They need no key."""
 
 from __future__ import annotations
 
 import json
 from typing import Final
 
-from llm.simulator.behaviour import Behaviour
-from llm.simulator.exchange import Exchange
 from llm.simulator.openai_errors import Refusal
-from llm.simulator.state import SimulatorState
+from llm.simulator.script.behaviour import Behaviour
+from llm.simulator.script.state import SimulatorState
+from llm.simulator.serving.exchange import Exchange
 
 _SCRIPT: Final = "/_script"
 _REQUESTS: Final = "/_requests"
 
 
 def is_control(path: str) -> bool:
-    """Whether the path belongs to these doors."""
+    """Whether the path is one of these addresses."""
     return path in (_SCRIPT, _REQUESTS) or path.startswith(_SCRIPT + "/")
 
 

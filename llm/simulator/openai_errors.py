@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-# status: (type, code, message), after OpenAI's "Error codes" guide; 529 is what other providers say.
+# By status: type, code and message, after OpenAI's guide "Error codes". 529 is sent by other providers.
 _KNOWN: Final[Mapping[int, tuple[str, str | None, str]]] = {
     400: ("invalid_request_error", None, "The request is invalid (simulated)."),
     401: ("invalid_request_error", "invalid_api_key", "Incorrect API key provided (simulated)."),
@@ -25,7 +25,10 @@ KNOWN_STATUSES: Final = tuple(_KNOWN)
 
 
 class Refusal(Exception):
-    """A request that the simulator answers with an error: the HTTP `status` and OpenAI's `error` object."""
+    """A request that the simulator answers with an error.
+
+    `status` is the HTTP status, `error` is OpenAI's error object, and `allow` lists the methods that the address takes.
+    """
 
     def __init__(
         self, status: int, message: str, *, code: str | None = None, param: str | None = None, allow: str | None = None
@@ -39,12 +42,12 @@ class Refusal(Exception):
 def error_object(
     type_: str, message: str, *, code: str | None = None, param: str | None = None
 ) -> dict[str, str | None]:
-    """What OpenAI puts under the key `error`."""
+    """The object that OpenAI puts under the key `error`."""
     return {"message": message, "type": type_, "param": param, "code": code}
 
 
 def default_error(status: int) -> dict[str, Any]:
-    """The error object that fits an HTTP status; for one below 400, that of a 500: it stands for a failure."""
+    """The error object that fits an HTTP status. Below 400, where no error is usual, it is that of a 500."""
     if status < 400:
         status = 500
     fallback = ("invalid_request_error" if status < 500 else "server_error", None, f"Simulated error {status}.")

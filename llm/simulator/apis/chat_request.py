@@ -1,4 +1,4 @@
-"""A chat completion request, validated as far as the simulator needs it."""
+"""A request for a chat completion, checked as far as the simulator needs it."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from llm.simulator.generation.generation import Prompt
+from llm.simulator.apis.parameters import count, flag, model_name, text_of, wants_usage
 from llm.simulator.generation.json_sample import json_answer
+from llm.simulator.generation.model_output import Prompt
 from llm.simulator.generation.tokens import approximate_tokens
 from llm.simulator.generation.tool_call import ToolCall, call_of
 from llm.simulator.openai_errors import Refusal
-from llm.simulator.request import count, flag, model_name, text_of, wants_usage
 
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """What the simulator makes use of."""
+    """The parameters that the simulator uses."""
 
     prompt: Prompt
     stream: bool
@@ -25,7 +25,7 @@ class ChatRequest:
 
     @classmethod
     def from_payload(cls, payload: Mapping[str, Any]) -> Self:
-        """Raises Refusal (400) with `param` set."""
+        """Raises Refusal (400), which names the wrong parameter."""
         messages = payload.get("messages")
         if not isinstance(messages, list) or not messages or not all(isinstance(each, dict) for each in messages):
             raise Refusal(400, "'messages' must be a list of at least one message.", param="messages")
@@ -49,7 +49,7 @@ class ChatRequest:
 
 def _tool_call(payload: Mapping[str, Any], last_message: Mapping[str, Any]) -> ToolCall | None:
     tools, choice = payload.get("tools"), payload.get("tool_choice")
-    # A model that has the tool's result answers with it; calling again would keep an agent in a loop for ever.
+    # A model that has a tool's result answers in words. If it called again, an agent would never come to an end.
     if not isinstance(tools, list) or choice == "none" or last_message.get("role") == "tool":
         return None
     functions = (tool.get("function") for tool in tools if isinstance(tool, dict))

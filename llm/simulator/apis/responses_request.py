@@ -1,4 +1,4 @@
-"""A request of the Responses API, validated as far as the simulator needs it."""
+"""A request of the Responses API, checked as far as the simulator needs it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from llm.simulator.generation.generation import Prompt
+from llm.simulator.apis.parameters import count, flag, model_name, text_of
 from llm.simulator.generation.json_sample import json_answer
+from llm.simulator.generation.model_output import Prompt
 from llm.simulator.generation.tokens import approximate_tokens
 from llm.simulator.generation.tool_call import ToolCall, call_of
 from llm.simulator.openai_errors import Refusal
-from llm.simulator.request import count, flag, model_name, text_of
 
+# Parameters that a response repeats, with OpenAI's defaults.
 _DEFAULTS: Final[Mapping[str, Any]] = {
     "background": False,
     "instructions": None,
@@ -35,21 +36,22 @@ _DEFAULTS: Final[Mapping[str, Any]] = {
     "truncation": "disabled",
     "user": None,
 }
+
+# A request with one of these needs no input.
 _INSTEAD_OF_INPUT: Final = ("previous_response_id", "prompt", "conversation")
 
 
 @dataclass(frozen=True, slots=True)
 class ResponsesRequest:
-    """What the simulator makes use of."""
+    """The parameters that the simulator uses. `repeated` has those that the response repeats."""
 
     prompt: Prompt
     stream: bool
     repeated: Mapping[str, Any]
-    """The parameters that a response repeats, with OpenAI's defaults for those that were not given."""
 
     @classmethod
     def from_payload(cls, payload: Mapping[str, Any]) -> Self:
-        """Raises Refusal (400) with `param` set."""
+        """Raises Refusal (400), which names the wrong parameter."""
         items = _items(payload)
         texts = [_text(item) for item in items]
         from_user = [text for item, text in zip(items, texts, strict=True) if item.get("role") == "user"]
@@ -72,7 +74,7 @@ class ResponsesRequest:
 
 
 def _items(payload: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The input as a list of items; a text is a message of the user."""
+    """The input as a list of items. A text counts as a message of the user."""
     value = payload.get("input")
     if isinstance(value, str):
         return [{"role": "user", "content": value}]
@@ -84,7 +86,7 @@ def _items(payload: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _text(item: Mapping[str, Any]) -> str:
-    """What an item says: a message its content, a call its arguments, the result of a call its output."""
+    """The text of an item: the content of a message, the arguments of a call, or the output of a call."""
     arguments = item.get("arguments")
     return (
         text_of(item.get("content")) + text_of(item.get("output")) + (arguments if isinstance(arguments, str) else "")
@@ -93,7 +95,7 @@ def _text(item: Mapping[str, Any]) -> str:
 
 def _tool_call(payload: Mapping[str, Any], items: list[Mapping[str, Any]]) -> ToolCall | None:
     tools, choice = payload.get("tools"), payload.get("tool_choice")
-    # A model that has the tool's result answers with it; calling again would keep an agent in a loop for ever.
+    # A model that has a tool's result answers in words. If it called again, an agent would never come to an end.
     answered = bool(items) and items[-1].get("type") == "function_call_output"
     if not isinstance(tools, list) or choice == "none" or answered:
         return None

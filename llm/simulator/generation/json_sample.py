@@ -10,9 +10,13 @@ from typing import Any, Final
 
 from llm.simulator.openai_errors import Refusal
 
+# The value of every text whose format does not matter.
 _TEXT: Final = "simulated"
+
+# The longest text or array that is made up, and how many values altogether. A schema may ask for any number.
 _MAX_LENGTH: Final = 1_000
 _MAX_VALUES: Final = 10_000
+
 _BOUNDS: Final[Mapping[str, Callable[[float, float], bool]]] = {
     "minimum": operator.ge,
     "exclusiveMinimum": operator.gt,
@@ -34,26 +38,26 @@ _TEXTS_BY_FORMAT: Final[Mapping[str, str]] = {
 
 
 class _Unfit(Exception):
-    """No finite value was found."""
+    """No value of a limited size fits."""
 
 
 def fitting_json(schema: object, *, param: str) -> str:
-    """JSON text for the smallest value that fits: what is required, and nothing else.
+    """JSON text for a small value that fits the schema. It has what is required and nothing else.
 
-    Knows the keywords that OpenAI's strict schemas may have, but not `pattern`, no length above 1,000, and no more
-    than 10,000 values. What is no schema at all is fitted by an empty object. Raises Refusal (400), naming `param`, for
-    one that no such value fits.
+    Knows the keywords that OpenAI's strict schemas may have, except `pattern`. Makes no length above 1,000 and no more
+    than 10,000 values. An empty object fits what is no schema at all. Raises Refusal (400) for `param` if no such value
+    fits.
     """
     if not isinstance(schema, dict):
         return "{}"
     try:
         return json.dumps(_Sampler(schema).value(schema, ()))
-    except (_Unfit, RecursionError, ArithmeticError, ValueError):  # the last two for bounds at the edge of arithmetic
+    except (_Unfit, RecursionError, ArithmeticError, ValueError):  # the last two come from bounds like infinity
         raise Refusal(400, "No value fits the schema.", code="invalid_json_schema", param=param) from None
 
 
 def json_answer(form: object, schema: object, *, param: str) -> str | None:
-    """The text that answers in a format: `json_schema` with its schema, or `json_object`. None: in words."""
+    """The answer in a format: `json_schema` with its schema, or `json_object`. None if the format is no JSON."""
     if form == "json_schema":
         return fitting_json(schema, param=param)
     return json.dumps({"answer": _TEXT}) if form == "json_object" else None
@@ -65,10 +69,10 @@ class _Sampler:
         self._values_left = _MAX_VALUES
 
     def value(self, schema: object, within: tuple[str, ...]) -> object:
-        """A value for `schema`, which stands inside the references `within`."""
+        """A value for `schema`. `within` has the references that led here, to find one that contains itself."""
         self._values_left -= 1
         if self._values_left < 0:
-            raise RecursionError  # and not _Unfit, after which the next alternative would be tried
+            raise RecursionError  # not _Unfit, because then the next alternative would be tried
         if not isinstance(schema, dict):
             return _TEXT
         if isinstance(reference := schema.get("$ref"), str):
@@ -122,7 +126,7 @@ class _Sampler:
         raise _Unfit
 
     def _resolve(self, reference: str) -> object:
-        """What a reference inside the schema, as `#/$defs/Step`, stands for."""
+        """The schema that a reference like `#/$defs/Step` stands for."""
         found: object = self._root
         for name in reference.removeprefix("#").split("/")[1:]:
             if not isinstance(found, dict) or name not in found:
@@ -139,7 +143,7 @@ def _number(schema: Mapping[str, Any], name: str, default: int) -> int:
 
 
 def _a_number(schema: Mapping[str, Any]) -> float:
-    """The first of a few likely numbers that is within the bounds. Raises _Unfit if none is."""
+    """The first of a few likely numbers that is within the bounds. Raises _Unfit if none of them is."""
     bounds = {name: value for name in _BOUNDS if isinstance(value := schema.get(name), (int, float))}
     least = max((bounds[name] for name in ("minimum", "exclusiveMinimum") if name in bounds), default=None)
     most = min((bounds[name] for name in ("maximum", "exclusiveMaximum") if name in bounds), default=None)

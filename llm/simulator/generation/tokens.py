@@ -1,21 +1,21 @@
-"""Tokens, as the simulator approximates them, and the usage that it reports."""
+"""The simulator's approximation of tokens, and the usage that it reports."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Self
 
-from llm.simulator.behaviour import Behaviour
+from llm.simulator.script.behaviour import Behaviour
 
 
 def approximate_tokens(text: str) -> int:
-    """A token for four characters, and at least one."""
+    """One token for every four characters, and at least one."""
     return max(1, len(text) // 4)
 
 
 @dataclass(frozen=True, slots=True)
 class TokenCounts:
-    """What an answer is billed by. As at OpenAI, `cached` is a part of `prompt`, and `reasoning` of `completion`."""
+    """What an answer is billed by. As with OpenAI, `cached` is a part of `prompt`, and `reasoning` of `completion`."""
 
     prompt: int
     cached: int
@@ -24,10 +24,10 @@ class TokenCounts:
 
     @classmethod
     def of(cls, prompt: int, generated: int, behaviour: Behaviour) -> Self | None:
-        """The counts for so many tokens read and written; None if the model reports no usage."""
+        """The counts for `generated` tokens in answer to `prompt` tokens; None if the model reports no usage."""
         if not behaviour.usage:
             return None
-        # A bill is computed by the parts being parts, so it must hold for any script.
+        # Whoever computes a price relies on the parts being parts, so they must be that with any script.
         return cls(
             prompt=max(prompt, behaviour.cached_tokens),
             cached=behaviour.cached_tokens,
@@ -37,11 +37,11 @@ class TokenCounts:
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """The prompt's and the completion's tokens together."""
         return self.prompt + self.completion
 
     def as_completion_usage(self) -> dict[str, Any]:
-        """In the shape of chat and text completions; the Responses API has its own words."""
+        """The usage object of chat and text completions. The Responses API has one of its own."""
         return {
             "prompt_tokens": self.prompt,
             "completion_tokens": self.completion,

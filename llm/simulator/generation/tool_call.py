@@ -18,7 +18,7 @@ class ToolCall:
 
 
 def call_of(functions: Iterable[Mapping[str, Any]], wanted: object) -> ToolCall | None:
-    """A call with fitting arguments: of the function named `wanted`, or of the first; None if there is none such.
+    """A call of the function named `wanted`, or of the first function, with arguments that fit. None if there is none.
 
     Raises Refusal (400) if no arguments fit.
     """

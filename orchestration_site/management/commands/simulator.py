@@ -1,4 +1,4 @@
-"""`manage.py simulator`: a simulated OpenAI to try the service with, no key needed."""
+"""`manage.py simulator`: a simulated OpenAI, to try the service without an API key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An answer in the shape of the Responses API: as a whole, and as the events of a stream."""
+"""A response of the Responses API in OpenAI's shape, whole and as the events of a stream."""
 
 from __future__ import annotations
 
@@ -10,43 +10,44 @@ from functools import partial
 from itertools import count
 from typing import Any, Final, Literal
 
-from llm.simulator.answer import Asked, event
+from llm.simulator.answer import ParsedRequest
 from llm.simulator.apis.responses_request import ResponsesRequest
-from llm.simulator.behaviour import Behaviour
-from llm.simulator.generation.generation import Generation, generate
+from llm.simulator.generation.model_output import ModelOutput, generate
 from llm.simulator.generation.tokens import TokenCounts
+from llm.simulator.script.behaviour import Behaviour
+from llm.simulator.serving.server_sent_events import event
 
 _Status = Literal["in_progress", "completed", "incomplete"]
 
-# From chat's finish reason to the reason that this API gives; with any other the response is completed.
+# The finish reasons of chat completions that make a response incomplete, with the reason that this API gives for it.
 _INCOMPLETE: Final[Mapping[str, str]] = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
 
-def ask_response(payload: Mapping[str, Any]) -> Asked:
-    """Read a request of the Responses API. Raises Refusal (400) with `param` set."""
+def parse_responses(payload: Mapping[str, Any]) -> ParsedRequest:
+    """Read a request of the Responses API. Raises Refusal (400), which names the wrong parameter."""
     request = ResponsesRequest.from_payload(payload)
-    return Asked.of(request.prompt.tokens, partial(_respond, request), stream=request.stream)
+    return ParsedRequest.of(request.prompt.tokens, partial(_respond, request), stream=request.stream)
 
 
-def _respond(request: ResponsesRequest, behaviour: Behaviour) -> ResponseAnswer:
-    generation = generate(request.prompt, behaviour)
-    return ResponseAnswer(
+def _respond(request: ResponsesRequest, behaviour: Behaviour) -> ResponsesAnswer:
+    output = generate(request.prompt, behaviour)
+    return ResponsesAnswer(
         model=request.prompt.model,
         repeated=request.repeated,
-        generation=generation,
-        # A call is named by the event that opens it, so that the token of its name is no content.
-        pieces=tuple(piece for piece in generation.pieces if piece),
-        tokens=TokenCounts.of(request.prompt.tokens, len(generation.pieces), behaviour),
+        output=output,
+        # The event that opens a tool call has its name, so the piece that stands for the name is no content here.
+        pieces=tuple(piece for piece in output.pieces if piece),
+        tokens=TokenCounts.of(request.prompt.tokens, len(output.pieces), behaviour),
     )
 
 
 @dataclass(frozen=True, slots=True)
-class ResponseAnswer:
-    """A response of one item: a message with one text, or a function call."""
+class ResponsesAnswer:
+    """A response with a single item: a message with one text, or a function call."""
 
     model: str
     repeated: Mapping[str, Any]
-    generation: Generation
+    output: ModelOutput
     pieces: tuple[str, ...]
     tokens: TokenCounts | None
     id: str = field(default_factory=lambda: f"resp_{uuid.uuid4().hex}")
@@ -61,33 +62,33 @@ class ResponseAnswer:
         return len(self.pieces)
 
     def whole(self, until: int | None = None) -> dict[str, Any]:
-        """The response; with `until`, one that is still in progress, with only that many deltas in it."""
+        """The response. With `until`, it is still in progress and has only that many deltas in it."""
         if until is None:
             return self._response(self._end, [self._item(self._end, self._text)])
         return self._response("in_progress", [self._item("in_progress", "".join(self.pieces[:until]))])
 
     def opening_events(self) -> Iterator[bytes]:
-        """The response and its item begin."""
+        """The events with which the response and its item begin."""
         for name in ("response.created", "response.in_progress"):
             yield self._event(name, response=self._response("in_progress", []))
         begun = self._item("in_progress", "")
-        if self.generation.tool is None:
+        if self.output.tool is None:
             yield self._event("response.output_item.added", output_index=0, item=begun | {"content": []})
             yield self._part_event("response.content_part.added", part=_output_text(""))
         else:
             yield self._event("response.output_item.added", output_index=0, item=begun)
 
     def content_events(self) -> Iterator[bytes]:
-        """`chunks` of them."""
+        """The content, one event for each delta."""
         for piece in self.pieces:
-            if self.generation.tool is None:
+            if self.output.tool is None:
                 yield self._part_event("response.output_text.delta", delta=piece, logprobs=[])
             else:
                 yield self._item_event("response.function_call_arguments.delta", delta=piece)
 
     def closing_events(self) -> Iterator[bytes]:
-        """All that began is done, and the response has its usage."""
-        if self.generation.tool is None:
+        """The events with which everything that began is done. The last one has the whole response with its usage."""
+        if self.output.tool is None:
             yield self._part_event("response.output_text.done", text=self._text, logprobs=[])
             yield self._part_event("response.content_part.done", part=_output_text(self._text))
         else:
@@ -96,12 +97,12 @@ class ResponseAnswer:
         yield self._event(f"response.{self._end}", response=self.whole())
 
     def error_event(self, error: Mapping[str, Any]) -> bytes:
-        """The API's own event for it, which has no `error` object and no type of error."""
+        """This API has an event of its own for errors, without an `error` object and without the type of the error."""
         return self._event("error", **{name: error.get(name) for name in ("code", "message", "param")})
 
     @property
     def _end(self) -> _Status:
-        return "incomplete" if self.generation.finish_reason in _INCOMPLETE else "completed"
+        return "incomplete" if self.output.finish_reason in _INCOMPLETE else "completed"
 
     @property
     def _text(self) -> str:
@@ -109,10 +110,10 @@ class ResponseAnswer:
 
     @property
     def _own_item_id(self) -> str:
-        return f"{'msg' if self.generation.tool is None else 'fc'}_{self.item_id}"
+        return f"{'msg' if self.output.tool is None else 'fc'}_{self.item_id}"
 
-    def _response(self, status: _Status, output: list[dict[str, Any]]) -> dict[str, Any]:
-        reason = _INCOMPLETE.get(self.generation.finish_reason) if status == "incomplete" else None
+    def _response(self, status: _Status, items: list[dict[str, Any]]) -> dict[str, Any]:
+        reason = _INCOMPLETE.get(self.output.finish_reason) if status == "incomplete" else None
         return {
             "id": self.id,
             "object": "response",
@@ -122,14 +123,14 @@ class ResponseAnswer:
             "error": None,
             "incomplete_details": None if reason is None else {"reason": reason},
             "model": self.model,
-            "output": output,
+            "output": items,
             "usage": None if self.tokens is None or status == "in_progress" else _usage(self.tokens),
             **self.repeated,
         }
 
     def _item(self, status: _Status, text: str) -> dict[str, Any]:
         head = {"id": self._own_item_id, "status": status}
-        tool = self.generation.tool
+        tool = self.output.tool
         if tool is None:
             return head | {"type": "message", "role": "assistant", "content": [_output_text(text)]}
         return head | {"type": "function_call", "call_id": self.call_id, "name": tool.name, "arguments": text}

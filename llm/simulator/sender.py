@@ -1,4 +1,4 @@
-"""Sends an answer the way its behaviour says: whole or streamed, in its own time, with the scripted mishap."""
+"""Sends an answer as its behaviour says: whole or streamed, at its pace, and with the scripted failure."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
-from llm.simulator.answer import Answer, StreamedAnswer, raw_event
-from llm.simulator.exchange import BODILESS, Exchange, to_json
-from llm.simulator.state import SeenRequest, Turn
+from llm.simulator.answer import Answer, StreamedAnswer
+from llm.simulator.script.seen_request import SeenRequest
+from llm.simulator.script.state import Turn
+from llm.simulator.serving.exchange import BODILESS, Exchange, to_json
+from llm.simulator.serving.server_sent_events import raw_event
 
 _JSON: Final = "application/json"
 _EVENT_STREAM: Final = (("content-type", "text/event-stream; charset=utf-8"), ("cache-control", "no-cache"))
 
 
-class Answering:
-    """Answers one request by one turn of a behaviour."""
+class AnswerSender:
+    """Answers one request in the way of one behaviour."""
 
     def __init__(self, exchange: Exchange, seen: SeenRequest, turn: Turn) -> None:
         self._exchange = exchange
@@ -24,20 +26,20 @@ class Answering:
         self._slowness = turn.slowness
 
     async def begin(self) -> None:
-        """What comes before any header: the latency, and a cut at once."""
+        """Do what comes before any header: wait for the latency, or reset the connection at once."""
         await self._wait(self._behaviour.latency_s)
         if self._behaviour.cut_after == 0:
-            await self._cut()
+            await self._reset()
 
     async def refuse(self, status: int, error: Mapping[str, Any]) -> None:
         """Answer with an error object."""
         await self._send(status, to_json({"error": dict(error)}), _JSON)
 
     async def fail_as_scripted(self) -> bool:
-        """Answer with the scripted raw body or error status; False if there is none, and nothing was sent."""
+        """Answer with the scripted raw body or error status. False if there is neither, and nothing was sent."""
         behaviour = self._behaviour
         if behaviour.raw_body is not None:
-            # A script may well mean bytes that are not valid UTF-8.
+            # A script may want to send bytes that are not valid UTF-8.
             body = behaviour.raw_body.encode("utf-8", "surrogatepass")
             await self._send(behaviour.status, body, behaviour.content_type)
         elif behaviour.status >= 300:
@@ -47,7 +49,7 @@ class Answering:
         return True
 
     async def whole(self, answer: Answer) -> None:
-        """Answer in one piece, after all the time that generating it takes."""
+        """Answer in one piece, after the time that generating it would take."""
         behaviour, chunks = self._behaviour, answer.chunks
         rate = behaviour.tokens_per_second
         await self._wait(behaviour.first_token_s + (chunks / rate if rate else 0))
@@ -62,7 +64,7 @@ class Answering:
     async def stream(self, answer: StreamedAnswer) -> None:
         """Answer as server-sent events."""
         await self._exchange.start(self._behaviour.status, (*self._retry_after(), *_EVENT_STREAM))
-        if await self._mishap(0, answer):
+        if await self._fail_after(0, answer):
             return
         for event in answer.opening_events():
             await self._exchange.write(event, more=True)
@@ -72,23 +74,23 @@ class Answering:
         await self._exchange.write(b"".join(answer.closing_events()), more=False)
 
     async def _stream_content(self, answer: StreamedAnswer) -> bool:
-        """False if the stream is over before its time."""
+        """Send the content. False if a failure has ended the stream."""
         clock = asyncio.get_running_loop().time
         rate = self._behaviour.tokens_per_second
         started = clock()
         for sent, event in enumerate(answer.content_events()):
-            # By the clock, not by the last chunk, so that the pace does not drift. Also at full speed every chunk lets
-            # the loop run: other clients get their turn, and a client that has gone is noticed.
+            # Each chunk has a time by the clock, so that the pace does not drift. Even at full speed, the event loop
+            # runs after every chunk, so that other clients are served and a client that has left is noticed.
             due = started + sent * self._slowness / rate if rate else started
             await asyncio.sleep(max(0, due - clock()))
             await self._exchange.write(event, more=True)
             self._seen.chunks_sent = sent + 1
-            if await self._mishap(sent + 1, answer):
+            if await self._fail_after(sent + 1, answer):
                 return False
         return True
 
-    async def _mishap(self, sent: int, answer: StreamedAnswer) -> bool:
-        """Let happen what is scripted for after `sent` of its chunks; True if that was the end of the stream."""
+    async def _fail_after(self, sent: int, answer: StreamedAnswer) -> bool:
+        """Do what is scripted for the moment after `sent` chunks. True if that has ended the stream."""
         behaviour = self._behaviour
 
         def now(after: int | None) -> bool:
@@ -97,7 +99,7 @@ class Answering:
         if now(behaviour.malformed_after):
             await self._exchange.write(raw_event(b"{broken"), more=True)
         if now(behaviour.cut_after):
-            await self._cut()
+            await self._reset()
         if now(behaviour.stall_after):
             await self._exchange.stall()
         if now(behaviour.error_after):
@@ -121,12 +123,12 @@ class Answering:
         await exchange.start(status, (*headers, ("content-length", str(len(body)))))
         await exchange.write(body[: len(body) // 2], more=True)
         if behaviour.cut_after is not None:
-            await self._cut()
+            await self._reset()
         await exchange.stall()
 
-    async def _cut(self) -> None:
+    async def _reset(self) -> None:
         self._seen.complete()
-        await self._exchange.abort()
+        await self._exchange.reset_connection()
 
     async def _wait(self, seconds: float) -> None:
         if seconds:

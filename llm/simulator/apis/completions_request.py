@@ -1,4 +1,4 @@
-"""A request of the legacy completions API, validated as far as the simulator needs it."""
+"""A request for a text completion, checked as far as the simulator needs it."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from llm.simulator.generation.generation import Prompt
+from llm.simulator.apis.parameters import count, flag, model_name, texts_or_tokens, wants_usage
+from llm.simulator.generation.model_output import Prompt
 from llm.simulator.generation.tokens import approximate_tokens
 from llm.simulator.openai_errors import Refusal
-from llm.simulator.request import count, flag, model_name, texts_or_tokens, wants_usage
 
+# OpenAI's default, which only this API has.
 DEFAULT_MAX_TOKENS: Final = 16
-"""As OpenAI has it for this API alone."""
 
+# How many texts `stop` may list, as with OpenAI.
 _MAX_STOPS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
-class TextRequest:
-    """What the simulator makes use of. Each of the `prompts` is answered `choices` times."""
+class CompletionsRequest:
+    """The parameters that the simulator uses. Each of the `prompts` is answered `choices` times."""
 
     model: str
     prompts: tuple[Prompt, ...]
@@ -30,7 +31,7 @@ class TextRequest:
 
     @classmethod
     def from_payload(cls, payload: Mapping[str, Any]) -> Self:
-        """Raises Refusal (400) with `param` set."""
+        """Raises Refusal (400), which names the wrong parameter."""
         model = model_name(payload)
         max_tokens = count(payload, "max_tokens", least=0)
         stop = _stop(payload.get("stop"))

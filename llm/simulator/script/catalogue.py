@@ -1,4 +1,4 @@
-"""The models that need no script: names beginning with `sim-` fail, or dawdle, in the way that they say."""
+"""The models that need no script: one whose name begins with `sim-` fails or is slow in the way that its name says."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from llm.simulator.behaviour import Behaviour
 from llm.simulator.openai_errors import KNOWN_STATUSES, error_object
+from llm.simulator.script.behaviour import Behaviour
 
+# A wait that is longer than any client waits: a day. JSON and uvloop can't express an infinite one.
 NEVER_S: Final = 86_400.0
-"""A wait that no client sits out: a day, in seconds. (Not infinity: JSON and uvloop know none.)"""
 
 
 @dataclass(frozen=True, slots=True)
 class SimModel:
-    """A built-in model: what it does, in words and as a behaviour."""
+    """A built-in model: what it does, as a text for people and as a behaviour."""
 
     summary: str
     behaviour: Behaviour
@@ -51,6 +51,7 @@ def _of_status(status: int) -> Behaviour:
     return Behaviour(status=status, retry_after="1" if status == 429 else None)
 
 
+# The built-in models that are listed. `sim-` with any other status from 200 to 599 works too.
 SIM_MODELS: Final[Mapping[str, SimModel]] = {
     **_NAMED,
     **{
@@ -61,11 +62,10 @@ SIM_MODELS: Final[Mapping[str, SimModel]] = {
         for status in KNOWN_STATUSES
     },
 }
-"""Every built-in model that is listed. `sim-` with any other status from 200 to 599 works too."""
 
 
 def built_in_behaviour(model: str) -> Behaviour:
-    """How `model` behaves with no script: as its `sim-` name says, else healthy."""
+    """How `model` behaves without a script: as its `sim-` name says, otherwise healthy."""
     if model in SIM_MODELS:
         return SIM_MODELS[model].behaviour
     status = re.fullmatch(r"sim-([2-5][0-9]{2})", model)

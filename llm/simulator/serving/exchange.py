@@ -1,4 +1,4 @@
-"""One HTTP exchange over raw ASGI: read, answer, stall, cut, and notice at once when the client goes."""
+"""One HTTP request and its answer over raw ASGI. It notices at once if the client leaves."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from typing import Any, Final
 
 from llm.simulator.openai_errors import Refusal
 
-Scope = MutableMapping[str, Any]
+AsgiScope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = Iterable[tuple[str, str]]
 
-ABORT_EXTENSION: Final = "llm.simulator.abort"
-"""The ASGI extension by which the simulator's own server lets the app reset the connection."""
+# The ASGI extension by which the simulator's own server lets the application reset the connection.
+RESET_EXTENSION: Final = "llm.simulator.reset"
 
+# Statuses whose answers have no body, by RFC 9110.
 BODILESS: Final = (204, 304)
-"""Statuses whose answer has no body, by RFC 9110."""
 
+# A larger request body is refused.
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 
 
@@ -34,7 +35,7 @@ class ClientGone(Exception):
 class Exchange:
     """A request and its answer."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self._scope = scope
@@ -44,14 +45,14 @@ class Exchange:
 
     @property
     def has_bearer(self) -> bool:
-        """Whether there is an Authorization of the kind that OpenAI takes. Its value is not looked at."""
+        """Whether there is an Authorization header of the kind that OpenAI takes. Any key will do."""
         for name, value in self._scope["headers"]:
             if name.lower() == b"authorization":
                 return bool(value[:7].lower() == b"bearer ")
         return False
 
     async def read_body(self) -> bytes:
-        """The whole body. Raises ClientGone, or Refusal (413) above `MAX_BODY_BYTES`."""
+        """Read the whole body. Raises ClientGone, or Refusal (413) if it is larger than `MAX_BODY_BYTES`."""
         parts: list[bytes] = []
         size_bytes = 0
         while True:
@@ -67,7 +68,7 @@ class Exchange:
                 return b"".join(parts)
 
     async def run(self, answer: Coroutine[Any, Any, None]) -> None:
-        """Run `answer`, and cancel it as soon as the client goes. Both tasks have ended when this returns."""
+        """Run `answer`, and cancel it as soon as the client leaves. Both tasks have ended when this returns."""
         working = asyncio.create_task(answer)
         leaving = asyncio.create_task(self._client_leaves())
         try:
@@ -81,7 +82,7 @@ class Exchange:
                 task.result()
 
     async def start(self, status: int, headers: Headers) -> None:
-        """Send the status and the headers; those that every answer has are added."""
+        """Send the status and the headers. Adds the headers that every answer has."""
         everywhere = (
             ("date", formatdate(usegmt=True)),
             ("x-request-id", f"req_{uuid.uuid4().hex}"),
@@ -96,7 +97,7 @@ class Exchange:
         )
 
     async def write(self, body: bytes, *, more: bool) -> None:
-        """Send a part of the body, the last one if there is no `more`."""
+        """Send a part of the body. `more` says whether another part follows."""
         await self._send({"type": "http.response.body", "body": body, "more_body": more})
 
     async def send(self, status: int, body: bytes, headers: Headers) -> None:
@@ -110,18 +111,18 @@ class Exchange:
         await self.send(status, to_json(payload), (*headers, ("content-type", "application/json")))
 
     async def stall(self) -> None:
-        """Do nothing until the client goes."""
+        """Do nothing until the client leaves, which cancels this."""
         await asyncio.get_running_loop().create_future()
 
-    async def abort(self) -> None:
-        """Reset the connection once what was written is out, and wait to be cancelled by that.
+    async def reset_connection(self) -> None:
+        """Reset the connection after everything that was written has been sent. The reset then cancels this.
 
-        Raises RuntimeError if the server is not the simulator's own: ASGI itself has no such message.
+        Raises RuntimeError if the server is not the simulator's own, because ASGI itself has no message for a reset.
         """
-        extension = self._scope.get("extensions", {}).get(ABORT_EXTENSION)
+        extension = self._scope.get("extensions", {}).get(RESET_EXTENSION)
         if extension is None:
             raise RuntimeError("this ASGI server cannot reset a connection; use llm.simulator.serve")
-        await extension["abort"]()
+        await extension["reset"]()
         await self.stall()
 
     async def _client_leaves(self) -> None:
@@ -130,5 +131,5 @@ class Exchange:
 
 
 def to_json(payload: object) -> bytes:
-    """Compact UTF-8, as OpenAI sends it; a lone surrogate, which UTF-8 has no bytes for, becomes a question mark."""
+    """Compact JSON in UTF-8, as OpenAI sends it. Half a surrogate pair, unknown to UTF-8, becomes a question mark."""
     return json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")

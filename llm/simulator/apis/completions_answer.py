@@ -1,4 +1,4 @@
-"""An answer in the shape of the legacy completions API: as a whole, and as the chunks of a stream."""
+"""A text completion in OpenAI's shape, whole and as the chunks of a stream."""
 
 from __future__ import annotations
 
@@ -10,29 +10,30 @@ from functools import partial
 from itertools import zip_longest
 from typing import Any
 
-from llm.simulator.answer import DONE, Asked, event
-from llm.simulator.apis.text_request import TextRequest
-from llm.simulator.behaviour import Behaviour
-from llm.simulator.generation.generation import generate
+from llm.simulator.answer import ParsedRequest
+from llm.simulator.apis.completions_request import CompletionsRequest
+from llm.simulator.generation.model_output import generate
 from llm.simulator.generation.tokens import TokenCounts
+from llm.simulator.script.behaviour import Behaviour
+from llm.simulator.serving.server_sent_events import DONE, event
 
 
-def ask_text(payload: Mapping[str, Any]) -> Asked:
-    """Read a request of the legacy completions API. Raises Refusal (400) with `param` set."""
-    request = TextRequest.from_payload(payload)
-    # Each prompt has a context window of its own.
+def parse_completions(payload: Mapping[str, Any]) -> ParsedRequest:
+    """Read a request for a text completion. Raises Refusal (400), which names the wrong parameter."""
+    request = CompletionsRequest.from_payload(payload)
+    # Each prompt is read by itself, so the longest one must fit the context window.
     longest = max(prompt.tokens for prompt in request.prompts)
-    return Asked.of(longest, partial(_complete, request), stream=request.stream)
+    return ParsedRequest.of(longest, partial(_complete, request), stream=request.stream)
 
 
-def _complete(request: TextRequest, behaviour: Behaviour) -> TextCompletion:
+def _complete(request: CompletionsRequest, behaviour: Behaviour) -> CompletionsAnswer:
     choices = []
     for prompt in request.prompts:
-        generation = generate(prompt, behaviour)
+        output = generate(prompt, behaviour)
         echoed = prompt.last_user_text if request.echo else ""
-        choices += [_Choice(echoed, generation.pieces, generation.finish_reason)] * request.choices
+        choices += [_Choice(echoed, output.pieces, output.finish_reason)] * request.choices
     generated = sum(len(choice.pieces) for choice in choices)
-    return TextCompletion(
+    return CompletionsAnswer(
         model=request.model,
         choices=tuple(choices),
         tokens=TokenCounts.of(sum(prompt.tokens for prompt in request.prompts), generated, behaviour),
@@ -48,8 +49,8 @@ class _Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class TextCompletion:
-    """A content chunk is one piece of one choice; the choices take turns. What is echoed comes before any content."""
+class CompletionsAnswer:
+    """A content chunk is one piece of one choice; the choices take turns. An echoed prompt comes before any content."""
 
     model: str
     choices: tuple[_Choice, ...]
@@ -60,11 +61,11 @@ class TextCompletion:
 
     @property
     def chunks(self) -> int:
-        """How many content chunks there are, all choices together."""
+        """How many content chunks all choices have together."""
         return sum(len(choice.pieces) for choice in self.choices)
 
     def whole(self, until: int | None = None) -> dict[str, Any]:
-        """The answer in one piece; with `until`, only that many content chunks of it and no finish reason."""
+        """The answer in one piece. With `until`, it has only that many content chunks and no finish reason."""
         texts = [choice.echoed for choice in self.choices]
         for index, piece in list(self._turns())[:until]:
             texts[index] += piece
@@ -76,18 +77,18 @@ class TextCompletion:
         return answer if self.tokens is None else answer | {"usage": self.tokens.as_completion_usage()}
 
     def opening_events(self) -> Iterator[bytes]:
-        """What is echoed."""
+        """The echoed prompts."""
         for index, choice in enumerate(self.choices):
             if choice.echoed:
                 yield self._event(_choice(index, choice.echoed))
 
     def content_events(self) -> Iterator[bytes]:
-        """`chunks` of them."""
+        """The content, one event for each chunk."""
         for index, piece in self._turns():
             yield self._event(_choice(index, piece))
 
     def closing_events(self) -> Iterator[bytes]:
-        """The finish reason of every choice, then the usage if the client asked and the model reports it."""
+        """The finish reason of every choice, then the usage if the client asked for it and the model reports it."""
         for index, choice in enumerate(self.choices):
             yield self._event(_choice(index, "", choice.finish_reason))
         if self.include_usage and self.tokens is not None:
@@ -95,11 +96,11 @@ class TextCompletion:
         yield DONE
 
     def error_event(self, error: Mapping[str, Any]) -> bytes:
-        """An error object in place of a chunk."""
+        """An error object instead of a chunk."""
         return event({"error": dict(error)})
 
     def _turns(self) -> Iterator[tuple[int, str]]:
-        """Every piece with the index of its choice, in the order of sending."""
+        """Every piece with the index of its choice, in the order in which they are sent."""
         for turn in zip_longest(*(choice.pieces for choice in self.choices)):
             yield from ((index, piece) for index, piece in enumerate(turn) if piece is not None)
 
