@@ -1,10 +1,8 @@
-"""The simulator's legacy completions, and its embeddings where they misbehave, as a real client sees them."""
+"""The simulator's text completions, failures first."""
 
 from __future__ import annotations
 
 import json
-import ssl
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2
@@ -12,33 +10,10 @@ import openai
 import pytest
 from openai.types import Completion
 
-from llm.simulator import Behaviour, RunningSimulator, serve
+from llm.simulator import Behaviour, RunningSimulator
+from tests.llm.simulator.chat_client import CUT
 
 URL = "/v1/completions"
-TLS = ssl.create_default_context()  # never used, but each client would load its own, in 20 ms
-CUT = (httpx2.ReadError, httpx2.RemoteProtocolError)
-
-
-@pytest.fixture
-async def simulator() -> AsyncIterator[RunningSimulator]:
-    async with serve() as running:
-        yield running
-
-
-@pytest.fixture
-async def http(simulator: RunningSimulator) -> AsyncIterator[httpx2.AsyncClient]:
-    origin = simulator.base_url.removesuffix("/v1")
-    headers = {"Authorization": "Bearer any"}
-    async with httpx2.AsyncClient(base_url=origin, headers=headers, timeout=10, verify=TLS) as client:
-        yield client
-
-
-@pytest.fixture
-async def sdk(simulator: RunningSimulator) -> AsyncIterator[openai.AsyncOpenAI]:
-    http = openai.DefaultAsyncHttpxClient(verify=TLS)
-    url = simulator.base_url
-    async with openai.AsyncOpenAI(base_url=url, api_key="any", max_retries=0, timeout=10, http_client=http) as client:
-        yield client
 
 
 async def ask(http: httpx2.AsyncClient, model: str = "m", **parameters: Any) -> httpx2.Response:
@@ -252,33 +227,3 @@ async def test_usage_comes_in_a_last_chunk_without_choices_when_asked(
 @pytest.mark.parametrize(("prompt", "tokens"), [([1, 2, 3], 3), ([[1, 2], [3]], 3), (None, 1)])
 async def test_tokens_are_a_prompt_too_and_so_is_none(http: httpx2.AsyncClient, prompt: Any, tokens: int) -> None:
     assert (await ask(http, prompt=prompt)).json()["usage"]["prompt_tokens"] == tokens
-
-
-# Embeddings
-
-
-async def test_embeddings_may_lack_usage_or_vectors(simulator: RunningSimulator, http: httpx2.AsyncClient) -> None:
-    simulator.state.script("e", Behaviour(usage=False, times=1), Behaviour(empty=True))
-    body = {"model": "e", "input": ["one", "two"]}
-    first, second = [(await http.post("/v1/embeddings", json=body)).json() for _ in range(2)]
-    assert len(first["data"]) == 2
-    assert "usage" not in first
-    assert second["data"] == []
-
-
-async def test_embeddings_are_cut_broken_and_replaced_by_errors(
-    simulator: RunningSimulator, http: httpx2.AsyncClient
-) -> None:
-    body = {"model": "e", "input": "one"}
-    simulator.state.script("e", Behaviour(malformed_after=0, times=1), Behaviour(error_after=0, times=1))
-    with pytest.raises(json.JSONDecodeError):
-        (await http.post("/v1/embeddings", json=body)).json()
-    answer = await http.post("/v1/embeddings", json=body)
-    assert (answer.status_code, list(answer.json())) == (200, ["error"])
-    for cut_after in (0, 1):
-        simulator.state.script("e", Behaviour(cut_after=cut_after))
-        with pytest.raises(CUT):
-            await http.post("/v1/embeddings", json=body)
-    simulator.state.script("e", Behaviour(context_window=0))
-    assert (await http.post("/v1/embeddings", json=body)).json()["error"]["param"] == "input"
-    assert {seen["ended"] for seen in simulator.state.requests()} == {"complete"}
