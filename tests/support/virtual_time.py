@@ -1,7 +1,8 @@
-"""An event loop whose clock jumps: when nothing is ready, its time is at once that of the next timer.
+"""An event loop with a virtual clock: when nothing is ready, its time jumps to that of the next timer.
 
-The engine takes its clock from the running loop, so a test of minutes runs in a millisecond, and always alike. Where
-nothing is ready and no timer is set either, nothing will ever happen again: that is `Stuck`, and not a test that hangs.
+The engine takes its time from the running loop, so a test of several minutes runs in a millisecond, and always in the
+same way. If nothing is ready and no timer is set, nothing can ever happen again. Then `Stuck` is raised, so that the
+test fails and does not hang.
 """
 
 from __future__ import annotations
@@ -16,13 +17,12 @@ from typing import Any, ParamSpec, TypeVar
 T = TypeVar("T")
 P = ParamSpec("P")
 
-
+# How many turns the loop may take at one point in time before this counts as an endless loop.
 MOST_TURNS = 50_000
-"""Turns of the loop within one instant, before it is taken for a loop without end."""
 
 
 class Stuck(BaseException):
-    """Every task waits for something that no one will do, or time does not go on."""
+    """Every task waits for something that nobody will do, or time does not go on."""
 
 
 class _JumpingSelector(selectors.DefaultSelector):
@@ -43,7 +43,7 @@ class _JumpingSelector(selectors.DefaultSelector):
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """Starts at 0 s. `complaints` is what asyncio would only log, such as an exception that no one retrieved."""
+    """Its time starts at 0 s. `complaints` has what asyncio would only log, like an exception that nobody retrieved."""
 
     def __init__(self) -> None:
         self._jumping = _JumpingSelector()
@@ -56,13 +56,13 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run on a loop of its own. Fails if `main` leaves a task behind or if asyncio has something to complain of."""
+    """Run `main` on a new loop. Fails if it leaves a task running, or if asyncio has something to complain about."""
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         return runner.run(_leaving_nothing(main))
 
 
 def virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
-    """Make a test of a coroutine that is to run in virtual time."""
+    """A decorator for tests that are coroutines and run in virtual time."""
 
     @functools.wraps(test)
     def in_virtual_time(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -75,7 +75,7 @@ async def _leaving_nothing(main: Coroutine[Any, Any, T]) -> T:
     result = await main
     left = asyncio.all_tasks() - {asyncio.current_task()}
     assert not left, f"left running: {left}"
-    gc.collect(0)  # an exception that no one retrieved is reported when its task is collected
+    gc.collect(0)  # asyncio reports an exception that nobody retrieved when its task is collected
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualTimeLoop)
     assert not loop.complaints, loop.complaints

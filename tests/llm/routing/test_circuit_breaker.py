@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 
 import pytest
 
@@ -11,17 +10,10 @@ from llm import AttemptStatus, BreakerState, CallStatus, ModelRef, ModelSkipped,
 from llm.routing.circuit_breaker import MAX_MODELS, CircuitBreakers, Permit
 from llm.simulator import Behaviour, SimulatorThread
 from tests.llm.conftest import StartEngine
+from tests.support.clock import Clock
 
 M = ModelRef("openai", "m")
 OTHER = ModelRef("other", "m")
-
-
-@dataclass
-class Clock:
-    now: float = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

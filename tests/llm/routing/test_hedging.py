@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
 from itertools import pairwise
 
 import pytest
@@ -13,14 +12,7 @@ from llm import AttemptStatus, CallOutcome, CallStatus
 from llm.routing.hedging import WINDOW_SECONDS, HedgeBudget
 from llm.simulator import Behaviour, SimulatorThread
 from tests.llm.conftest import StartEngine
-
-
-@dataclass
-class Clock:
-    now: float = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.support.clock import Clock
 
 
 def hedges(budget: HedgeBudget, asked: int) -> int:

@@ -1,4 +1,4 @@
-"""The one algorithm by itself, with scripted attempts and an injected clock."""
+"""The walk by itself, with scripted attempts and a virtual clock."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from llm.routing.retry import RetryPolicy
 from llm.routing.walk import Race, Walk
 from tests.support.virtual_time import virtual_time
 
+# How an attempt ends: with a text, or with an exception that it raises.
 Answers = str | Exception
-"""What an attempt comes to: a text, or what it raises."""
 
 FAILED = UpstreamFailed("500")
 
 
 @dataclass
 class Track:
-    """Runs walks over scripted models, and notes what happened when. `script`: for each model its attempts in turn."""
+    """Runs walks over scripted models and notes what happened when. `script` has each model's attempts in order."""
 
     script: dict[str, list[tuple[float, Answers]]]
     hedges: int = 100
     open_breakers: frozenset[str] = frozenset()
-    seconds_to_end: float = 0.0  # how long a racer takes to end when it is cancelled
+    seconds_to_end: float = 0.0  # how long a racer takes to end after it is cancelled
     started: list[tuple[float, str]] = field(default_factory=list)
     cancelled: list[tuple[float, str]] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
