@@ -54,8 +54,10 @@ NAMED: dict[str, type[UpstreamError]] = {
     "timeout": UpstreamTimeout,
 }
 
-# Codes by which an upstream refuses a parameter: all of it, or only this value of it.
+# The code by which an upstream refuses a value of a parameter, and might take another one.
 UNSUPPORTED_VALUE = "unsupported_value"
+
+# The codes by which an upstream refuses a parameter, or a value of it.
 UNSUPPORTED = frozenset({"unsupported_parameter", UNSUPPORTED_VALUE})
 
 

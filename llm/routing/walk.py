@@ -57,7 +57,7 @@ class Failure:
         return self.failed_at + (self.error.retry_after or 0.0)
 
 
-class StageFailed(Exception):
+class RaceFailed(Exception):
     """All racers of a race failed. `failures` are in the order in which they happened."""
 
     def __init__(self, failures: Sequence[Failure]) -> None:
@@ -113,7 +113,7 @@ class Walk(Generic[T]):
         for number, stage in enumerate(earlier):
             try:
                 return await self._race(stage.models, number)
-            except StageFailed as failed:
+            except RaceFailed as failed:
                 self._raise_if_final(failed)
         return await self._last_stage(last.models, len(earlier))
 
@@ -123,7 +123,7 @@ class Walk(Generic[T]):
         for retry in range(self._retries.max_retries + 1):
             try:
                 return await self._try_last(models, stage)
-            except StageFailed as failed:
+            except RaceFailed as failed:
                 self._raise_if_final(failed)
                 waiting += [failure for failure in failed.failures if failure.error.retryable]
                 if not waiting or retry == self._retries.max_retries:
@@ -140,14 +140,15 @@ class Walk(Generic[T]):
         raise AssertionError("the last retry either returns or raises")
 
     async def _try_last(self, models: Sequence[ModelRef], stage: int) -> T:
-        """Race the last stage. If no breaker lets an attempt through, race it again without asking the breakers.
+        """Race the last stage. The breakers are not asked if none of them would let an attempt through.
 
-        A breaker may still open between the question here and the moment at which the attempt asks for its permit.
+        A breaker may still open after this question and before an attempt asks it for a permit. If all models were
+        skipped for that reason, they are raced again without asking the breakers.
         """
         forced = not any(self._may_ask(model) for model in models)
         try:
             return await self._race(models, stage, forced=forced)
-        except StageFailed as failed:
+        except RaceFailed as failed:
             if not all(isinstance(failure.error, ModelSkipped) for failure in failed.failures):
                 raise
         return await self._race(models, stage, forced=True)
@@ -160,7 +161,7 @@ class Walk(Generic[T]):
             try:
                 return await self._attempt(models[0], race)
             except UpstreamError as failed:
-                raise StageFailed([Failure(models[0], failed, self._now())]) from None
+                raise RaceFailed([Failure(models[0], failed, self._now())]) from None
         waiting = list(models)
         running: dict[asyncio.Task[T], ModelRef] = {}
         failures: list[Failure] = []
@@ -193,7 +194,7 @@ class Walk(Generic[T]):
                     return winner.result()
                 if waiting and self._now() < self._deadline:
                     start_next()
-            raise StageFailed(failures)
+            raise RaceFailed(failures)
         finally:
             await self._end(running, winner)
 
@@ -223,7 +224,7 @@ class Walk(Generic[T]):
                 await self._lost(winner.result())
             raise interrupted
 
-    def _raise_if_final(self, failed: StageFailed) -> None:
+    def _raise_if_final(self, failed: RaceFailed) -> None:
         hopeless = any(not failure.error.try_next_stage for failure in failed.failures)
         if hopeless or self._now() >= self._deadline:
             raise failed.decisive from None

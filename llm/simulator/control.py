@@ -10,7 +10,10 @@ from llm.simulator.script.behaviour import Behaviour
 from llm.simulator.script.state import SimulatorState
 from llm.simulator.serving.exchange import Exchange
 
+# The address of all scripts; below it, followed by a model's name, is the script of that model.
 _SCRIPT: Final = "/_script"
+
+# The address of the requests that were seen.
 _REQUESTS: Final = "/_requests"
 
 
