@@ -12,7 +12,7 @@ from access.limit_rules import Limits
 
 
 class Scope(TextChoices):
-    """Any key reads the calls and statistics of its own; what it may do beyond that:"""
+    """What a key may do. Every key may see the calls and statistics of its own, even without a scope."""
 
     CHAT = "chat", "call models"
     READ_ALL = "read_all", "see the calls and statistics of every key"
@@ -21,9 +21,10 @@ class Scope(TextChoices):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A key, or an anonymous caller where no key is required: then `name` is empty.
+    """Who makes a request: an API key, or an anonymous client where no key is required. Then `name` is empty.
 
-    `models` are patterns; empty means every model. `address` is the client's, behind proxies that are trusted.
+    `models` are patterns of model names, and none of them means every model. `address` is the client's own address,
+    also behind a trusted proxy.
     """
 
     name: str
@@ -36,23 +37,26 @@ class Caller:
         return scope in self.scopes or Scope.ADMIN in self.scopes
 
     def require(self, scope: Scope) -> None:
-        """Raises PermissionDenied that names the scope."""
+        """Raises PermissionDenied, which names the missing scope."""
         if not self.may(scope):
             raise PermissionDenied(f"The API key '{self.name}' lacks the scope '{scope}'.")
 
     @property
     def sees_only(self) -> str | None:
-        """The one key whose calls this caller may see; None where it may see all."""
+        """The name of the only key whose calls this caller may see. None if it may see all calls."""
         return None if self.may(Scope.READ_ALL) else self.name
 
     @property
     def changes_only(self) -> str | None:
-        """The one key whose calls this caller may change; None where it may change all."""
+        """The name of the only key whose calls this caller may change. None if it may change all calls."""
         return None if self.may(Scope.ADMIN) else self.name
 
     @property
-    def counted_as(self) -> str:
-        """What limits are counted by: the key, or else the address, or its /64, all of which one IPv6 client has."""
+    def id(self) -> str:
+        """The text that limits are counted by: the key, or else the address.
+
+        An IPv6 address is counted by its /64 network, because one client usually has all addresses of such a network.
+        """
         if self.name:
             return f"key:{self.name}"
         try:
@@ -65,5 +69,5 @@ class Caller:
 
 
 def anonymous(address: str | None, limits: Limits) -> Caller:
-    """Who calls without a key, where none is required: may do everything, within `limits`."""
+    """A caller without a key, where no key is required. It may do everything within `limits`."""
     return Caller(name="", address=address, scopes=frozenset({Scope.ADMIN}), limits=limits)

@@ -9,27 +9,42 @@ from functools import lru_cache
 
 from django.core.exceptions import ValidationError
 
-SECONDS = {"s": 1, "sec": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3600, "hour": 3600, "d": 86400}
-SECONDS["day"] = SECONDS["d"]
-NO_LIMIT = "none"
+# The ways to write each unit of a rate, and its length.
+UNIT_SECONDS = {
+    "s": 1,
+    "sec": 1,
+    "second": 1,
+    "m": 60,
+    "min": 60,
+    "minute": 60,
+    "h": 3600,
+    "hour": 3600,
+    "d": 86400,
+    "day": 86400,
+}
+# How the text of a refusal names each of these lengths.
 UNIT_NAMES = {1: "a second", 60: "a minute", 3600: "an hour", 86400: "a day"}
+
+# What is written in the place of a rate where there is no limit.
+NO_LIMIT = "none"
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """At most `count` in any `seconds`."""
+    """At most `count` in any period of `seconds`."""
 
     count: int
     seconds: int
 
     @property
     def per(self) -> str:
+        """The period in words, like "a minute"."""
         return UNIT_NAMES[self.seconds]
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """None means: no limit. Money is in US dollars, per day and per month of UTC."""
+    """None means that there is no such limit. Days and months begin at midnight UTC."""
 
     requests: Rate | None = None
     tokens_per_minute: int | None = None
@@ -43,23 +58,26 @@ class Limits:
 
     @property
     def need_estimate(self) -> bool:
-        """Must be known before a call what it may use?"""
+        """True if a call can be admitted only after its tokens or its cost have been estimated."""
         return self.has_budget or self.tokens_per_minute is not None
 
 
 @lru_cache(maxsize=1000)
 def parse_rate(written: str) -> Rate | None:
-    """`60/min` or any of s, m, h, d; empty or `none` is no limit. Raises ValueError that says how to write one."""
+    """Read `60/min`, or the same with another unit. An empty text or `none` means that there is no limit.
+
+    Raises ValueError, whose text says how to write a rate.
+    """
     if written in ("", NO_LIMIT):
         return None
     match = re.fullmatch(r"\s*(\d{1,9})\s*/\s*([a-z]+)\s*", written)
-    if match is None or match[2] not in SECONDS or int(match[1]) == 0:
+    if match is None or match[2] not in UNIT_SECONDS or int(match[1]) == 0:
         raise ValueError(f"'{written}' is no rate. Write a count and a unit, like 60/min; units are s, min, h and day.")
-    return Rate(int(match[1]), SECONDS[match[2]])
+    return Rate(int(match[1]), UNIT_SECONDS[match[2]])
 
 
 def validate_rate(written: str) -> None:
-    """For a model's field. Raises Django's ValidationError."""
+    """A validator for a field of a Django model. Raises Django's ValidationError."""
     try:
         parse_rate(written)
     except ValueError as error:

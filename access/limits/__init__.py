@@ -1,0 +1,1 @@
+"""What a caller may still use: its limits are counted before and after each call, in Redis or in memory."""

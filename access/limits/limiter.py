@@ -1,8 +1,8 @@
-"""Admission: before a call, take what it may use of every limit; after it, settle for what it did use.
+"""Admission: take what a call may use of every limit before it starts, and settle for what it used when it has ended.
 
-What is taken in advance is what keeps a burst from overrunning a budget. In Redis, where there is one, the limits are
-those of all workers together. While Redis is away each worker counts by itself, so that there is neither a call that
-fails for it nor none that is limited; `redis_state` says so.
+Because the amounts are taken in advance, a burst of calls cannot overrun a budget. If there is a Redis, the limits are
+counted there for all workers together. While Redis is away, each worker counts by itself: no call fails because of it,
+and calls are still limited. `redis_state` tells which of the two is the case.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from types import TracebackType
-from typing import Self
+from typing import Self, assert_never
 from weakref import WeakValueDictionary
 
 from django.utils import timezone
@@ -27,58 +27,63 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from access.callers import Caller
-from access.limits.memory_store import MemoryStore
-from access.limits.meters import Estimate, Kind, Meter, Verdict, meters_of, nanodollars
-from access.limits.redis_store import RedisStore
-from access.limits.refusals import headers_of, refusal
-from access.limits.stores import Held, Store
+from access.limits.limit_store import Held, LimitStore, Verdict
+from access.limits.memory_store import MemoryLimitStore
+from access.limits.meters import Estimate, Meter, Unit, meters_of, nanodollars
+from access.limits.rate_limit_headers import rate_limit_headers
+from access.limits.rate_limited import rate_limited
+from access.limits.redis_store import RedisLimitStore
 
 logger = logging.getLogger("access")
 
+# How often the leases of running calls are renewed.
 RENEW_SECONDS = 15.0
+# How long Redis is not asked after it has failed, so that not every call waits for it.
 AWAY_SECONDS = 1.0
-"""How long Redis is left alone after it has failed, so that not every call waits for it."""
 REDIS_TIMEOUT_SECONDS = 1.0
 REDIS_CONNECTIONS = 32
 REDIS_ERRORS = (RedisError, OSError, TimeoutError)
 
-Spent = Callable[[str, datetime], Awaitable[Decimal | None]]
-"""What a key has spent since a moment, in US dollars, as the history says; None where it can't be read."""
+# Reads from the history of calls what a key has spent since a time, in US dollars. None means that it can't be read.
+ReadSpent = Callable[[str, datetime], Awaitable[Decimal | None]]
 
 
 @dataclass(slots=True, eq=False)
 class Admission:
-    """A call that was admitted. Whoever has it settles it once, or leaves `async with`, which refunds what is left.
+    """A call that was admitted. Its holder settles it once. At the end of an `async with` it is released if it was not.
 
-    `headers` say what is left of the limits.
+    `headers` tell the caller what is left of its limits.
     """
 
     limiter: Limiter
-    store: Store
-    subject: str
+    store: LimitStore
+    caller_id: str
     meters: Sequence[Meter]
     headers: dict[str, str]
     id: str
     is_open: bool = True
 
     async def settle(self, *, tokens: int | None, cost_usd: Decimal | None) -> None:
-        """Say what was used. None: not known, and the estimate stands. A second time changes nothing."""
+        """Say what the call used. None means that it is not known; then the estimate counts.
+
+        Only the first time has an effect.
+        """
         if not self.is_open:
             return
-        self.abandon()
-        settled = [meter for meter in self.meters if meter.kind is not Kind.REQUESTS]
+        self.end_renewal()
+        settled = [meter for meter in self.meters if meter.kind.unit is not Unit.REQUESTS]
         used = [_used(meter, tokens, cost_usd) for meter in settled]
         if settled:
             await self.limiter.settle(self, settled, used)
 
-    async def refund(self) -> None:
-        """Nothing was used."""
+    async def release(self) -> None:
+        """Settle for nothing: the call has used neither tokens nor money."""
         await self.settle(tokens=0, cost_usd=Decimal(0))
 
-    def abandon(self) -> None:
-        """No longer renew what is held: it ends by itself, as it does when the process dies."""
+    def end_renewal(self) -> None:
+        """Renew the leases no longer. They end by themselves, as they do when the process dies."""
         self.is_open = False
-        self.limiter.open.discard(self)
+        self.limiter.leased.discard(self)
 
     async def __aenter__(self) -> Self:
         return self
@@ -86,93 +91,107 @@ class Admission:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.refund()
+        await self.release()
 
 
 @dataclass(slots=True, eq=False)
 class Limiter:
-    """One for the life of an event loop; `run()` is its task. `redis` is None where every worker counts by itself."""
+    """One serves for the life of an event loop, in which `run()` is its background task.
 
-    spent: Spent
-    redis: RedisStore | None = None
-    memory: MemoryStore = field(default_factory=MemoryStore)
-    open: set[Admission] = field(default_factory=set)
+    `redis` is None if every worker counts by itself.
+    """
+
+    read_spent: ReadSpent
+    redis: RedisLimitStore | None = None
+    memory: MemoryLimitStore = field(default_factory=MemoryLimitStore)
+    # The admissions whose leases are renewed.
+    leased: set[Admission] = field(default_factory=set)
+    # Until when Redis is not asked, by the monotonic clock. None while Redis answers.
     _away_until: float | None = None
+    # One lock per caller id: while a long history is read for one key, the other keys need not wait.
     _reading: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
-    """By subject: a long history that is read for one key must not keep the others waiting."""
 
     @property
     def redis_state(self) -> str:
-        """not used, ok or away"""
+        """One of `not used`, `ok` and `away`."""
         if self.redis is None:
             return "not used"
         return "ok" if self._away_until is None else "away"
 
     async def admit(self, caller: Caller, estimate: Estimate) -> Admission:
-        """Take what a call may use. Raises RateLimited, and then nothing is taken."""
+        """Take what the call may use of each limit.
+
+        Raises RateLimited if a limit has no room, and then takes nothing.
+        """
         now = timezone.now()
         meters = meters_of(caller.limits, estimate, now)
         if not meters:
             return Admission(self, self.memory, "", meters, {}, "")
-        subject, number = caller.counted_as, secrets.token_hex(8)
-        store, verdict = await self._admit(caller, subject, number, meters)
+        caller_id, admission_id = caller.id, secrets.token_hex(8)
+        store, verdict = await self._admit(caller, caller_id, admission_id, meters)
         if verdict.refused_by is not None:
             who = f"the API key '{caller.name}'" if caller.name else "this address"
-            raise refusal(who, meters, verdict.readings, verdict.refused_by, now)
-        headers = headers_of(meters, verdict.readings, taken=True)
-        admission = Admission(self, store, subject, meters, headers, number)
+            raise rate_limited(who, meters, verdict.readings, verdict.refused_by, now)
+        headers = rate_limit_headers(meters, verdict.readings, taken=True)
+        admission = Admission(self, store, caller_id, meters, headers, admission_id)
         if any(meter.is_lease for meter in meters):
-            self.open.add(admission)
+            self.leased.add(admission)
         return admission
 
     async def settle(self, admission: Admission, meters: Sequence[Meter], used: Sequence[int]) -> None:
-        """For `Admission.settle`. If Redis is away, leases end there by themselves, and counters are read anew."""
+        """`Admission.settle` calls this. If Redis is away, nothing more need be done.
+
+        The leases end there by themselves, and the counters are read from the history again.
+        """
         try:
-            await admission.store.settle(admission.subject, admission.id, meters, used)
+            await admission.store.settle(admission.caller_id, admission.id, meters, used)
         except REDIS_ERRORS as error:
             self._lost_redis(error)
 
     async def run(self) -> None:
-        """Renew what open calls hold, and look whether Redis is back."""
+        """Renew the leases of running calls. This also notices that Redis is away."""
         while True:
             await asyncio.sleep(RENEW_SECONDS)
             for store in (self.memory, self.redis):
                 if store is None:
                     continue
                 try:
-                    await store.renew([_held(admission) for admission in self.open if admission.store is store])
+                    await store.renew([_held(admission) for admission in self.leased if admission.store is store])
                 except REDIS_ERRORS as error:
                     self._lost_redis(error)
 
-    async def _admit(self, caller: Caller, subject: str, number: str, meters: Sequence[Meter]) -> tuple[Store, Verdict]:
+    async def _admit(
+        self, caller: Caller, caller_id: str, admission_id: str, meters: Sequence[Meter]
+    ) -> tuple[LimitStore, Verdict]:
         if self.redis is not None and (self._away_until is None or time.monotonic() >= self._away_until):
             try:
-                verdict = await self._admit_by(self.redis, caller, subject, number, meters)
+                verdict = await self._admit_by(self.redis, caller, caller_id, admission_id, meters)
             except REDIS_ERRORS as error:
                 self._lost_redis(error)
             else:
                 self._found_redis()
                 return self.redis, verdict
-        return self.memory, await self._admit_by(self.memory, caller, subject, number, meters)
+        return self.memory, await self._admit_by(self.memory, caller, caller_id, admission_id, meters)
 
     async def _admit_by(
-        self, store: Store, caller: Caller, subject: str, number: str, meters: Sequence[Meter]
+        self, store: LimitStore, caller: Caller, caller_id: str, admission_id: str, meters: Sequence[Meter]
     ) -> Verdict:
-        verdict = await store.admit(subject, number, meters, {})
+        verdict = await store.admit(caller_id, admission_id, meters, {})
         if verdict.unread is None:
             return verdict
-        reading = self._reading.setdefault(subject, asyncio.Lock())
-        async with reading:  # one of a burst reads the history, the others find what it has read
-            verdict = await store.admit(subject, number, meters, {})
+        reading = self._reading.setdefault(caller_id, asyncio.Lock())
+        # Of a burst of calls, one reads the history. The others wait here, and then find what it has read.
+        async with reading:
+            verdict = await store.admit(caller_id, admission_id, meters, {})
             read: dict[str, int | None] = {}
             while verdict.unread is not None:
                 meter = meters[verdict.unread]
                 assert meter.since is not None
-                spent = await self.spent(caller.name, meter.since)
+                spent = await self.read_spent(caller.name, meter.since)
                 if spent is None:
                     logger.error("budget_unreadable", extra={"api_key": caller.name})
                 read[meter.counter] = None if spent is None else nanodollars(spent)
-                verdict = await store.admit(subject, number, meters, read)
+                verdict = await store.admit(caller_id, admission_id, meters, read)
             return verdict
 
     def _lost_redis(self, error: BaseException) -> None:
@@ -187,10 +206,10 @@ class Limiter:
 
 
 @contextlib.asynccontextmanager
-async def open_limiter(redis_url: str, spent: Spent) -> AsyncGenerator[Limiter]:
-    """A limiter, with its connections closed at the end. Redis need not be there yet."""
+async def open_limiter(redis_url: str, read_spent: ReadSpent) -> AsyncGenerator[Limiter]:
+    """A limiter whose connections are closed at the end. Redis may be away when it is opened."""
     if not redis_url:
-        yield Limiter(spent)
+        yield Limiter(read_spent)
         return
     pool = BlockingConnectionPool.from_url(
         redis_url,
@@ -198,21 +217,26 @@ async def open_limiter(redis_url: str, spent: Spent) -> AsyncGenerator[Limiter]:
         timeout=REDIS_TIMEOUT_SECONDS,
         socket_timeout=REDIS_TIMEOUT_SECONDS,
         socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
-        retry=Retry(NoBackoff(), 0),  # a script that ran and was not heard of must not run twice
+        retry=Retry(NoBackoff(), 0),  # a script may have run although its answer was lost, and must not run twice
     )
     async with Redis.from_pool(pool) as redis:
-        yield Limiter(spent, RedisStore(redis))
+        yield Limiter(read_spent, RedisLimitStore(redis))
 
 
 def _held(admission: Admission) -> Held:
-    return Held(admission.subject, admission.id, [meter for meter in admission.meters if meter.is_lease])
+    return Held(admission.caller_id, admission.id, [meter for meter in admission.meters if meter.is_lease])
 
 
 def _used(meter: Meter, tokens: int | None, cost_usd: Decimal | None) -> int:
-    match meter.kind:
-        case Kind.CONCURRENT:
-            return 0
-        case Kind.TOKENS:
+    """What a call used of a meter, in the unit of the meter."""
+    match meter.kind.unit:
+        case Unit.REQUESTS:
+            return meter.amount
+        case Unit.CALLS:
+            return 0  # a call that has ended no longer takes a place
+        case Unit.TOKENS:
             return meter.amount if tokens is None else tokens
-        case _:
+        case Unit.NANODOLLARS:
             return meter.amount if cost_usd is None else nanodollars(cost_usd)
+        case other:
+            assert_never(other)

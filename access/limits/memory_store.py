@@ -1,4 +1,7 @@
-"""Limits in the memory of one process. Atomic, because nothing in here awaits."""
+"""Limits in the memory of one process.
+
+No method gives up control to the event loop while it works, so each of them is one step for everybody else.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from access.limits.meters import Meter, Reading, Verdict
-from access.limits.stores import COUNTER_SECONDS, Held
+from access.limits.limit_store import COUNTER_SECONDS, Held, Reading, Verdict
+from access.limits.meters import Meter
 
 
 @dataclass(slots=True)
@@ -18,33 +21,34 @@ class _Entry:
 
 @dataclass(slots=True)
 class _Entries:
-    """By admission. Those of a window are in the order in which they end."""
+    """The entries of one limit, by the id of the admission. Entries of a window are in the order in which they end."""
 
     by_admission: dict[str, _Entry] = field(default_factory=dict)
     total: int = 0
 
-    def add(self, admission: str, amount: int, ends_at: float) -> None:
-        self.by_admission[admission] = _Entry(amount, ends_at)
+    def add(self, admission_id: str, amount: int, ends_at: float) -> None:
+        self.by_admission[admission_id] = _Entry(amount, ends_at)
         self.total += amount
 
-    def remove(self, admission: str) -> _Entry | None:
-        entry = self.by_admission.pop(admission, None)
+    def remove(self, admission_id: str) -> _Entry | None:
+        entry = self.by_admission.pop(admission_id, None)
         self.total -= entry.amount if entry else 0
         return entry
 
     def prune(self, now: float, *, in_order: bool) -> None:
+        """Remove the entries that have ended. `in_order`: stop at the first that has not."""
         ended = []
-        for admission, entry in self.by_admission.items():
+        for admission_id, entry in self.by_admission.items():
             if entry.ends_at <= now:
-                ended.append(admission)
+                ended.append(admission_id)
             elif in_order:
                 break
-        for admission in ended:
-            self.remove(admission)
+        for admission_id in ended:
+            self.remove(admission_id)
 
 
-class MemoryStore:
-    """One for the life of an event loop."""
+class MemoryLimitStore:
+    """A LimitStore in memory. One serves for the life of an event loop."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -52,55 +56,56 @@ class MemoryStore:
         self._counters: dict[tuple[str, str], _Entry] = {}
 
     async def admit(
-        self, subject: str, admission: str, meters: Sequence[Meter], spent: Mapping[str, int | None]
+        self, caller_id: str, admission_id: str, meters: Sequence[Meter], spent: Mapping[str, int | None]
     ) -> Verdict:
         now = self._clock()
         counted = []
         for index, meter in enumerate(meters):
-            known = self._spent(subject, meter, spent, now)
+            known = self._spent(caller_id, meter, spent, now)
             if known is None:
                 return Verdict(unread=index)
             counted.append(known)
-        readings = tuple(self._read(subject, meter, known, now) for meter, known in zip(meters, counted, strict=True))
+        readings = tuple(self._read(caller_id, meter, known, now) for meter, known in zip(meters, counted, strict=True))
         for index, (meter, reading) in enumerate(zip(meters, readings, strict=True)):
             if reading.used + meter.amount > meter.limit:
                 return Verdict(readings, refused_by=index)
         for meter in meters:
-            self._of(subject, meter).add(admission, meter.amount, now + meter.hold_seconds)
+            self._of(caller_id, meter).add(admission_id, meter.amount, now + meter.hold_seconds)
         return Verdict(readings)
 
-    async def settle(self, subject: str, admission: str, meters: Sequence[Meter], used: Sequence[int]) -> None:
+    async def settle(self, caller_id: str, admission_id: str, meters: Sequence[Meter], used: Sequence[int]) -> None:
         now = self._clock()
         for meter, amount in zip(meters, used, strict=True):
-            entries = self._of(subject, meter)
+            entries = self._of(caller_id, meter)
             entries.prune(now, in_order=not meter.is_lease)
-            entry = entries.by_admission.get(admission)
+            entry = entries.by_admission.get(admission_id)
             if meter.is_lease:
-                entries.remove(admission)
-                if counter := self._counters.get((subject, meter.counter)):
+                entries.remove(admission_id)
+                if counter := self._counters.get((caller_id, meter.counter)):
                     counter.amount += amount
             elif entry is not None:
                 entries.total += amount - entry.amount
                 entry.amount = amount
-            elif amount > meter.amount:  # what was taken has left the window already; the rest was used just now
-                entries.add(admission, amount - meter.amount, now + meter.hold_seconds)
+            elif amount > meter.amount:
+                # The window of what was taken is over already. The rest counts as used now.
+                entries.add(admission_id, amount - meter.amount, now + meter.hold_seconds)
 
     async def renew(self, held: Sequence[Held]) -> None:
         now = self._clock()
         for one in held:
             for meter in one.meters:
-                if entry := self._of(one.subject, meter).by_admission.get(one.admission):
+                if entry := self._of(one.caller_id, meter).by_admission.get(one.admission_id):
                     entry.ends_at = now + meter.hold_seconds
         self._forget(now)
 
-    def _of(self, subject: str, meter: Meter) -> _Entries:
-        return self._entries.setdefault((subject, meter.name), _Entries())
+    def _of(self, caller_id: str, meter: Meter) -> _Entries:
+        return self._entries.setdefault((caller_id, meter.name), _Entries())
 
-    def _spent(self, subject: str, meter: Meter, spent: Mapping[str, int | None], now: float) -> int | None:
-        """What the meter's counter says, 0 if it has none, None if nobody knows yet."""
+    def _spent(self, caller_id: str, meter: Meter, spent: Mapping[str, int | None], now: float) -> int | None:
+        """The value of the meter's counter. 0 if the meter has none; None if the history must be read first."""
         if not meter.counter:
             return 0
-        counter = self._counters.get((subject, meter.counter))
+        counter = self._counters.get((caller_id, meter.counter))
         if counter is not None and counter.ends_at > now:
             return counter.amount
         if meter.counter not in spent:
@@ -108,11 +113,11 @@ class MemoryStore:
         read = spent[meter.counter]
         if read is None:
             return 0
-        self._counters[subject, meter.counter] = _Entry(read, now + COUNTER_SECONDS)
+        self._counters[caller_id, meter.counter] = _Entry(read, now + COUNTER_SECONDS)
         return read
 
-    def _read(self, subject: str, meter: Meter, spent: int, now: float) -> Reading:
-        entries = self._of(subject, meter)
+    def _read(self, caller_id: str, meter: Meter, spent: int, now: float) -> Reading:
+        entries = self._of(caller_id, meter)
         entries.prune(now, in_order=not meter.is_lease)
         ends = [entry.ends_at - now for entry in entries.by_admission.values()] if meter.is_lease else []
         if not meter.is_lease and entries.by_admission:
@@ -129,7 +134,7 @@ class MemoryStore:
         return Reading(used, entries.total, min(ends, default=0.0), max(ends, default=0.0), wait)
 
     def _forget(self, now: float) -> None:
-        """Callers come and go; what they left behind must not stay."""
+        """Remove what is left of callers that no longer call, so that memory does not grow for ever."""
         for key, entries in list(self._entries.items()):
             entries.prune(now, in_order=False)
             if not entries.by_admission:

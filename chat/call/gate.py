@@ -10,7 +10,7 @@ from rest_framework.exceptions import PermissionDenied
 
 from access.limits.limiter import Admission, Limiter
 from access.limits.meters import Estimate
-from access.limits.refusals import RateLimited
+from access.limits.rate_limited import RateLimited
 from chat.call.authorization import authorize
 from chat.observers.metrics import REFUSED_CALLS
 from chat.order import Order

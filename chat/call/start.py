@@ -80,11 +80,11 @@ async def start_call(service: Service, order: Order) -> Conducted:
     order.headers.update(admission.headers)
     try:
         if order.cache_ttl and (cached := await _cached(service, order)):
-            await admission.refund()
+            await admission.release()
             return cached
         return _start(service, order, admission)
     except BaseException:
-        await admission.refund()
+        await admission.release()
         raise
 
 
@@ -123,7 +123,7 @@ def _start(service: Service, order: Order, admission: Admission) -> Call:
     open_call = service.open_calls.opened(start_rows)
     call = service.engine.start(order.request, record)
     call.task.add_done_callback(lambda _: service.open_calls.ended(open_call))
-    call.task.add_done_callback(lambda _: admission.abandon())
+    call.task.add_done_callback(lambda _: admission.end_renewal())
     return call
 
 

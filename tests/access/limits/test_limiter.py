@@ -1,4 +1,4 @@
-"""The limiter, in memory and on a real Redis: the same promises."""
+"""The limiter. It makes the same promises in memory and on a real Redis."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ from access.limit_rules import Limits, Rate, parse_rate
 from access.limits import limiter as limiter_module
 from access.limits import meters as meters_module
 from access.limits.limiter import Limiter, open_limiter
-from access.limits.meters import Estimate, meters_of
-from access.limits.refusals import RateLimited
+from access.limits.memory_store import MemoryLimitStore
+from access.limits.meters import Estimate, Kind, Lifetime, Unit, meters_of
+from access.limits.rate_limited import RateLimited
 
 NOTHING = Estimate()
 
 
 class History:
-    """What has been spent, as the history would say, and how often it was asked."""
+    """Stands for the history of calls: what has been spent, and how often that was read."""
 
     def __init__(self) -> None:
         self.usd: Decimal | None = Decimal(0)
         self.reads = 0
+        # How long the history of a key takes to read, by the name of the key.
         self.seconds: dict[str, float] = {}
-        """How long a key's history takes to read."""
 
     async def __call__(self, name: str, since: datetime) -> Decimal | None:
         self.reads += 1
@@ -56,7 +57,7 @@ def caller(**limits: Any) -> Caller:
 
 
 async def burst(limiter: Limiter, who: Caller, estimate: Estimate = NOTHING, calls: int = 100) -> list[Any]:
-    """What the calls got: an admission or a refusal."""
+    """What each of the calls got: an admission, or the error that refused it."""
     return await asyncio.gather(*(limiter.admit(who, estimate) for _ in range(calls)), return_exceptions=True)
 
 
@@ -102,8 +103,8 @@ async def test_calls_at_a_time_are_free_again_when_they_end(limiter: Limiter) ->
     who = caller(max_concurrent=5)
     running = admitted(await burst(limiter, who))
     assert len(running) == 5
-    await running[0].refund()
-    await running[0].refund()
+    await running[0].release()
+    await running[0].release()
     assert len(admitted(await burst(limiter, who))) == 1
     async with running[1]:
         pass
@@ -124,7 +125,7 @@ async def test_tokens_are_taken_in_advance_and_settled_for_what_was_used(limiter
         await limiter.admit(who, Estimate(tokens=1))
     assert "1,000 tokens a minute" in str(refused.value.detail)
     assert refused.value.headers["x-ratelimit-remaining-tokens"] == "0"
-    await running[2].refund()
+    await running[2].release()
 
 
 async def test_what_never_fits_is_told_so(limiter: Limiter) -> None:
@@ -139,7 +140,7 @@ async def test_a_burst_does_not_overrun_a_budget(limiter: Limiter, history: Hist
     who, estimate = caller(usd_per_day=Decimal(1), usd_per_month=Decimal(50)), Estimate(cost_usd=Decimal("0.1"))
     running = admitted(await burst(limiter, who, estimate))
     assert len(running) == 4
-    assert history.reads == 2  # the day and the month, once for all of them
+    assert history.reads == 2  # one for the day and one for the month, for all calls together
     for admission in running:
         await admission.settle(tokens=1, cost_usd=Decimal("0.05"))
     assert len(admitted(await burst(limiter, who, estimate))) == 2  # 0.75 spent
@@ -161,14 +162,14 @@ async def test_a_budget_that_calls_under_way_may_use_up_is_worth_another_try_soo
     with pytest.raises(RateLimited) as refused:
         await limiter.admit(who, Estimate(cost_usd=Decimal("0.1")))
     assert refused.value.wait == 1.0
-    await running.refund()
+    await running.release()
     await limiter.admit(who, Estimate(cost_usd=Decimal("0.1")))
 
 
 async def test_a_history_that_cannot_be_read_refuses_nobody(limiter: Limiter, history: History) -> None:
     history.usd = None
     await limiter.admit(caller(usd_per_day=Decimal(1)), Estimate(cost_usd=Decimal("0.1")))
-    history.usd = Decimal(1)  # it is read again as soon as it can be
+    history.usd = Decimal(1)  # as soon as it can be read, it is read again
     with pytest.raises(RateLimited):
         await limiter.admit(caller(usd_per_day=Decimal(1)), Estimate(cost_usd=Decimal("0.1")))
 
@@ -180,11 +181,11 @@ async def test_what_a_dead_process_held_comes_back_and_what_runs_stays(
     monkeypatch.setattr(limiter_module, "RENEW_SECONDS", 0.2)
     who = caller(max_concurrent=2, usd_per_day=Decimal(2))
     dead, alive = [await limiter.admit(who, Estimate(cost_usd=Decimal(1))) for _ in range(2)]
-    dead.abandon()
+    dead.end_renewal()
     renewing = asyncio.create_task(limiter.run())
     await asyncio.sleep(1.5)
     assert len(admitted(await burst(limiter, who, Estimate(cost_usd=Decimal(1)), calls=10))) == 1
-    await alive.refund()
+    await alive.release()
     renewing.cancel()
     await asyncio.wait([renewing])
 
@@ -206,7 +207,7 @@ async def test_without_redis_each_worker_counts_by_itself_until_it_is_back(redis
         redis_server.kill()
         assert len(admitted(await burst(limiter, who))) == 5
         assert limiter.redis_state == "away"
-        await held.refund()
+        await held.release()
         redis_server.start()
         await asyncio.sleep(limiter_module.AWAY_SECONDS + 0.1)
         assert len(admitted(await burst(limiter, who))) == 5
@@ -215,7 +216,7 @@ async def test_without_redis_each_worker_counts_by_itself_until_it_is_back(redis
 
 async def test_memory_forgets_callers_that_are_gone(history: History) -> None:
     now = 0.0
-    limiter = Limiter(history, memory=limiter_module.MemoryStore(lambda: now))
+    limiter = Limiter(history, memory=MemoryLimitStore(lambda: now))
     for number in range(100):
         await limiter.admit(replace(caller(requests=Rate(5, 60)), name=f"k{number}"), NOTHING)
     now = 61.0
@@ -224,14 +225,21 @@ async def test_memory_forgets_callers_that_are_gone(history: History) -> None:
 
 
 def test_ipv6_clients_are_counted_by_their_network() -> None:
-    subjects = [Caller(name="", address=a).counted_as for a in ("2001:db8::1", "2001:db8::2", "2001:db8:0:1::1")]
-    assert subjects[0] == subjects[1] != subjects[2]
-    assert Caller(name="", address="10.0.0.1").counted_as == "address:10.0.0.1"
+    ids = [Caller(name="", address=a).id for a in ("2001:db8::1", "2001:db8::2", "2001:db8:0:1::1")]
+    assert ids[0] == ids[1] != ids[2]
+    assert Caller(name="", address="10.0.0.1").id == "address:10.0.0.1"
 
 
 def test_a_month_ends_with_its_last_day() -> None:
     meters = meters_of(Limits(usd_per_month=Decimal(1)), NOTHING, datetime(2028, 2, 29, 12, tzinfo=UTC))
-    assert meters[0].ends_at == datetime(2028, 3, 1, tzinfo=UTC)
+    assert meters[0].until == datetime(2028, 3, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_every_kind_of_limit_says_what_it_counts_and_for_how_long(kind: Kind) -> None:
+    assert isinstance(kind.unit, Unit)
+    assert isinstance(kind.lifetime, Lifetime)
+    assert Kind(str(kind)) is kind
 
 
 @pytest.mark.parametrize("written", ["60", "60/", "/min", "0/min", "-1/min", "60/fortnight", "1.5/s", "many"])

@@ -1,4 +1,4 @@
-"""Limits as a caller meets them, in one process and in two with a real Redis."""
+"""Limits as a caller meets them, in one process, and in two processes with a real Redis."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ORDER = {"prompt": "a", "model": "gpt-4o"}
 
 
 def statuses(base_url: str, calls: int, headers: dict[str, str] | None = None, **order: Any) -> Counter[int]:
-    """What so many calls at once are answered, each on a connection of its own."""
+    """How often each status was answered to so many calls at once, each on a connection of its own."""
 
     async def call() -> int:
         async with httpx2.AsyncClient(base_url=base_url, timeout=60, trust_env=False, verify=False) as client:
@@ -95,12 +95,12 @@ def test_a_burst_does_not_overrun_a_budget_and_what_is_spent_is_what_is_on_recor
 ) -> None:
     simulator.script("gpt-4o", Behaviour(latency_s=0.3))
     client = start_site()
-    # One answer of up to 1,000 tokens of gpt-4o is held against the budget with a little more than $0.01.
+    # While a call runs, its answer of up to 1,000 tokens of gpt-4o takes a little more than $0.01 of the budget.
     headers = make_key("app", usd_per_day=Decimal("0.035"))
     assert statuses(str(client.base_url), 30, headers) == {200: 3, 429: 27}
     spent = sum(row.cost_usd for row in CallRecord.objects.all())
     assert 0 < spent < Decimal("0.035")
-    # They were cheap, and the rest of what was held is free again.
+    # The calls were cheap, and the rest of what they had taken in advance is free again.
     assert statuses(str(client.base_url), 30, headers) == {200: 3, 429: 27}
     dear = client.post("/chat", json={**ORDER, "max_tokens": 10_000}, headers=headers)
     assert dear.status_code == 429
@@ -110,7 +110,7 @@ def test_a_burst_does_not_overrun_a_budget_and_what_is_spent_is_what_is_on_recor
 
 def test_a_budget_that_was_spent_is_spent_after_a_restart(start_site: StartSite, make_key: MakeKey) -> None:
     headers = make_key("app", usd_per_month=Decimal("0.02"))
-    # Each with a memory of its own, which is lost with it: a Redis would remember.
+    # Without a Redis, which would remember: each site has a memory of its own, which is lost when the site ends.
     assert start_site(REDIS_URL="").post("/chat", json=ORDER, headers=headers).status_code == 200
     CallRecord.objects.update(cost_usd=Decimal("0.0195"))
     refused = start_site(REDIS_URL="").post("/chat", json=ORDER, headers=headers)
@@ -214,7 +214,7 @@ def test_a_killed_worker_does_not_keep_what_it_held(
         workers.kill()
         assert isinstance(running.exception(), httpx2.HTTPError)
         lives = [store.pttl(key) for key in store.scan_iter("access:*")]
-    assert len(lives) == 2  # the entries and their sum, and both have an end
+    assert len(lives) == 2  # the entries and their total, and both of them expire
     assert all(0 < life <= 1000 * meters_module.LEASE_SECONDS for life in lives)
 
 
