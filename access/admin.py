@@ -1,6 +1,6 @@
-"""The admin of API keys. A secret is on the page that answers the form that made it, and nowhere else.
+"""The admin of API keys. A new secret is shown only on the page that answers the form.
 
-Not in one of Django's messages: those wait in a cookie or in the session's row.
+It is not shown as one of Django's messages, because those are stored in a cookie or in the session's row.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 
 from access.callers import Scope
-from access.keys.services import KeyNotActive, issue_secret, revoke_key, rotate_key
+from access.keys.key_lifecycle import KeyNotActive, issue_secret, revoke_key, rotate_key
 from access.models import ApiKey, shown_parts
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ class ApiKeyAdmin(KeyModelAdmin):
             {"fields": ("rate_limit", "tokens_per_minute", "max_concurrent", ("usd_per_day", "usd_per_month"))},
         ),
     )
+    # Fields that are shown and cannot be edited.
     facts = ("key", "state", "last_used_at", "created_at", "revoked_at")
 
     def get_fieldsets(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:

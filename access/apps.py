@@ -7,4 +7,4 @@ class AccessConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from access.keys import schema  # noqa: F401 - registers itself
+        from access.keys import schema  # noqa: F401 - drf-spectacular registers the class when it is imported

@@ -1,6 +1,6 @@
-"""API keys. A key is a name with rights and limits; its secrets come and go beneath it.
+"""API keys. A key is a name with rights and limits. Its secrets can be replaced, and the key stays the same.
 
-A key is never deleted: calls are kept under its name, and whoever got that name anew would see them. It is revoked.
+A key is revoked and never deleted: calls are kept under its name, and whoever got that name later would see them.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from django.utils import timezone
 from access.callers import Scope
 from access.limit_rules import Limits, parse_rate, validate_rate
 
+# The same as the length of `CallRecord.api_key`, which keeps the name.
 NAME_LENGTH = 200
-"""As long as `CallRecord.api_key`, which keeps the name."""
 name_is_plain = RegexValidator(
     r"\A[A-Za-z0-9][A-Za-z0-9._@-]*\Z", "Use letters, digits and . _ @ - only, and begin with a letter or a digit."
 )
@@ -42,7 +42,7 @@ class ApiKeys(models.QuerySet["ApiKey"]):
 
 
 class ApiKey(models.Model):
-    """A caller of the API: its name is what calls are kept under."""
+    """A caller of the API. Calls are kept under its name."""
 
     name = models.CharField(
         max_length=NAME_LENGTH,
@@ -101,7 +101,7 @@ class ApiKey(models.Model):
 
     @property
     def state(self) -> str:
-        """active, expired or revoked"""
+        """One of `active`, `expired` and `revoked`."""
         if self.revoked_at is not None:
             return "revoked"
         if self.expires_at is not None and self.expires_at <= timezone.now():
@@ -110,7 +110,7 @@ class ApiKey(models.Model):
 
     @property
     def model_patterns(self) -> tuple[str, ...]:
-        """What `allowed_models` lists. Nothing: every model."""
+        """The entries of `allowed_models`. If there are none, every model is allowed."""
         return tuple(pattern for pattern in re.split(r"[\s,]+", self.allowed_models) if pattern)
 
     @property
@@ -125,7 +125,7 @@ class ApiKey(models.Model):
 
 
 class ApiKeySecret(models.Model):
-    """What a caller shows to be an `ApiKey`. There is more than one while a rotation overlaps."""
+    """What a caller shows to prove that it is an `ApiKey`. While a rotation overlaps, a key has more than one."""
 
     key = models.ForeignKey(ApiKey, on_delete=models.CASCADE, related_name="secrets")
     digest = models.CharField(max_length=64, unique=True, help_text="SHA-256 of the whole secret.")
@@ -145,5 +145,5 @@ class ApiKeySecret(models.Model):
 
 
 def shown_parts(secrets: Iterable[ApiKeySecret]) -> str:
-    """The first characters of the secrets that count now, newest first."""
+    """The first characters of the secrets that are valid now, in the order of `secrets`."""
     return ", ".join(str(secret) for secret in secrets if secret.is_current)

@@ -1,8 +1,8 @@
 """Authentication of the API: `Authorization: Bearer KEY` or `X-API-Key: KEY`.
 
-The two classes are REST framework's defaults in the settings, so that a view is closed unless it says that it is open.
-They are synchronous on purpose: REST framework's async views run them in a thread anyway, and there a key that is not
-cached is read without a second one. What is no such view asks `authenticate`.
+The settings make the two classes the defaults of REST framework, so that a view is closed unless it says that it is
+open. They are synchronous on purpose: REST framework's async views run them in a thread anyway, and in that thread a
+key that is not cached can be read directly. A view that does not belong to REST framework calls `authenticate`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from access.callers import Caller, anonymous
-from access.keys.keyring import KeyFacts, Keyring
+from access.keys.key_facts import KeyFacts
+from access.keys.keyring import Keyring
 from access.keys.secret_keys import PREFIX
 from access.limit_rules import Limits, parse_rate
 
@@ -26,7 +27,7 @@ SCHEME = "Bearer"
 
 
 class ApiKeyAuthentication(BaseAuthentication):
-    """`request.auth` is the Caller of a key. No key: not authenticated, which `ApiKeyPermission` judges."""
+    """Sets `request.auth` to the Caller of the key. Without a key it stays empty, and `ApiKeyPermission` decides."""
 
     def authenticate(self, request: Request) -> tuple[None, Caller] | None:
         secret = _our_secret(request)
@@ -39,7 +40,7 @@ class ApiKeyAuthentication(BaseAuthentication):
 
 
 class ApiKeyPermission(BasePermission):
-    """A key must be there if the settings require one."""
+    """Refuses a request without a key if the settings require one."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
         caller_of(request)
@@ -47,12 +48,15 @@ class ApiKeyPermission(BasePermission):
 
 
 def caller_of(request: Request) -> Caller:
-    """Who is calling, after authentication. Raises NotAuthenticated where a key is required and there is none."""
+    """Who is calling, after authentication. Raises NotAuthenticated if a key is required and there is none."""
     return request.auth if isinstance(request.auth, Caller) else _without_key(request)
 
 
 async def authenticate(request: HttpRequest) -> Caller:
-    """Who is calling, for a view that is not REST framework's. Raises its AuthenticationFailed or NotAuthenticated."""
+    """Who is calling, for a view that does not belong to REST framework.
+
+    Raises its AuthenticationFailed or NotAuthenticated.
+    """
     secret = _our_secret(request)
     if secret is None:
         return _without_key(request)
@@ -60,7 +64,10 @@ async def authenticate(request: HttpRequest) -> Caller:
 
 
 def secret_of(request: Request | HttpRequest) -> str | None:
-    """The key that a request brings. An empty one is none. Raises AuthenticationFailed for two that differ."""
+    """The key that a request brings; None if it is empty or missing.
+
+    Raises AuthenticationFailed for two different keys.
+    """
     scheme, _, bearer = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
     brought = {request.META.get("HTTP_X_API_KEY", "").strip()}
     if scheme.lower() == SCHEME.lower():
@@ -72,9 +79,10 @@ def secret_of(request: Request | HttpRequest) -> str | None:
 
 
 def _our_secret(request: Request | HttpRequest) -> str | None:
-    """The key that must be right. Where none is required, one that is none of ours is not looked at.
+    """The key that must be valid, or None if there is none.
 
-    OpenAI's clients do not start without a key, so people write something.
+    If no key is required, a key that is not one of ours is ignored: OpenAI's clients do not start without a key, so
+    people write anything there.
     """
     secret = secret_of(request)
     if secret is not None and not settings.API_KEYS_REQUIRED and not secret.startswith(PREFIX):
@@ -83,7 +91,7 @@ def _our_secret(request: Request | HttpRequest) -> str | None:
 
 
 def keyring_of(request: Request | HttpRequest) -> Keyring:
-    """What the lifespan opened for this process."""
+    """The keyring of this process. The lifespan puts it into the state of the ASGI scope."""
     scope: Mapping[str, Any] = cast(Any, request).scope
     keyring: Keyring = scope["state"]["keyring"]
     return keyring
@@ -102,6 +110,6 @@ def _caller(facts: KeyFacts, request: Request | HttpRequest) -> Caller:
 
 
 def _address(request: Request | HttpRequest) -> str | None:
-    """The client's, since the application trusts no proxy but those of TRUSTED_PROXIES."""
+    """The client's own address: a trusted proxy's has been replaced already, and other proxies are not believed."""
     address: str = request.META.get("REMOTE_ADDR", "")
     return address or None

@@ -1,8 +1,8 @@
-"""Whose secret is this? A small cache in front of the database, so that most requests cost no query.
+"""Finds the key of a secret. A small cache in front of the database, so that most requests cost no query.
 
-A process believes what it has read for `TTL_SECONDS`: that is how long a revoked key can still be used. While the
-database is away nothing can be revoked either, and a key that was good is believed for `STALE_SECONDS`, so that calls
-go on as they do without a database.
+A process trusts what it has read for `TTL_SECONDS`, so a revoked key can still be used for that long. While the
+database is away, a key that was valid before is trusted for `STALE_SECONDS`, so that calls go on without the database.
+That is acceptable, because no key can be revoked during that time either.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
 from django.db import DatabaseError, InterfaceError, close_old_connections
-from django.utils import timezone
 from rest_framework.exceptions import APIException, AuthenticationFailed
 
+from access.keys.key_facts import KeyFacts, accepted, read_key_facts
 from access.keys.secret_keys import digest_of, is_well_formed
-from access.limit_rules import Limits
-from access.models import ApiKey, ApiKeySecret
 
 logger = logging.getLogger("access")
 
+# How long an entry of the cache is used without asking the database again.
 TTL_SECONDS = 5.0
+# How long it is used while the database is away.
 STALE_SECONDS = 3600.0
+# How many entries the cache has room for: keys that exist, and digests that belong to no key.
 KNOWN_KEYS = 10_000
 UNKNOWN_KEYS = 1_000
+# Threads that read keys for callers on the event loop.
 READERS = 4
-LAST_USED_PRECISION = timedelta(minutes=5)
 
 
 class KeysUnreadable(APIException):
@@ -43,20 +43,11 @@ class KeysUnreadable(APIException):
 
 
 @dataclass(frozen=True, slots=True)
-class KeyFacts:
-    """What was read of a key by one of its secrets. `valid_until` is the earlier end of the two."""
-
-    name: str
-    scopes: frozenset[str]
-    models: tuple[str, ...]
-    limits: Limits
-    revoked: bool
-    valid_until: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
 class _Entry:
-    """`read_at`: when the facts were read; `asked_at`: when the database was asked, though it may have been away."""
+    """What is cached for a digest. `facts` are None if no key has it.
+
+    `read_at` is when the facts were read. `asked_at` is when the database was last asked for them, even if it was away.
+    """
 
     facts: KeyFacts | None
     read_at: float
@@ -64,31 +55,35 @@ class _Entry:
 
 
 class Keyring:
-    """One for a process; any thread may ask it."""
+    """One serves for a whole process, and any thread may use it."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        # Of its own: while the database is away they are all held up, and others have work for the loop's threads.
+        # The threads of the event loop are not used for this: while the database is away, every reading thread waits
+        # for it, and others need the threads of the loop.
         self._threads = ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="keys")
         self._readings: dict[str, asyncio.Future[_Entry]] = {}
-        # Apart, so that a flood of wrong keys does not push out the right ones.
+        # Two caches, so that a flood of wrong keys does not push out the right ones.
         self._known: OrderedDict[str, _Entry] = OrderedDict()
         self._unknown: OrderedDict[str, _Entry] = OrderedDict()
 
     def find(self, secret: str) -> KeyFacts:
-        """The key of a secret. It may read the database. Raises AuthenticationFailed or KeysUnreadable."""
+        """The key of a secret. This may read the database. Raises AuthenticationFailed or KeysUnreadable."""
         digest = self._digest(secret)
         entry = self._fresh(digest) or self._look_up(digest)
-        return _accepted(entry.facts)
+        return accepted(entry.facts)
 
     async def afind(self, secret: str) -> KeyFacts:
-        """`find` on the event loop: a thread is used only where the database must be read, one for all who ask."""
+        """The same as `find`, for the event loop.
+
+        A thread is used only if the database must be read. Callers who ask for the same key meanwhile share the result.
+        """
         digest = self._digest(secret)
         entry = self._fresh(digest)
         if entry is None:
             entry = await asyncio.shield(self._reading(digest))
-        return _accepted(entry.facts)
+        return accepted(entry.facts)
 
     def _reading(self, digest: str) -> asyncio.Future[_Entry]:
         reading = self._readings.get(digest)
@@ -101,7 +96,8 @@ class Keyring:
     def _has_read(self, digest: str, read: asyncio.Future[_Entry]) -> None:
         del self._readings[digest]
         if not read.cancelled():
-            read.exception()  # whoever waited may have gone; asyncio would log it
+            # If nobody waits for the result any more, asyncio would log an exception that nobody has looked at.
+            read.exception()
 
     def close(self) -> None:
         self._threads.shutdown()
@@ -122,16 +118,16 @@ class Keyring:
     def _look_up(self, digest: str) -> _Entry:
         asked_at = self._clock()
         try:
-            entry = _Entry(_read(digest), read_at=asked_at, asked_at=asked_at)
+            entry = _Entry(read_key_facts(digest), read_at=asked_at, asked_at=asked_at)
         except (DatabaseError, InterfaceError) as error:
             logger.error("keys_unreadable", extra={"error": type(error).__name__})
             stale = self._cached(digest)
             if stale is None or stale.facts is None or asked_at - stale.read_at > STALE_SECONDS:
                 raise KeysUnreadable from error
-            # For a moment nobody need ask again: each of them would wait as long for the same.
+            # For TTL_SECONDS nobody asks again, because each request would wait for the database just as long.
             entry = _Entry(stale.facts, stale.read_at, asked_at=self._clock())
         finally:
-            # In a thread whose connection nobody else would close if the caller has gone.
+            # This may be a thread whose connection nobody else closes.
             close_old_connections()
         self._keep(digest, entry)
         return entry
@@ -144,43 +140,3 @@ class Keyring:
             kept[digest] = entry
             while len(kept) > size:
                 kept.popitem(last=False)
-
-
-def _accepted(facts: KeyFacts | None) -> KeyFacts:
-    """Whoever shows a secret of a key may hear what is wrong with it."""
-    if facts is None:
-        raise AuthenticationFailed("The API key is not known.")
-    if facts.revoked:
-        raise AuthenticationFailed("The API key was revoked.")
-    if facts.valid_until is not None and facts.valid_until <= timezone.now():
-        raise AuthenticationFailed("The API key has expired.")
-    return facts
-
-
-def _read(digest: str) -> KeyFacts | None:
-    secret = ApiKeySecret.objects.select_related("key").filter(digest=digest).first()
-    if secret is None:
-        return None
-    key = secret.key
-    ends = [end for end in (key.expires_at, secret.expires_at) if end is not None]
-    facts = KeyFacts(
-        name=key.name,
-        scopes=frozenset(key.scopes),
-        models=key.model_patterns,
-        limits=key.limits,
-        revoked=key.revoked_at is not None,
-        valid_until=min(ends, default=None),
-    )
-    _mark_used(key)
-    return facts
-
-
-def _mark_used(key: ApiKey) -> None:
-    """To within some minutes, so that a busy key costs a write now and then, and not one for each call."""
-    now = timezone.now()
-    if key.state != "active" or (key.last_used_at is not None and now - key.last_used_at < LAST_USED_PRECISION):
-        return
-    try:
-        ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)
-    except DatabaseError as error:  # a database that only reads, or one writer too many: the key is as good as before
-        logger.warning("last_used_not_written", extra={"api_key": key.name, "error": type(error).__name__})

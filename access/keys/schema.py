@@ -1,4 +1,4 @@
-"""How a key is sent, for the OpenAPI schema: Swagger's Authorize button asks for it."""
+"""Tells the OpenAPI schema how a key is sent. The Authorize button of Swagger UI is made from this."""
 
 from __future__ import annotations
 
@@ -18,4 +18,4 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
         ]
 
     def get_security_requirement(self, auto_schema: Any) -> list[dict[str, list[str]]]:
-        return [{name: []} for name in self.name]  # one of them is enough
+        return [{name: []} for name in self.name]  # a list of alternatives: one of them is enough

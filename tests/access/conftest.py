@@ -1,4 +1,4 @@
-"""Keys for tests, and Redis as a real server."""
+"""Fixtures that make API keys and start a real Redis server."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from access.keys.services import create_key
+from access.keys.key_lifecycle import create_key
 from access.models import ApiKey
 from tests.support.database_servers import RedisServer
 
@@ -19,7 +19,7 @@ MakeKey = Callable[..., dict[str, str]]
 
 @pytest.fixture
 def make_key(transactional_db: None) -> MakeKey:
-    """Make a key and give the headers that bring it: `make_key("app", scopes=["read_all"])`."""
+    """Makes a key, and returns the headers that send it: `make_key("app", scopes=["read_all"])`."""
 
     def make(name: str, *, expires_in: timedelta | None = None, **fields: Any) -> dict[str, str]:
         expires_at = None if expires_in is None else timezone.now() + expires_in

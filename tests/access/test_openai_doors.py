@@ -1,4 +1,4 @@
-"""Keys at the /v1 doors, where OpenAI's own clients bring them."""
+"""Keys at the /v1 doors, sent by OpenAI's own client."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_without_a_right_key_the_sdk_raises_its_authentication_error(start_site:
 def test_where_none_is_required_a_key_of_somebody_else_s_is_not_looked_at(start_site: StartSite, sdk_of: Any) -> None:
     client = start_site()
     assert sdk_of(client, "sk-whatever").chat.completions.create(model="gpt-4o", messages=HELLO).choices
-    with pytest.raises(openai.AuthenticationError):  # one of ours must be right
+    with pytest.raises(openai.AuthenticationError):  # a key that looks like one of ours must be valid
         sdk_of(client, "sk-orch-" + "x" * 43).chat.completions.create(model="gpt-4o", messages=HELLO)
 
 

@@ -12,7 +12,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from access.keys.services import create_key
+from access.keys.key_lifecycle import create_key
 from access.models import ApiKey
 from chat.models import CallRecord
 from llm.simulator import Behaviour, SimulatorThread

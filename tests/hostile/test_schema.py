@@ -19,7 +19,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from access.keys.services import create_key
+from access.keys.key_lifecycle import create_key
 from access.models import ApiKey
 
 pytestmark = pytest.mark.slow

@@ -1,10 +1,12 @@
-"""`manage.py api_key create|list|revoke|rotate`. A new key is all that is printed, so that KEY=$(…) holds it."""
+"""`manage.py api_key create|list|revoke|rotate`.
+
+Standard output is a new secret and nothing else, so that a shell can store it: KEY=$(manage.py api_key create app).
+"""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable
-from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -12,22 +14,16 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
+from access.ages import parse_age
 from access.callers import Scope
-from access.durations import parse_duration
-from access.keys.services import DEFAULT_OVERLAP, KeyNotActive, create_key, revoke_key, rotate_key
+from access.keys.key_lifecycle import DEFAULT_OVERLAP, KeyNotActive, create_key, revoke_key, rotate_key
 from access.models import ApiKey, shown_parts
 
 SHOWN_ONCE = "This is the only time that the key is shown: only its hash is kept."
 
 
-def duration(written: str) -> timedelta:
-    try:
-        return parse_duration(written)
-    except ValueError as error:
-        raise ArgumentTypeError(str(error)) from error
-
-
 def dollars(written: str) -> Decimal:
+    """A type for argparse."""
     try:
         return Decimal(written)
     except InvalidOperation as error:
@@ -44,7 +40,7 @@ class Command(BaseCommand):
         create.add_argument("--owner", default="")
         create.add_argument("--scopes", default=Scope.CHAT.value, help=f"of {', '.join(Scope.values)}, with commas")
         create.add_argument("--models", default="", help="names, patterns or named routes, with commas; default: all")
-        create.add_argument("--expires-in", type=duration, metavar="DURATION", help="like 90d; default: never")
+        create.add_argument("--expires-in", type=parse_age, metavar="DURATION", help="like 90d; default: never")
         create.add_argument("--rate-limit", default="", metavar="RATE", help="like 60/min; default: RATE_LIMIT")
         create.add_argument("--tokens-per-minute", type=int)
         create.add_argument("--max-concurrent", type=int, help="calls at a time")
@@ -57,7 +53,7 @@ class Command(BaseCommand):
         rotate.add_argument("name")
         rotate.add_argument(
             "--overlap",
-            type=duration,
+            type=parse_age,
             default=DEFAULT_OVERLAP,
             metavar="DURATION",
             help="how long the old secret still counts; default: 24h",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.core.management.base import BaseCommand
@@ -13,30 +13,19 @@ from django.db import transaction
 from django.utils import timezone
 from tqdm import tqdm
 
+from access.ages import parse_age
 from chat.doors.idempotency import forget_old_keys, old_keys
 from chat.management.arguments import whole_number
 from chat.models import Attempt, CallContent, CallRecord
 from chat.record.late_hours import note_changes
-
-UNITS = {"h": "hours", "d": "days", "w": "weeks"}
-LONGEST = timedelta(days=36_500)
-
-
-def age(text: str) -> timedelta:
-    """`36h`, `30d`, `8w`"""
-    match = re.fullmatch(r"(\d{1,6})([hdw])", text)
-    if match is None:
-        raise ArgumentTypeError(f"'{text}' is no age. Write a whole number and h, d or w, like 30d.")
-    long = timedelta(**{UNITS[match[2]]: int(match[1])})
-    if long > LONGEST:
-        raise ArgumentTypeError(f"'{text}' is longer ago than any call: no more than {LONGEST.days}d.")
-    return long
 
 
 class Command(BaseCommand):
     help = "Deletes calls older than an age, and idempotency keys older than a day, in batches, while the service runs."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
+        # Without minutes: who writes 3m may mean three months, and would lose the calls of three months.
+        age = partial(parse_age, units="hdw")
         parser.add_argument("--older-than", type=age, required=True, metavar="AGE", help="like 36h, 30d or 8w")
         parser.add_argument("--content-only", action="store_true", help="drop messages and answers, keep all figures")
         parser.add_argument("--dry-run", action="store_true", help="say how many, delete none")

@@ -1,4 +1,4 @@
-"""`manage.py api_key`"""
+"""The command `manage.py api_key`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def run(*arguments: str) -> tuple[str, str]:
-    """What it prints to standard output and to standard error."""
+    """Run the command, and return what it prints to standard output and to standard error."""
     out, err = StringIO(), StringIO()
     call_command("api_key", *arguments, stdout=out, stderr=err)
     return out.getvalue(), err.getvalue()
@@ -56,7 +56,7 @@ def test_a_key_is_made_with_all_that_is_asked_for() -> None:
         (("create", "app", "--rate-limit", "fast"), "rate_limit: 'fast' is no rate"),
         (("create", "app", "--usd-per-day", "-1"), "usd_per_day:"),
         (("create", "app", "--usd-per-day", "NaN"), "usd_per_day:"),
-        (("create", "app", "--expires-in", "soon"), "is no duration"),
+        (("create", "app", "--expires-in", "soon"), "is no age"),
         (("create", "app", "--max-concurrent", "0"), "max_concurrent:"),
         (("revoke", "nobody"), "There is no key 'nobody'"),
         (("rotate", "nobody"), "There is no key 'nobody'"),

@@ -1,4 +1,7 @@
-"""While keys are required, nothing is open but what is meant to be: every address of the site, every method."""
+"""While keys are required, only the addresses that are meant to be open are.
+
+Every address is tried with every method.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ OPEN_IN_THE_ADMIN = {"login/", "logout/", "jsi18n/"}
 
 
 def addresses() -> Iterator[str]:
-    """Every address of the site, with something in place of each argument."""
+    """Every address of the site, with a value in the place of each argument."""
     for pattern in get_resolver().url_patterns:
         yield from _addresses(pattern, "")
 
@@ -25,7 +28,7 @@ def _addresses(pattern: URLResolver | URLPattern, before: str) -> Iterator[str]:
     if isinstance(pattern, URLResolver):
         for inner in pattern.url_patterns:
             yield from _addresses(inner, path)
-    else:  # a regular expression takes whatever is left
+    else:  # a regular expression matches every address that no pattern before it has matched
         yield before + "no-such-address" if isinstance(pattern.pattern, RegexPattern) else path
 
 

@@ -1,4 +1,4 @@
-"""API keys in the admin."""
+"""The admin pages of API keys."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import timezone
 
+from access.keys.key_lifecycle import create_key, revoke_key
 from access.keys.keyring import Keyring
-from access.keys.services import create_key, revoke_key
 from access.models import ApiKey
 
 LIST = "/admin/access/apikey/"

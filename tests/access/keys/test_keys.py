@@ -1,4 +1,4 @@
-"""Keys at the doors: who is let in, what they may do, and what they see."""
+"""Keys at the doors: who is let in, what a key may do, and what it sees."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from access.keys import keyring as keyring_module
+from access.keys.key_lifecycle import KeyNotActive, revoke_key, rotate_key
 from access.keys.keyring import Keyring, KeysUnreadable
 from access.keys.secret_keys import new_secret
-from access.keys.services import KeyNotActive, revoke_key, rotate_key
 from access.models import ApiKey, ApiKeySecret
 from chat.models import CallRecord
 from llm.simulator import SimulatorThread
@@ -36,7 +36,7 @@ def client(start_site: StartSite) -> httpx2.Client:
 
 @pytest.fixture
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every request reads its key anew."""
+    """Makes every request read its key from the database."""
     monkeypatch.setattr(keyring_module, "TTL_SECONDS", 0.0)
 
 
@@ -169,7 +169,7 @@ def test_a_scope_or_a_model_that_is_refused_is_a_403_that_names_it(client: httpx
     assert not CallRecord.objects.filter(model_requested="o1").exists()
 
 
-def test_a_key_sees_its_own_calls_and_figures_only(client: httpx2.Client, make_key: MakeKey) -> None:
+def test_a_key_sees_its_own_calls_and_statistics_only(client: httpx2.Client, make_key: MakeKey) -> None:
     mine, other = make_key("mine"), make_key("other")
     of_mine = client.post("/chat", json=ORDER, headers=mine).json()["request_id"]
     of_other = client.post("/chat", json=ORDER, headers=other).json()["request_id"]
@@ -205,9 +205,7 @@ def test_a_key_that_was_just_seen_costs_no_query(make_key: MakeKey) -> None:
     secret = make_key("app")["Authorization"].removeprefix("Bearer ")
     keyring = Keyring()
     keyring.find(secret)
-    with CaptureQueriesContext(
-        connection,
-    ) as queries:
+    with CaptureQueriesContext(connection) as queries:
         keyring.find(secret)
     assert len(queries) == 0
 
@@ -245,7 +243,7 @@ def test_without_a_database_a_key_that_was_good_is_believed_for_a_while(make_key
     try:
         now = keyring_module.STALE_SECONDS - 1
         assert keyring.find(secret).name == "app"
-        with CaptureQueriesContext(connection) as queries:  # a pool makes each that asks wait for seconds
+        with CaptureQueriesContext(connection) as queries:  # with a pool, each query would wait for seconds
             assert keyring.find(secret).name == "app"
         assert len(queries) == 0
         with pytest.raises(KeysUnreadable):
@@ -263,7 +261,7 @@ def test_of_many_that_ask_for_one_key_at_once_one_asks_the_database(
 ) -> None:
     secret = make_key("app")["Authorization"].removeprefix("Bearer ")
     keyring = Keyring()
-    read = keyring_module._read
+    read = keyring_module.read_key_facts
     asked: list[str] = []
 
     def slowly(digest: str) -> object:
@@ -271,12 +269,12 @@ def test_of_many_that_ask_for_one_key_at_once_one_asks_the_database(
         time.sleep(0.2)
         return read(digest)
 
-    monkeypatch.setattr(keyring_module, "_read", slowly)
+    monkeypatch.setattr(keyring_module, "read_key_facts", slowly)
 
     async def ask() -> set[str]:
         asking = [asyncio.create_task(keyring.afind(secret)) for _ in range(50)]
         await asyncio.sleep(0.05)
-        asking[0].cancel()  # who asked first may go
+        asking[0].cancel()  # the first one may leave, and the others still get the answer
         return {facts.name for facts in await asyncio.gather(*asking[1:])}
 
     assert asyncio.run(ask()) == {"app"}

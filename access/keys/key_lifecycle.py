@@ -1,4 +1,4 @@
-"""Making, rotating and revoking keys. Whoever makes a secret gets it here, once."""
+"""Making, rotating and revoking keys. Whoever makes a secret gets it here, and only this once."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from django.utils import timezone
 from access.keys.secret_keys import digest_of, new_secret, shown_part
 from access.models import ApiKey, ApiKeySecret
 
+# How long the old secrets still count after a rotation.
 DEFAULT_OVERLAP = timedelta(hours=24)
 
 
@@ -19,7 +20,7 @@ class KeyNotActive(Exception):
 
 
 def issue_secret(*, key: ApiKey) -> str:
-    """A new secret for a key, beside those it has. It is stored nowhere."""
+    """Make one more secret for a key, and return it. Only its hash and its first characters are stored."""
     secret = new_secret()
     ApiKeySecret.objects.create(key=key, digest=digest_of(secret), shown=shown_part(secret))
     return secret
@@ -34,7 +35,10 @@ def create_key(*, key: ApiKey) -> str:
 
 
 def rotate_key(*, key: ApiKey, overlap: timedelta = DEFAULT_OVERLAP) -> str:
-    """A new secret for the same name. The old ones count until the overlap has passed. Raises KeyNotActive."""
+    """Make a new secret for the same key, and return it. The old ones count until the overlap is over.
+
+    Raises KeyNotActive.
+    """
     if key.state != "active":
         raise KeyNotActive(f"The key '{key.name}' is {key.state}.")
     until = timezone.now() + overlap
@@ -44,5 +48,8 @@ def rotate_key(*, key: ApiKey, overlap: timedelta = DEFAULT_OVERLAP) -> str:
 
 
 def revoke_key(*, key: ApiKey) -> None:
-    """No secret of the key counts any more, once every process has looked again. To revoke twice changes nothing."""
+    """End a key for good: no process accepts its secrets any more after it has read the key again.
+
+    To revoke a key a second time changes nothing.
+    """
     ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now())

@@ -1,4 +1,4 @@
-"""Whose address and scheme a request has, behind proxies."""
+"""The client address and the scheme that the application sees behind proxies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from orchestration_site.http.proxies import TrustedProxies, read_networks
 
 
 def seen(peer: str, trusted: list[str], *headers: tuple[str, str]) -> tuple[str, str]:
-    """The client and the scheme that the application sees."""
+    """The client address and the scheme that the application sees when `peer` connects."""
     scopes: list[Any] = []
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
@@ -34,7 +34,7 @@ def test_nobody_is_believed_unless_the_settings_say_so() -> None:
 @pytest.mark.parametrize(
     ("forwarded", "client"),
     [
-        ("6.6.6.6, 1.2.3.4", "1.2.3.4"),  # the first one, the caller wrote himself
+        ("6.6.6.6, 1.2.3.4", "1.2.3.4"),  # the caller wrote the first address itself
         ("1.2.3.4, 10.0.0.9", "1.2.3.4"),
         ("10.0.0.8, 10.0.0.9", "10.0.0.8"),
         ("nonsense, 10.0.0.9", "10.0.0.9"),
