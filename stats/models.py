@@ -1,7 +1,7 @@
-"""What the calls of an hour came to, so that a long history need not be read again. All of it can be made anew.
+"""Roll-ups: the aggregates of each hour, so that a long history need not be read again for each question.
 
-An hour is summed up as a whole, and its rows are replaced as a whole (`roll_up`). Where the calls of an hour have
-changed since, its rows are not read (`periods`).
+They can be made again from the calls at any time. An hour is rolled up as a whole, and its rows are replaced as a whole
+(`roll_up`). If the calls of an hour have changed since then, its rows are not read (`periods`).
 """
 
 from __future__ import annotations
@@ -12,17 +12,23 @@ from chat.models import NAME_LENGTH
 
 
 class RollUpState(models.Model):
-    """One row. Hours before `rolled_until` are summed up, but for those with a `chat.models.LateHour`."""
+    """A table with one row: how far the history is rolled up.
 
-    rolled_until = models.DateTimeField(null=True, help_text="Null where nothing is summed up yet.")
-    version = models.PositiveBigIntegerField(default=0, help_text="One more with each hour that was summed up.")
+    The roll-ups of hours before `rolled_until` are valid, unless there is a `chat.models.LateHour` for the hour.
+    """
+
+    rolled_until = models.DateTimeField(null=True, help_text="Null if no hour has been rolled up yet.")
+    version = models.PositiveBigIntegerField(default=0, help_text="Grows by one with each hour that is rolled up.")
 
     def __str__(self) -> str:
-        return f"summed up until {self.rolled_until}"
+        return f"rolled up until {self.rolled_until}"
 
 
 class HourlyKey(models.Model):
-    """The calls that share all that `/stats` can filter or group by. `model` is the one that answered, or was asked."""
+    """The calls of an hour that are the same in everything that /stats can filter or group by.
+
+    `model` is the model that answered, or the requested one if none answered.
+    """
 
     hour = models.DateTimeField(db_index=True)
     model = models.CharField(max_length=NAME_LENGTH)
@@ -36,7 +42,7 @@ class HourlyKey(models.Model):
 
 
 class HourlyCalls(HourlyKey):
-    """The sums of `stats.sums.CALL_SUMS`, and every duration, packed by `stats.durations`."""
+    """The columns of `stats.aggregates.CALL_AGGREGATES`, and all latencies as `stats.latencies` packs them."""
 
     total = models.BigIntegerField()
     cancelled = models.BigIntegerField()
@@ -56,7 +62,7 @@ class HourlyCalls(HourlyKey):
 
 
 class HourlyAttempts(HourlyKey):
-    """The sums of `stats.sums.ATTEMPT_SUMS` over the attempts of such calls that went to `attempt_model`."""
+    """The columns of `stats.aggregates.ATTEMPT_AGGREGATES`, over the attempts of such calls at `attempt_model`."""
 
     attempt_model = models.CharField(max_length=NAME_LENGTH)
     sent = models.BigIntegerField()

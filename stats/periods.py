@@ -1,4 +1,4 @@
-"""Which part of a period is read from roll-ups, and which from the calls themselves."""
+"""Decides which parts of a period are read from roll-ups, and which from the calls themselves."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from itertools import pairwise
 from chat.record.late_hours import hour_of
 
 HOUR = dt.timedelta(hours=1)
+# How many stretches between roll-ups are read from the calls at most. Each of them is a query more. If there would be
+# more stretches, the shortest parts between them are read from the calls too, so that stretches grow together.
 MAX_HOLES = 20
-"""More would be more queries than they save: then the shortest stretches between them are read as calls, too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """From `since` on, up to and without `until`; None is unbounded. Both are aware."""
+    """The times from `since` up to `until`, without `until` itself. None means no bound. Both are aware."""
 
     since: dt.datetime | None = None
     until: dt.datetime | None = None
@@ -24,14 +25,18 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Together they cover what was asked for, and no moment is in two of them."""
+    """The parts of a period. Together they cover it, and no moment is in two of them."""
 
     rolled_up: tuple[Period, ...]
     calls: tuple[Period, ...]
 
 
 def sources(wanted: Period, rolled_until: dt.datetime | None, late_hours: Iterable[dt.datetime]) -> Sources:
-    """Whole hours before `rolled_until` come from roll-ups, but for `late_hours`; the ends of the period don't."""
+    """Divide the period `wanted`.
+
+    Whole hours before `rolled_until` are read from roll-ups, except `late_hours`, whose calls have changed since. If
+    the period begins or ends within an hour, that part is read from the calls.
+    """
     if rolled_until is None:
         return Sources((), (wanted,))
     start = None if wanted.since is None else _hour_up(wanted.since)
@@ -54,18 +59,19 @@ def sources(wanted: Period, rolled_until: dt.datetime | None, late_hours: Iterab
 
 
 def _hour_up(moment: dt.datetime) -> dt.datetime:
+    """The beginning of the next hour, or `moment` itself if an hour begins there."""
     hour = hour_of(moment)
     return hour if hour == moment else hour + HOUR
 
 
 def _holes(hours: Iterable[dt.datetime]) -> list[Period]:
-    """The hours as few periods in order."""
+    """The hours as periods, in order, and at most MAX_HOLES of them. The periods may contain other hours too."""
     ordered = sorted(hours)
     gaps = [(after - before, after) for before, after in pairwise(ordered) if after - before > HOUR]
-    kept = {after for _, after in sorted(gaps, reverse=True)[: MAX_HOLES - 1]}
+    begins_anew = {after for _, after in sorted(gaps, reverse=True)[: MAX_HOLES - 1]}
     holes: list[list[dt.datetime]] = []
     for hour in ordered:
-        if not holes or hour in kept:
+        if not holes or hour in begins_anew:
             holes.append([hour])
         else:
             holes[-1].append(hour)

@@ -1,4 +1,7 @@
-"""Summing up the history, an hour at a time. Why this is exact: docs/decisions/0008-roll-ups.md."""
+"""Rolls up the history, one hour at a time.
+
+docs/decisions/0008-roll-ups.md explains why the result is exact although calls change later.
+"""
 
 from __future__ import annotations
 
@@ -13,22 +16,30 @@ from django.utils import timezone
 
 from chat.models import Attempt, CallRecord, LateHour
 from chat.record.late_hours import LATE, hour_of
-from stats.durations import packed
+from chat.record.snapshot import read_snapshot
+from stats.aggregates import ATTEMPT_AGGREGATES, CALL_AGGREGATES
+from stats.group_keys import model_key
+from stats.latencies import packed
 from stats.models import HourlyAttempts, HourlyCalls, RollUpState
 from stats.periods import HOUR
-from stats.snapshot import read_snapshot
-from stats.sums import ATTEMPT_SUMS, CALL_SUMS
-from stats.tallies import model_key
 
+# The id of the only row of `RollUpState`.
 STATE_ID = 1
-SAME_KEY = ("key_model", "key_provider", "key_door", "key_status", "key_api_key")
-FIELDS = ("model", "provider", "door", "status", "api_key")
+
+# The columns of a roll-up by which its calls are the same, and what the queries below call each of them. The names
+# differ, because a query cannot give the name of a column of the calls to something else.
+COLUMNS = ("model", "provider", "door", "status", "api_key")
+KEY = ("key_model", "key_provider", "key_door", "key_status", "key_api_key")
 Key = tuple[str, ...]
 
 
 @dataclass(slots=True)
 class _Hour:
-    """What there is to store of one hour, and of which state that is."""
+    """What was read of one hour and is to be stored.
+
+    `version` is that of the state it was read in, and `rolled_until` is what the state becomes. `notes` are the ids of
+    the notes that this roll-up makes unnecessary.
+    """
 
     version: int
     rolled_until: dt.datetime | None
@@ -39,9 +50,10 @@ class _Hour:
 
 
 def roll_up_hour() -> bool:
-    """Sum up the next hour: one that has changed since it was, or else the oldest that was not. False: there is none.
+    """Roll up one hour: one whose calls have changed since it was rolled up, or else the oldest that has not been.
 
-    Several processes may do it at once. The write lock is held only to store what was read before, without it.
+    Returns False if there is nothing to do. Several processes may do this at the same time. The write lock is held only
+    while the result is stored, and not while the calls are read.
     """
     with read_snapshot():
         found = _next_hour()
@@ -49,7 +61,7 @@ def roll_up_hour() -> bool:
 
 
 def hours_left() -> int:
-    """About how many times `roll_up_hour` will find something to do; hours without a call count too."""
+    """About how many times `roll_up_hour` will find something to do. Hours without a call are counted too."""
     state = RollUpState.objects.first()
     start = (state and state.rolled_until) or _first_hour(None)
     ahead = max(0, (_horizon() - start) // HOUR) if start is not None else 0
@@ -57,7 +69,7 @@ def hours_left() -> int:
 
 
 def start_again() -> None:
-    """Forget every sum: for a history that was changed by other means than the service's own."""
+    """Delete all roll-ups. This is needed after the history was changed by other means than the service's own."""
     with transaction.atomic():
         RollUpState.objects.update(rolled_until=None, version=F("version") + 1)
         HourlyCalls.objects.all().delete()
@@ -65,11 +77,15 @@ def start_again() -> None:
 
 
 def _horizon() -> dt.datetime:
-    """Hours that end after this are left alone: changes of their calls are not noted, or not noted for long."""
+    """Only hours that end before this are rolled up.
+
+    For younger hours, changes of their calls are not noted yet, or have been noted for a short time only.
+    """
     return hour_of(timezone.now() - 2 * LATE)
 
 
 def _first_hour(since: dt.datetime | None) -> dt.datetime | None:
+    """The hour of the first call, or of the first call from `since` on."""
     calls = CallRecord.objects.order_by("created_at")
     if since is not None:
         calls = calls.filter(created_at__gte=since)
@@ -78,7 +94,7 @@ def _first_hour(since: dt.datetime | None) -> dt.datetime | None:
 
 
 def _next_hour() -> _Hour | None:
-    """Read the notes before the calls: then what is not in the sums has a note that is not in the list, and stays."""
+    """What the next hour to roll up contains, or None if there is none."""
     state = RollUpState.objects.filter(id=STATE_ID).first() or RollUpState(id=STATE_ID)
     until, horizon = state.rolled_until, _horizon()
     late = LateHour.objects.filter(hour__lt=until).order_by("hour").first() if until else None
@@ -91,23 +107,25 @@ def _next_hour() -> _Hour | None:
 
 
 def _read(found: _Hour) -> _Hour:
+    # The notes are read before the calls. If a call changes in between, its note is not in this list, so it is not
+    # deleted, and the hour is rolled up again.
     found.notes = list(LateHour.objects.filter(hour=found.hour).values_list("id", flat=True))
     within = {"created_at__gte": found.hour, "created_at__lt": found.hour + HOUR}
     calls = _keyed(CallRecord.objects.filter(**within).order_by())
     latencies: dict[Key, list[int]] = defaultdict(list)
     first_tokens: dict[Key, list[int]] = defaultdict(list)
-    for *key, latency, first_token in calls.values_list(*SAME_KEY, "latency_ms", "time_to_first_token_ms").iterator():
+    for *key, latency, first_token in calls.values_list(*KEY, "latency_ms", "time_to_first_token_ms").iterator():
         if latency is not None:
             latencies[tuple(key)].append(latency)
         if first_token is not None:
             first_tokens[tuple(key)].append(first_token)
-    for row in calls.values(*SAME_KEY).annotate(**CALL_SUMS):
-        key = tuple(row[name] for name in SAME_KEY)
+    for row in calls.values(*KEY).annotate(**CALL_AGGREGATES):
+        key = tuple(row[name] for name in KEY)
         found.calls.append(
             HourlyCalls(
                 hour=found.hour,
-                **dict(zip(FIELDS, key, strict=True)),
-                **{name: row[name] for name in CALL_SUMS},
+                **dict(zip(COLUMNS, key, strict=True)),
+                **{name: row[name] for name in CALL_AGGREGATES},
                 latencies_ms=packed(sorted(latencies[key])),
                 first_tokens_ms=packed(sorted(first_tokens[key])),
             )
@@ -116,15 +134,15 @@ def _read(found: _Hour) -> _Hour:
     for row in (
         attempts.order_by()
         .annotate(attempt_model=F("model"))
-        .values(*SAME_KEY, "attempt_model")
-        .annotate(**ATTEMPT_SUMS)
+        .values(*KEY, "attempt_model")
+        .annotate(**ATTEMPT_AGGREGATES)
     ):
         found.attempts.append(
             HourlyAttempts(
                 hour=found.hour,
-                **{name: row[key] for name, key in zip(FIELDS, SAME_KEY, strict=True)},
+                **{name: row[key] for name, key in zip(COLUMNS, KEY, strict=True)},
                 attempt_model=row["attempt_model"],
-                **{name: row[name] for name in ATTEMPT_SUMS},
+                **{name: row[name] for name in ATTEMPT_AGGREGATES},
             )
         )
     return found
@@ -142,11 +160,11 @@ def _keyed(rows: QuerySet[Any], call: str = "") -> QuerySet[Any]:
 
 
 def _store(found: _Hour) -> bool:
-    """Returns True even if another process was faster: then there may be more to do."""
+    """Store a roll-up. Returns True even if another process was faster, because there may be more hours to roll up."""
     RollUpState.objects.bulk_create([RollUpState(id=STATE_ID)], ignore_conflicts=True)
     with transaction.atomic():
         same = RollUpState.objects.filter(id=STATE_ID, version=found.version)
-        # First, because on PostgreSQL it makes another process wait here, and then find that it comes too late.
+        # This comes first: on PostgreSQL, another process then waits here, and finds out that it comes too late.
         if not same.update(version=found.version + 1, rolled_until=found.rolled_until):
             return True
         HourlyCalls.objects.filter(hour=found.hour).delete()

@@ -1,4 +1,4 @@
-"""The service's own task that sums up the history while it runs."""
+"""The background task that rolls up the history while the service runs."""
 
 from __future__ import annotations
 
@@ -14,13 +14,17 @@ from stats.roll_up import roll_up_hour
 
 logger = logging.getLogger("stats")
 
+# How long the task waits after the start of the service, which has enough other work to do.
 FIRST_SECONDS = 10.0
-"""After the start, which has enough to do without it."""
+# How long it waits if there was nothing to roll up.
 IDLE_SECONDS = 60.0
 
 
 class RollUps:
-    """One for the life of an event loop: `run()` is its task, `close()` ends it after the hour that it is at."""
+    """One serves for the life of an event loop, in which `run()` is the background task.
+
+    `close()` ends the task after the hour that it is working on.
+    """
 
     def __init__(self, first_seconds: float = FIRST_SECONDS) -> None:
         self._first_seconds = first_seconds
@@ -35,7 +39,7 @@ class RollUps:
             while not await self._closed_within(pause):
                 began = time.monotonic()
                 more = await asyncio.get_running_loop().run_in_executor(thread, _roll_up_hour)
-                # A backlog takes half of the time, at most: calls come first.
+                # While there is a backlog, it takes at most half of the time, because calls come first.
                 pause = time.monotonic() - began if more else IDLE_SECONDS
 
     async def _closed_within(self, seconds: float) -> bool:
@@ -48,7 +52,7 @@ def _roll_up_hour() -> bool:
     try:
         return roll_up_hour()
     except DatabaseError as error:
-        # Nothing is lost but time: what is not summed up is counted call by call.
+        # Only time is lost: an hour that is not rolled up is counted call by call.
         logger.warning("roll_up_failed", extra={"error": type(error).__name__})
         return False
     finally:

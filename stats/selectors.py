@@ -1,77 +1,82 @@
-"""The figures of `/stats`. Read only; no row of a call is ever loaded."""
+"""Reads the statistics that /stats answers. The database adds up the calls; no row of a call is loaded."""
 
 from __future__ import annotations
 
 from decimal import Decimal
 
 from chat.models import LateHour
-from stats.durations import average, percentiles
-from stats.figures import Figures, Group, GroupBy, Stats, StatsFilter
+from chat.record.snapshot import read_snapshot
+from stats.aggregate_reader import Aggregate, Aggregates, read_aggregates
+from stats.aggregates import usd
+from stats.latencies import average, percentiles
 from stats.models import RollUpState
 from stats.periods import Period, sources
-from stats.snapshot import read_snapshot
-from stats.sums import usd
-from stats.tallies import Tallies, Tally, read_tallies
+from stats.statistics import Group, Statistics, StatsAnswer
+from stats.stats_filter import GroupBy, StatsFilter
 
+# How many groups are answered at most.
 MAX_GROUPS = 1000
+
+# What must be added to the name of an hour or a day to make it the time at which it begins.
 FIRST_MOMENT = {"hour": ":00:00Z", "day": "T00:00:00Z"}
-"""What makes the name of a period its first moment."""
 
 
-def read_stats(filter_: StatsFilter) -> Stats:
-    """Every figure of the calls that `filter_` picks, and of each group of them: all of one state of the database.
+def read_statistics(filter_: StatsFilter) -> StatsAnswer:
+    """The statistics of the calls that `filter_` selects, and of each group of them, from one state of the database.
 
-    Whether an hour was summed up already makes a difference to the time that it takes, and to nothing else.
+    Whether an hour has been rolled up changes only how long this takes, and not the answer.
     """
     with read_snapshot():
         state = RollUpState.objects.first()
         late_hours = LateHour.objects.values_list("hour", flat=True).distinct()
         wanted = Period(filter_.since, filter_.until)
-        tallies = read_tallies(filter_, sources(wanted, state.rolled_until if state else None, late_hours))
-    total = Tally()
-    for tally in tallies.values():
-        total.add(tally)
+        aggregates = read_aggregates(filter_, sources(wanted, state.rolled_until if state else None, late_hours))
+    total = Aggregate()
+    for aggregate in aggregates.values():
+        total.add(aggregate)
     if filter_.group_by is None:
-        return Stats(_figures(total))
-    return Stats(_figures(total), _groups(tallies, filter_.group_by), truncated=len(tallies) > MAX_GROUPS)
+        return StatsAnswer(_statistics(total))
+    groups = _groups(aggregates, filter_.group_by)
+    return StatsAnswer(_statistics(total), groups, truncated=len(aggregates) > MAX_GROUPS)
 
 
-def _groups(tallies: Tallies, group_by: GroupBy) -> tuple[Group, ...]:
-    """The latest hours or days, or else the largest groups."""
+def _groups(aggregates: Aggregates, group_by: GroupBy) -> tuple[Group, ...]:
+    """The latest hours or days in order, or else the groups with the most calls first."""
     if group_by in FIRST_MOMENT:
-        keys = sorted(sorted(tallies, reverse=True)[:MAX_GROUPS])
-        return tuple(Group(key.replace(" ", "T") + FIRST_MOMENT[group_by], _figures(tallies[key])) for key in keys)
-    keys = sorted(tallies, key=lambda key: (-tallies[key].calls["total"], key))[:MAX_GROUPS]
-    return tuple(Group(key, _figures(tallies[key])) for key in keys)
+        keys = sorted(sorted(aggregates, reverse=True)[:MAX_GROUPS])
+        return tuple(
+            Group(key.replace(" ", "T") + FIRST_MOMENT[group_by], _statistics(aggregates[key])) for key in keys
+        )
+    keys = sorted(aggregates, key=lambda key: (-aggregates[key].calls["total"], key))[:MAX_GROUPS]
+    return tuple(Group(key, _statistics(aggregates[key])) for key in keys)
 
 
-def _figures(tally: Tally) -> Figures:
-    calls = tally.calls
-    latencies = tally.latencies.counted()
-    sums = tally.attempts.values()
+def _statistics(aggregate: Aggregate) -> Statistics:
+    calls = aggregate.calls
+    latencies = aggregate.latencies.counted()
 
-    def count(name: str) -> int:
-        return sum(model[name] for model in sums)
+    def attempts(name: str) -> int:
+        return sum(of_model[name] for of_model in aggregate.attempts.values())
 
-    return Figures(
+    return Statistics(
         total_requests=calls["total"],
         cancelled_requests=calls["cancelled"],
         in_progress_requests=calls["in_progress"],
         average_latency_ms=average(latencies),
         latency_ms=percentiles(latencies),
-        time_to_first_token_ms=percentiles(tally.first_tokens.counted()),
+        time_to_first_token_ms=percentiles(aggregate.first_tokens.counted()),
         total_cost_usd=usd(calls["cost"]),
         error_rate=_share(calls["unanswered"], calls["total"] - calls["cancelled"] - calls["in_progress"]),
-        attempt_error_rate=_share(count("failed"), count("sent")),
+        attempt_error_rate=_share(attempts("failed"), attempts("sent")),
         fallback_rate=_share(calls["fallbacks"], calls["total"]),
         default_message_rate=_share(calls["defaults"], calls["total"]),
         race_win_rate={
             model: _share(of_model["wins"], of_model["races"])
-            for model, of_model in sorted(tally.attempts.items())
+            for model, of_model in sorted(aggregate.attempts.items())
             if of_model["races"]
         },
-        race_cost_usd=usd(count("lost_cost")),
-        estimated_cost_share=_share(usd(count("estimated")), usd(count("spent"))),
+        race_cost_usd=usd(attempts("lost_cost")),
+        estimated_cost_share=_share(usd(attempts("estimated")), usd(attempts("spent"))),
         prompt_tokens=calls["prompt"],
         completion_tokens=calls["completion"],
         cost_unknown_requests=calls["costs_unknown"],

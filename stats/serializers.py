@@ -1,4 +1,7 @@
-"""The shape of `/stats`: what its query may hold, and what it answers."""
+"""The form of /stats: the parameters of its query, and its answer as JSON.
+
+The OpenAPI schema shows the docstrings of the serializers to callers.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,12 @@ from rest_framework import serializers
 
 from chat.fields import MomentField
 from chat.models import NAME_LENGTH, CallRecord
-from stats.figures import GROUP_BY, Figures, Group, GroupBy, Percentiles, Stats
+from stats.statistics import Group, Percentiles, Statistics, StatsAnswer
+from stats.stats_filter import GROUP_BY, GroupBy
 
 
 class ChoiceField(serializers.ChoiceField):
-    """One of a few values; the error names them."""
+    """One of a few values. The error text lists them."""
 
     def __init__(self, choices: Any, **options: Any) -> None:
         super().__init__(choices, **options)
@@ -24,7 +28,7 @@ class ChoiceField(serializers.ChoiceField):
 
 
 class StatsQuerySerializer(serializers.Serializer[Any]):
-    """The query of GET /stats. It takes a QueryDict, and refuses what is unknown or given twice."""
+    """The query of GET /stats. It takes a QueryDict, and refuses a parameter that is unknown or given twice."""
 
     since = MomentField(required=False, help_text="From this moment on.")
     until = MomentField(required=False, help_text="Up to, and without, this moment.")
@@ -68,8 +72,8 @@ class PercentilesSerializer(serializers.Serializer[Any]):
     p99 = serializers.IntegerField(allow_null=True)
 
 
-class FiguresSerializer(serializers.Serializer[Any]):
-    """`stats.figures.Figures`, for the schema. `figures_json` writes it, since a serializer is slow for many groups."""
+class StatisticsSerializer(serializers.Serializer[Any]):
+    """Describes `Statistics` in the schema. `statistics_json` writes the answer, because a serializer is slow."""
 
     total_requests = serializers.IntegerField()
     cancelled_requests = serializers.IntegerField()
@@ -92,7 +96,7 @@ class FiguresSerializer(serializers.Serializer[Any]):
     cost_unknown_requests = serializers.IntegerField(help_text="Calls that are missing from the cost.")
 
 
-class GroupSerializer(FiguresSerializer):
+class GroupSerializer(StatisticsSerializer):
     """A group: its key, once more under the name that was grouped by, and its figures."""
 
     key = serializers.CharField(allow_blank=True)
@@ -102,25 +106,25 @@ class GroupSerializer(FiguresSerializer):
         return {**super().get_fields(), **named}
 
 
-class StatsSerializer(FiguresSerializer):
+class StatsSerializer(StatisticsSerializer):
     """The answer of GET /stats."""
 
     groups = GroupSerializer(many=True)
     groups_truncated = serializers.BooleanField(help_text="There are more groups than are given.")
 
 
-def stats_json(stats: Stats, group_by: GroupBy | None) -> dict[str, Any]:
-    """`stats` as JSON has it. Costs become floating point here, and not before."""
-    groups = [_group_json(group, group_by) for group in stats.groups if group_by]
-    return {**figures_json(stats.figures), "groups": groups, "groups_truncated": stats.truncated}
+def answer_json(answer: StatsAnswer, group_by: GroupBy | None) -> dict[str, Any]:
+    """The answer as JSON. Costs become floating point only here."""
+    groups = [_group_json(group, group_by) for group in answer.groups if group_by]
+    return {**statistics_json(answer.statistics), "groups": groups, "groups_truncated": answer.truncated}
 
 
-def figures_json(figures: Figures) -> dict[str, Any]:
-    return {field.name: _plain(getattr(figures, field.name)) for field in fields(figures)}
+def statistics_json(statistics: Statistics) -> dict[str, Any]:
+    return {field.name: _plain(getattr(statistics, field.name)) for field in fields(statistics)}
 
 
 def _group_json(group: Group, group_by: GroupBy) -> dict[str, Any]:
-    return {"key": group.key, group_by: group.key, **figures_json(group.figures)}
+    return {"key": group.key, group_by: group.key, **statistics_json(group.statistics)}
 
 
 def _plain(value: Any) -> Any:

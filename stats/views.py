@@ -14,11 +14,12 @@ from rest_framework.response import Response
 from access.callers import Scope
 from access.keys.authentication import caller_of
 from chat.errors import ErrorSerializer
-from stats.figures import Stats, StatsFilter
-from stats.selectors import read_stats
-from stats.serializers import StatsQuerySerializer, StatsSerializer, stats_json
+from stats.selectors import read_statistics
+from stats.serializers import StatsQuerySerializer, StatsSerializer, answer_json
+from stats.statistics import StatsAnswer
+from stats.stats_filter import StatsFilter
 
-FIGURES = {
+EXAMPLE_STATISTICS = {
     "total_requests": 3,
     "cancelled_requests": 1,
     "in_progress_requests": 0,
@@ -41,8 +42,8 @@ EXAMPLE = OpenApiExample(
     "By model",
     description="GET /stats?since=2026-11-01&group_by=model",
     value={
-        **FIGURES,
-        "groups": [{"key": "gpt-4o-mini", "model": "gpt-4o-mini", **FIGURES}],
+        **EXAMPLE_STATISTICS,
+        "groups": [{"key": "gpt-4o-mini", "model": "gpt-4o-mini", **EXAMPLE_STATISTICS}],
         "groups_truncated": False,
     },
     response_only=True,
@@ -50,16 +51,16 @@ EXAMPLE = OpenApiExample(
 )
 
 
-def _read(filter_: StatsFilter) -> Stats:
-    """`read_stats` in a thread of its own, whose connection nobody else would close if the caller has gone."""
+def _read(filter_: StatsFilter) -> StatsAnswer:
+    """`read_statistics` in a thread. If the caller has left, nobody else closes the connection of that thread."""
     try:
-        return read_stats(filter_)
+        return read_statistics(filter_)
     finally:
         close_old_connections()
 
 
 class StatsView(APIView):
-    """What the calls came to: latency, cost, errors, fallbacks and races."""
+    """The latency, cost, errors, fallbacks and races of the calls."""
 
     @extend_schema(
         summary="Statistics",
@@ -85,6 +86,7 @@ class StatsView(APIView):
             if filter_.api_key not in (None, caller.sees_only):
                 caller.require(Scope.READ_ALL)
             filter_ = replace(filter_, api_key=caller.sees_only)
-        # Thread-sensitive: under ASGI each request has such a thread, and in tests it is the one with the database.
-        stats = await sync_to_async(_read)(filter_)
-        return Response(stats_json(stats, filter_.group_by))
+        # `sync_to_async` is thread-sensitive by default: under ASGI each request then has one thread for this, and in a
+        # test it is the thread with the database.
+        answer = await sync_to_async(_read)(filter_)
+        return Response(answer_json(answer, filter_.group_by))

@@ -65,8 +65,8 @@ class Migration(migrations.Migration):
             name='RollUpState',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('rolled_until', models.DateTimeField(help_text='Null where nothing is summed up yet.', null=True)),
-                ('version', models.PositiveBigIntegerField(default=0, help_text='One more with each hour that was summed up.')),
+                ('rolled_until', models.DateTimeField(help_text='Null if no hour has been rolled up yet.', null=True)),
+                ('version', models.PositiveBigIntegerField(default=0, help_text='Grows by one with each hour that is rolled up.')),
             ],
         ),
     ]

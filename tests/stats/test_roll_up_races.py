@@ -1,6 +1,6 @@
-"""Writers and several processes that sum up, at the same time: on SQLite's file and on a real PostgreSQL.
+"""Writers, and several processes that roll up, at the same time: on SQLite's file and on a real PostgreSQL.
 
-What is decided is the order in which they read and commit, so each test stops one of them at the place that matters.
+The result depends on the order in which they read and commit, so each test stops one of them at the place that matters.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from django.utils import timezone
 from chat.models import Attempt, CallRecord, LateHour
 from chat.record.late_hours import hour_of, note_changes
 from stats import roll_up
-from stats.figures import StatsFilter
 from stats.models import HourlyAttempts, HourlyCalls, RollUpState
 from stats.roll_up import roll_up_hour
 from stats.roll_up_task import RollUps
-from stats.selectors import read_stats
+from stats.selectors import read_statistics
+from stats.stats_filter import StatsFilter
 from tests.support.database_servers import PostgresServer
 from tests.support.history import START, make_call
 
@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[PostgresServer]:
-    # Not below pytest's own folder, which only its owner may enter.
+    # PostgreSQL runs as another user, so its folder cannot be inside pytest's own, which only the owner may enter.
     folder = Path(tempfile.mkdtemp(prefix="postgres-"))
     folder.chmod(0o755)
     server = PostgresServer(folder)
@@ -49,7 +49,7 @@ def postgres() -> Iterator[PostgresServer]:
 
 @pytest.fixture(params=["the tests' own database", "PostgreSQL"])
 def history(request: pytest.FixtureRequest, transactional_db: None) -> Iterator[None]:
-    """An hour with one call, summed up. The database is the same for all threads."""
+    """An hour with one call, which is rolled up. All threads use the same database."""
     if request.param == "PostgreSQL":
         server: PostgresServer = request.getfixturevalue("postgres")
         own = connections["default"]
@@ -96,14 +96,14 @@ def closing(work: Callable[[], T]) -> Callable[[], T]:
     return run
 
 
-def write_late(**figures: object) -> None:
+def write_late(**columns: object) -> None:
     with transaction.atomic():
         note_changes([START])
-        make_call({"cost_usd": "0.1"}, created_at=START, **figures)
+        make_call({"cost_usd": "0.1"}, created_at=START, **columns)
 
 
-def figures() -> tuple[int, int | None]:
-    found = read_stats(StatsFilter()).figures
+def statistics() -> tuple[int, int | None]:
+    found = read_statistics(StatsFilter()).statistics
     return found.total_requests, found.latency_ms.p99
 
 
@@ -113,7 +113,7 @@ def from_the_calls() -> tuple[int, int | None]:
 
 
 def stop_before_storing(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:
-    """The next to sum up stops when it has read; every other one goes on."""
+    """The next thread that rolls up stops after it has read. Every other thread goes on."""
     has_read, go_on = threading.Event(), threading.Event()
     store, once = roll_up._store, threading.Lock()
 
@@ -127,40 +127,40 @@ def stop_before_storing(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Even
     return has_read, go_on
 
 
-def test_a_late_call_that_commits_while_its_hour_is_summed_up_is_not_lost(
+def test_a_late_call_that_commits_while_its_hour_is_rolled_up_is_not_lost(
     history: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_late(latency_ms=20)
     has_read, go_on = stop_before_storing(monkeypatch)
     with ThreadPoolExecutor(1) as thread:
-        summing = thread.submit(closing(roll_up_hour))
+        rolling_up = thread.submit(closing(roll_up_hour))
         assert has_read.wait(20)
         write_late(latency_ms=30)
         go_on.set()
-        assert summing.result(timeout=20)
+        assert rolling_up.result(timeout=20)
     assert LateHour.objects.count() == 1
-    assert figures() == (3, 30)
+    assert statistics() == (3, 30)
     assert roll_up_hour()
     assert not LateHour.objects.exists()
-    assert figures() == (3, 30)
+    assert statistics() == (3, 30)
 
 
-def test_a_call_that_is_late_for_an_hour_not_yet_summed_up_is_not_lost(
+def test_a_call_that_is_late_for_an_hour_not_yet_rolled_up_is_not_lost(
     history: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     later = START + dt.timedelta(hours=3)
     make_call(created_at=later, latency_ms=20)
     has_read, go_on = stop_before_storing(monkeypatch)
     with ThreadPoolExecutor(1) as thread:
-        summing = thread.submit(closing(roll_up_hour))
+        rolling_up = thread.submit(closing(roll_up_hour))
         assert has_read.wait(20)
         with transaction.atomic():
             note_changes([later])
             make_call(created_at=later, latency_ms=30)
         go_on.set()
-        assert summing.result(timeout=20)
+        assert rolling_up.result(timeout=20)
     assert RollUpState.objects.get().rolled_until == hour_of(later) + dt.timedelta(hours=1)
-    assert figures() == (3, 30)
+    assert statistics() == (3, 30)
 
 
 def test_who_read_earlier_does_not_overwrite_what_another_stored_meanwhile(
@@ -169,14 +169,14 @@ def test_who_read_earlier_does_not_overwrite_what_another_stored_meanwhile(
     write_late(latency_ms=20)
     has_read, go_on = stop_before_storing(monkeypatch)
     with ThreadPoolExecutor(1) as thread:
-        summing = thread.submit(closing(roll_up_hour))
+        rolling_up = thread.submit(closing(roll_up_hour))
         assert has_read.wait(20)
         write_late(latency_ms=30)
         assert roll_up_hour()
         go_on.set()
-        assert summing.result(timeout=20)
+        assert rolling_up.result(timeout=20)
     assert not LateHour.objects.exists()
-    assert figures() == (3, 30)
+    assert statistics() == (3, 30)
 
 
 def test_a_note_that_is_not_committed_outlives_those_that_are_dealt_with(history: None) -> None:
@@ -187,13 +187,13 @@ def test_a_note_that_is_not_committed_outlives_those_that_are_dealt_with(history
         note_changes([START])
         make_call(created_at=START, latency_ms=30)
         assert in_thread(thread, closing(roll_up_hour))
-        assert in_thread(thread, closing(figures)) == (2, 20)
+        assert in_thread(thread, closing(statistics)) == (2, 20)
     assert LateHour.objects.count() == 1
-    assert figures() == (3, 30)
+    assert statistics() == (3, 30)
 
 
-def test_with_writers_and_summers_at_once_every_answer_is_of_one_state(history: None) -> None:
-    """Each transaction adds two calls or deletes two, so an odd count would be half of one."""
+def test_with_writers_and_roll_ups_at_once_every_answer_is_of_one_state(history: None) -> None:
+    """Each transaction adds two calls or deletes two, so an odd count would show half of a transaction."""
     stop = threading.Event()
     make_call(created_at=START, latency_ms=10)
     with transaction.atomic():
@@ -218,18 +218,18 @@ def test_with_writers_and_summers_at_once_every_answer_is_of_one_state(history: 
                         Attempt.objects.filter(call_id__in=ids).delete()
                         CallRecord.objects.filter(id__in=ids).delete()
 
-    def sum_up() -> None:
+    def keep_rolling_up() -> None:
         while not stop.is_set():
             roll_up_hour()
 
     def read() -> int:
         answers = 0
         while not stop.is_set():
-            assert figures()[0] % 2 == 0
+            assert statistics()[0] % 2 == 0
             answers += 1
         return answers
 
-    works: list[Callable[[], object]] = [lambda: write(1), sum_up, sum_up, read]
+    works: list[Callable[[], object]] = [lambda: write(1), keep_rolling_up, keep_rolling_up, read]
     if connection.vendor == "postgresql":
         works.insert(0, lambda: write(2))
     with ThreadPoolExecutor(len(works)) as threads:
@@ -240,18 +240,18 @@ def test_with_writers_and_summers_at_once_every_answer_is_of_one_state(history: 
     assert isinstance(results[-1], int)
     assert results[-1] > 5
     assert RollUpState.objects.get().version > 5
-    assert figures() == from_the_calls()
+    assert statistics() == from_the_calls()
     while roll_up_hour():
         pass
     assert not LateHour.objects.exists()
-    assert figures() == from_the_calls()
+    assert statistics() == from_the_calls()
 
 
-# --- The service's task ----------------------------------------------------------------------------------------------
+# --- The service's background task -----------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_the_service_sums_up_what_is_old_and_ends_when_it_is_told_to() -> None:
+async def test_the_service_rolls_up_what_is_old_and_ends_when_it_is_told_to() -> None:
     await asyncio.to_thread(closing(lambda: make_call(created_at=timezone.now() - dt.timedelta(hours=9))))
     task = RollUps(first_seconds=0)
     running = asyncio.create_task(task.run())

@@ -1,4 +1,4 @@
-"""Roll-ups: whatever happens to the history, the figures are those of the calls themselves."""
+"""Roll-ups: whatever happens to the history, the statistics are those of the calls themselves."""
 
 from __future__ import annotations
 
@@ -12,24 +12,23 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from chat.models import Attempt, CallRecord, LateHour
-from chat.record import open_calls
-from chat.record import writer as storage
+from chat.record import open_calls, writer
 from chat.record.call_rows import CallRows
 from chat.record.late_hours import hour_of, note_changes
 from stats import periods
-from stats.figures import GROUP_BY, StatsFilter
 from stats.models import HourlyAttempts, HourlyCalls, RollUpState
 from stats.periods import HOUR, Period, sources
 from stats.roll_up import hours_left, roll_up_hour, start_again
-from stats.selectors import read_stats
-from stats.serializers import stats_json
+from stats.selectors import read_statistics
+from stats.serializers import answer_json
+from stats.stats_filter import GROUP_BY, StatsFilter
 from tests.support.history import (
     KEYS,
     START,
     all_calls,
     close_to,
-    expected_figures,
     expected_groups,
+    expected_statistics,
     make_call,
     make_random_history,
 )
@@ -46,10 +45,10 @@ def roll_up() -> None:
 
 
 def answer(**filters: Any) -> dict[str, Any]:
-    return stats_json(read_stats(StatsFilter(**filters)), filters.get("group_by"))
+    return answer_json(read_statistics(StatsFilter(**filters)), filters.get("group_by"))
 
 
-def assert_all_figures_are_right(**filters: Any) -> None:
+def assert_all_statistics_are_right(**filters: Any) -> None:
     since, until = filters.get("since", START), filters.get("until", timezone.now())
     picked = [
         call
@@ -58,7 +57,7 @@ def assert_all_figures_are_right(**filters: Any) -> None:
         and all(KEYS[name](call) == filters[name] for name in ("model", "door", "status", "api_key") if name in filters)
     ]
     groups = expected_groups(picked, filters["group_by"]) if "group_by" in filters else []
-    assert answer(**filters) == close_to({**expected_figures(picked), "groups": groups, "groups_truncated": False})
+    assert answer(**filters) == close_to({**expected_statistics(picked), "groups": groups, "groups_truncated": False})
 
 
 def rows_of(call: CallRecord, *, announced: bool = False, **values: Any) -> CallRows:
@@ -80,11 +79,11 @@ def rolled_up() -> None:
 
 
 @pytest.mark.parametrize("group_by", [None, *GROUP_BY])
-def test_every_figure_of_closed_hours_is_that_of_their_calls(rolled_up: None, group_by: str | None) -> None:
-    assert_all_figures_are_right(**({"group_by": group_by} if group_by else {}))
+def test_the_statistics_of_closed_hours_are_those_of_their_calls(rolled_up: None, group_by: str | None) -> None:
+    assert_all_statistics_are_right(**({"group_by": group_by} if group_by else {}))
 
 
-def test_closed_hours_are_read_from_their_sums_alone(rolled_up: None) -> None:
+def test_closed_hours_are_read_from_their_roll_ups_alone(rolled_up: None) -> None:
     before = answer(group_by="model")
     Attempt.objects.all().delete()
     CallRecord.objects.all().delete()
@@ -96,30 +95,30 @@ def test_closed_hours_are_read_from_their_sums_alone(rolled_up: None) -> None:
 def test_a_period_may_begin_and_end_within_an_hour(rolled_up: None, hours: int, minutes: int) -> None:
     since = START + dt.timedelta(hours=3, minutes=30)
     until = since + dt.timedelta(hours=hours, minutes=minutes, microseconds=1)
-    assert_all_figures_are_right(since=since, until=until, group_by="status")
+    assert_all_statistics_are_right(since=since, until=until, group_by="status")
 
 
 @pytest.mark.parametrize(
     "filters", [{"model": "o3"}, {"door": "stream"}, {"status": "failed"}, {"api_key": ""}, {"api_key": "beta"}]
 )
-def test_a_filter_picks_the_same_calls_from_sums(rolled_up: None, filters: dict[str, str]) -> None:
-    assert_all_figures_are_right(**filters, group_by="day", since=START + dt.timedelta(hours=5, minutes=7))
+def test_a_filter_selects_the_same_calls_from_roll_ups(rolled_up: None, filters: dict[str, str]) -> None:
+    assert_all_statistics_are_right(**filters, group_by="day", since=START + dt.timedelta(hours=5, minutes=7))
 
 
-def test_a_cost_keeps_its_last_place_in_sums() -> None:
+def test_a_cost_keeps_its_last_place_in_roll_ups() -> None:
     for cost in ("0.0000000001", "123456.0000000001", "0.1", "0.2"):
         make_call({"cost_usd": cost, "raced": True, "status": "lost"}, cost_usd=cost)
-    before = read_stats(StatsFilter()).figures
+    before = read_statistics(StatsFilter()).statistics
     roll_up()
-    after = read_stats(StatsFilter()).figures
+    after = read_statistics(StatsFilter()).statistics
     assert str(after.total_cost_usd) == str(before.total_cost_usd) == "123456.3000000002"
     assert str(after.race_cost_usd) == "123456.3000000002"
 
 
-# --- What is summed up -----------------------------------------------------------------------------------------------
+# --- What is rolled up -----------------------------------------------------------------------------------------------
 
 
-def test_an_empty_history_has_nothing_to_sum_up() -> None:
+def test_an_empty_history_has_nothing_to_roll_up() -> None:
     assert (hours_left(), roll_up_hour()) == (0, False)
 
 
@@ -141,7 +140,7 @@ def test_hours_without_a_call_cost_nothing() -> None:
     assert answer()["total_requests"] == 2
 
 
-def test_an_hour_that_did_not_change_is_summed_up_once(rolled_up: None) -> None:
+def test_an_hour_that_did_not_change_is_rolled_up_once(rolled_up: None) -> None:
     version = RollUpState.objects.get().version
     roll_up()
     assert RollUpState.objects.get().version == version
@@ -150,14 +149,14 @@ def test_an_hour_that_did_not_change_is_summed_up_once(rolled_up: None) -> None:
 def test_again_repairs_what_was_changed_behind_the_service(rolled_up: None) -> None:
     CallRecord.objects.filter(door="chat").update(latency_ms=123_456)
     run("roll_up", "--again")
-    assert_all_figures_are_right(group_by="door")
+    assert_all_statistics_are_right(group_by="door")
 
 
-def test_starting_again_forgets_every_sum(rolled_up: None) -> None:
+def test_starting_again_deletes_every_roll_up(rolled_up: None) -> None:
     start_again()
     assert not HourlyCalls.objects.exists()
     assert not HourlyAttempts.objects.exists()
-    assert_all_figures_are_right(group_by="model")
+    assert_all_statistics_are_right(group_by="model")
 
 
 # --- What changes afterwards -----------------------------------------------------------------------------------------
@@ -176,21 +175,21 @@ def write_late() -> None:
         latency_ms=98_765,
         cost_usd="0.5",
     )
-    assert storage.write_again([rows_of(call)]) == [None]
+    assert writer.write_again([rows_of(call)]) == [None]
 
 
 def write_before_everything() -> None:
     call = CallRecord(
         request_id="req_before", created_at=START - dt.timedelta(days=2), door="chat", status="failed", latency_ms=7
     )
-    assert storage.write([rows_of(call)]) == [None]
+    assert writer.write([rows_of(call)]) == [None]
 
 
 def end_a_long_call() -> None:
     call = CallRecord.objects.filter(status="in_progress").order_by("created_at")[0]
     Attempt.objects.filter(call=call).delete()
     ended = rows_of(call, announced=True, status="succeeded", model_used="o3", latency_ms=55_555, lease_until=None)
-    assert storage.write([ended]) == [None]
+    assert writer.write([ended]) == [None]
     assert CallRecord.objects.get(id=call.id).latency_ms == 55_555
 
 
@@ -213,7 +212,7 @@ CHANGES = [write_late, write_before_everything, end_a_long_call, interrupt, prun
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
 @pytest.mark.parametrize("group_by", ["status", "hour"])
 @pytest.mark.django_db(transaction=True)
-def test_a_change_of_closed_hours_counts_at_once_and_after_they_are_summed_up_again(
+def test_a_change_of_closed_hours_counts_at_once_and_after_they_are_rolled_up_again(
     rolled_up: None, change: Callable[[], None], group_by: str
 ) -> None:
     before = answer(group_by=group_by)
@@ -221,11 +220,11 @@ def test_a_change_of_closed_hours_counts_at_once_and_after_they_are_summed_up_ag
     assert LateHour.objects.exists()
     after = answer(since=START - dt.timedelta(days=9), group_by=group_by)
     assert after != before
-    assert_all_figures_are_right(since=START - dt.timedelta(days=9), group_by=group_by)
+    assert_all_statistics_are_right(since=START - dt.timedelta(days=9), group_by=group_by)
     roll_up()
     assert not LateHour.objects.exists()
     assert answer(since=START - dt.timedelta(days=9), group_by=group_by) == after
-    # All of it is in the sums now: none of it is read from the calls.
+    # Everything is in the roll-ups now, and nothing is read from the calls.
     Attempt.objects.all().delete()
     CallRecord.objects.all().delete()
     assert answer(group_by=group_by) == after
@@ -239,7 +238,7 @@ def test_made_up_calls_of_closed_hours_count() -> None:
     assert answer()["total_requests"] == 52
 
 
-def test_a_change_of_the_content_alone_leaves_the_sums_as_they_are(rolled_up: None) -> None:
+def test_a_change_of_the_content_alone_leaves_the_roll_ups_as_they_are(rolled_up: None) -> None:
     run("prune_calls", "--older-than", "0d", "--content-only")
     assert not LateHour.objects.exists()
 
@@ -254,10 +253,10 @@ def test_a_write_that_fails_leaves_no_note(rolled_up: None) -> None:
     call = CallRecord(request_id="req_bad", created_at=START, door="chat", status="failed", latency_ms=1)
     rows = rows_of(call)
     rows.attempts.append(rows.attempts[0])
-    (error,) = storage.write_again([rows])
+    (error,) = writer.write_again([rows])
     assert error is not None
     assert not LateHour.objects.exists()
-    assert_all_figures_are_right(group_by="model")
+    assert_all_statistics_are_right(group_by="model")
 
 
 # --- How a period is divided -----------------------------------------------------------------------------------------
@@ -283,10 +282,10 @@ def test_every_moment_is_in_exactly_one_source(
 
     for quarter in range(-40, 60):
         moment = first + quarter * HOUR / 4
-        summed = sum(holds(period, moment) for period in found.rolled_up)
-        called = sum(holds(period, moment) for period in found.calls)
-        assert summed + called == holds(Period(since, until), moment), moment
-        if summed:
+        from_roll_ups = sum(holds(period, moment) for period in found.rolled_up)
+        from_calls = sum(holds(period, moment) for period in found.calls)
+        assert from_roll_ups + from_calls == holds(Period(since, until), moment), moment
+        if from_roll_ups:
             assert hour_of(moment) not in hours(*late)
             assert moment < first + 10 * HOUR
     assert len(found.calls) <= most + 2

@@ -1,4 +1,4 @@
-"""GET /stats over the view: its query, its errors, its shape."""
+"""GET /stats as a caller sees it: the query, the errors, and the form of the answer."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tests.support.history import (
     START,
     all_calls,
     close_to,
-    expected_figures,
     expected_groups,
+    expected_statistics,
     make_call,
     make_random_history,
 )
@@ -24,8 +24,8 @@ from tests.support.history import (
 pytestmark = [pytest.mark.urls("stats.urls"), pytest.mark.django_db(transaction=True)]
 
 
-async def make(**figures: Any) -> None:
-    await sync_to_async(make_call)(**figures)
+async def make(**columns: Any) -> None:
+    await sync_to_async(make_call)(**columns)
 
 
 async def get(query: str = "", expected_status: int = 200, **parameters: str) -> Any:
@@ -35,6 +35,7 @@ async def get(query: str = "", expected_status: int = 200, **parameters: str) ->
 
 
 async def refusal(query: str) -> dict[str, list[str]]:
+    """The fields that the query is refused for, and the reasons."""
     error = (await get(query, 400))["error"]
     assert error["code"] == "invalid_request"
     fields: dict[str, list[str]] = error["details"]["fields"]
@@ -84,12 +85,12 @@ async def test_an_empty_history_is_answered() -> None:
     assert set(found) == set(StatsSerializer().fields)
 
 
-async def test_figures_and_groups_come_as_json_numbers() -> None:
+async def test_statistics_and_groups_come_as_json_numbers() -> None:
     await sync_to_async(make_random_history)(40)
     calls = await sync_to_async(all_calls)()
     found = await get(group_by="door")
-    figures, groups = await sync_to_async(lambda: (expected_figures(calls), expected_groups(calls, "door")))()
-    assert found == close_to({**figures, "groups": groups, "groups_truncated": False})
+    statistics, groups = await sync_to_async(lambda: (expected_statistics(calls), expected_groups(calls, "door")))()
+    assert found == close_to({**statistics, "groups": groups, "groups_truncated": False})
     assert set(found["groups"][0]) <= set(StatsSerializer().fields["groups"].child.fields)  # type: ignore[attr-defined]
 
 

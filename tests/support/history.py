@@ -1,4 +1,4 @@
-"""Calls and attempts made up by the ORM, and the figures of `/stats` worked out over them in plain Python."""
+"""Makes up calls and attempts with the ORM, and works out the statistics of /stats over them in plain Python."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ MODELS = ("gpt-4o", "gpt-4o-mini", "o3")
 _numbers = count(1)
 
 
-def make_call(*attempts: dict[str, Any], **figures: Any) -> CallRecord:
-    """A call that succeeded with gpt-4o, but for `figures`; and its attempts, likewise."""
-    model_used = figures.setdefault("model_used", "gpt-4o")
-    figures.setdefault("provider_used", "openai" if model_used else "")
+def make_call(*attempts: dict[str, Any], **columns: Any) -> CallRecord:
+    """Store a call that succeeded with gpt-4o, except for the given columns, and its attempts in the same way."""
+    model_used = columns.setdefault("model_used", "gpt-4o")
+    columns.setdefault("provider_used", "openai" if model_used else "")
     defaults = {
         "request_id": f"req_{next(_numbers)}",
         "created_at": START,
@@ -32,7 +32,7 @@ def make_call(*attempts: dict[str, Any], **figures: Any) -> CallRecord:
         "model_requested": "gpt-4o",
         "status": "succeeded",
     }
-    call = CallRecord.objects.create(**defaults | figures)
+    call = CallRecord.objects.create(**defaults | columns)
     for ordinal, attempt in enumerate(attempts):
         own = {"model": "gpt-4o", "provider": "openai", "status": "succeeded", "started_after_ms": 0}
         Attempt.objects.create(call=call, ordinal=ordinal, **own | attempt)
@@ -40,6 +40,7 @@ def make_call(*attempts: dict[str, Any], **figures: Any) -> CallRecord:
 
 
 def make_random_history(calls: int = 300, seed: int = 7) -> None:
+    """Store calls of three days, the same ones for the same seed."""
     rng = random.Random(seed)
 
     def maybe(value: Any, chance: float = 0.8) -> Any:
@@ -78,6 +79,7 @@ def make_random_history(calls: int = 300, seed: int = 7) -> None:
         )
 
 
+# The key of a call for each `group_by`.
 KEYS: dict[str, Callable[[CallRecord], str]] = {
     "model": lambda call: call.model_used or call.model_requested,
     "provider": lambda call: call.provider_used,
@@ -94,14 +96,16 @@ def all_calls() -> list[CallRecord]:
 
 
 def expected_groups(calls: Iterable[CallRecord], group_by: str) -> list[dict[str, Any]]:
+    """The groups that /stats must answer for these calls."""
     grouped: dict[str, list[CallRecord]] = defaultdict(list)
     for call in calls:
         grouped[KEYS[group_by](call)].append(call)
     in_order = sorted(grouped, key=lambda key: (0 if group_by in {"hour", "day"} else -len(grouped[key]), key))
-    return [{"key": key, group_by: key, **expected_figures(grouped[key])} for key in in_order]
+    return [{"key": key, group_by: key, **expected_statistics(grouped[key])} for key in in_order]
 
 
-def expected_figures(calls: Iterable[CallRecord]) -> dict[str, Any]:
+def expected_statistics(calls: Iterable[CallRecord]) -> dict[str, Any]:
+    """The statistics that /stats must answer for these calls, without groups."""
     calls = list(calls)
     attempts = [attempt for call in calls for attempt in call.attempts.all()]
     latencies = [call.latency_ms for call in calls if call.latency_ms is not None]
@@ -155,7 +159,7 @@ def _share(part: float | Decimal, whole: float | Decimal) -> float:
 
 
 def close_to(expected: Any) -> Any:
-    """Equal, but for the last digits of floating point: SQLite adds decimals as such."""
+    """Equal, except for the last digits of floating-point numbers, as which SQLite adds up decimals."""
     match expected:
         case float():
             return pytest.approx(expected, rel=1e-12, abs=1e-10)

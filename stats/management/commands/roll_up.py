@@ -1,4 +1,4 @@
-"""`manage.py roll_up`: sum up the history now, instead of leaving it to the running service."""
+"""`manage.py roll_up`: roll up the history now, instead of waiting until the running service does it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from stats.roll_up import hours_left, roll_up_hour, start_again
 
 
 class Command(BaseCommand):
-    help = "Sums up the history by the hour, which makes /stats fast. The service does it by itself, but not at once."
+    help = "Rolls up the history by the hour, which makes /stats fast. The running service does it too, bit by bit."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--again", action="store_true", help="from the beginning: after calls were changed by hand, in SQL"
+            "--again", action="store_true", help="start from the beginning, after calls were changed by hand, in SQL"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -27,4 +27,4 @@ class Command(BaseCommand):
             while roll_up_hour():
                 done += 1
                 progress.update()
-        self.stdout.write(f"Summed up {done} hours with calls.")
+        self.stdout.write(f"Rolled up {done} hours with calls.")

@@ -1,4 +1,4 @@
-"""The selectors: every figure, group and filter against the same worked out in plain Python."""
+"""The selectors: all statistics, groups and filters, compared with the same worked out in plain Python."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import pytest
 
 from chat.models import CallRecord
 from stats import selectors
-from stats.figures import GROUP_BY, StatsFilter
-from stats.selectors import read_stats
-from stats.serializers import stats_json
+from stats.selectors import read_statistics
+from stats.serializers import answer_json
+from stats.stats_filter import GROUP_BY, StatsFilter
 from tests.support.history import (
     KEYS,
     START,
     all_calls,
     close_to,
-    expected_figures,
     expected_groups,
+    expected_statistics,
     make_call,
     make_random_history,
 )
@@ -31,10 +31,10 @@ LATER = START + dt.timedelta(hours=60)
 
 
 def answer(**filters: Any) -> dict[str, Any]:
-    return stats_json(read_stats(StatsFilter(**filters)), filters.get("group_by"))
+    return answer_json(read_statistics(StatsFilter(**filters)), filters.get("group_by"))
 
 
-def test_an_empty_history_has_no_rates_no_sums_and_no_percentiles() -> None:
+def test_an_empty_history_has_no_rates_no_totals_and_no_percentiles() -> None:
     nothing = {"p50": None, "p95": None, "p99": None}
     assert answer() == {
         "total_requests": 0,
@@ -114,7 +114,7 @@ def test_the_smallest_cost_is_kept_to_its_last_place() -> None:
     make_call(cost_usd=Decimal("0.0000000001"))
     make_call(cost_usd=Decimal("123456.0000000001"))
     make_call(cost_usd=None)
-    stats = read_stats(StatsFilter()).figures
+    stats = read_statistics(StatsFilter()).statistics
     assert stats.cost_unknown_requests == 1
     assert stats.total_cost_usd == pytest.approx(Decimal("123456.0000000002"), abs=Decimal("1e-9"))
 
@@ -122,7 +122,7 @@ def test_the_smallest_cost_is_kept_to_its_last_place() -> None:
 def test_costs_that_floats_add_badly_add_up() -> None:
     for cost in ("0.1", "0.2"):
         make_call({"cost_usd": Decimal(cost)}, {"cost_usd": Decimal(cost), "usage_estimated": True}, cost_usd=cost)
-    assert read_stats(StatsFilter()).figures.total_cost_usd == Decimal("0.3")
+    assert read_statistics(StatsFilter()).statistics.total_cost_usd == Decimal("0.3")
     assert answer()["total_cost_usd"] == 0.3
     assert answer()["estimated_cost_share"] == 0.5
 
@@ -140,13 +140,13 @@ def test_percentiles_are_values_of_the_nearest_rank(size: int) -> None:
     assert found["groups"][0]["latency_ms"] == want
 
 
-def test_every_figure_of_a_random_history_is_right() -> None:
+def test_all_statistics_of_a_random_history_are_right() -> None:
     make_random_history()
-    assert answer() == close_to({**expected_figures(all_calls()), "groups": [], "groups_truncated": False})
+    assert answer() == close_to({**expected_statistics(all_calls()), "groups": [], "groups_truncated": False})
 
 
 @pytest.mark.parametrize("group_by", GROUP_BY)
-def test_every_figure_of_every_group_is_right(group_by: str) -> None:
+def test_all_statistics_of_every_group_are_right(group_by: str) -> None:
     make_random_history()
     found = answer(group_by=group_by)
     assert found["groups"] == close_to(expected_groups(all_calls(), group_by))
@@ -182,7 +182,7 @@ def test_a_filter_picks_calls_and_their_attempts(filters: dict[str, Any], group_
     assert bool(picked) == (filters.get("model") != "no such model")
     found = answer(**filters, group_by=group_by)
     groups = expected_groups(picked, group_by)
-    assert found == close_to({**expected_figures(picked), "groups": groups, "groups_truncated": False})
+    assert found == close_to({**expected_statistics(picked), "groups": groups, "groups_truncated": False})
 
 
 def test_since_is_inclusive_and_until_is_not() -> None:

@@ -1,4 +1,4 @@
-"""Several queries, one state of the database, and no writer kept waiting."""
+"""Lets several queries read one state of the database, without making a writer wait."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
 @contextmanager
 def read_snapshot(using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
-    """All reads inside see the database as it was at the first of them. For reading only.
+    """All queries inside see the database as it was at the first of them. Nothing may be written inside.
 
-    Inside a transaction that is open already, that transaction decides what is seen.
+    Inside a transaction that is already open, that transaction decides what the queries see.
     """
     connection: Any = connections[using]
     if connection.in_atomic_block:
@@ -24,7 +24,7 @@ def read_snapshot(using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
     elif connection.vendor == "postgresql":
         with transaction.atomic(using):
             with connection.cursor() as cursor:
-                # The default, READ COMMITTED, gives every statement a snapshot of its own.
+                # With READ COMMITTED, which is the default, each statement would see a state of its own.
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             yield
     else:
@@ -34,11 +34,15 @@ def read_snapshot(using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
 
 @contextmanager
 def _deferred(connection: Any) -> Iterator[None]:
-    """Transactions begin without the write lock, which the settings' IMMEDIATE would take even to read.
+    """Transactions inside begin without SQLite's write lock.
 
-    Under WAL such a transaction neither waits for the writer nor makes it wait.
+    The settings ask for IMMEDIATE transactions, which take the write lock even for reading. In WAL mode, a DEFERRED one
+    that only reads neither waits for the writer nor makes it wait.
+
+    Django documents the option `transaction_mode` and not this attribute of the connection, which was checked with
+    Django 5.2. `tests/chat/record/test_snapshot.py` fails if the attribute changes.
     """
-    connection.ensure_connection()  # Connecting sets `transaction_mode` from the settings.
+    connection.ensure_connection()  # connecting sets `transaction_mode` from the settings
     mode = connection.transaction_mode
     connection.transaction_mode = "DEFERRED"
     try:

@@ -1,8 +1,8 @@
-"""All durations of a set of calls, and what is said of them: the average and exact percentiles.
+"""All latencies of a set of calls, their average and their exact percentiles.
 
-By nearest rank: the p-th percentile of n values is the one at ceil(p * n / 100) when they are sorted. Nothing is
-interpolated, so every figure is one that a caller really waited for. That takes every value, but each only as often as
-it differs from the others: values are counted, never sorted one by one.
+Percentiles are by nearest rank: the p-th percentile of n sorted values is the one at position ceil(p * n / 100).
+Nothing is interpolated, so each percentile is a time that a caller really waited. This takes every value into account,
+but equal values are counted together, so that only the different values must be sorted.
 """
 
 from __future__ import annotations
@@ -13,14 +13,20 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from stats.figures import Percentiles
+from stats.statistics import Percentiles
 
+# The percentiles that /stats answers, in the order of the fields of `Percentiles`.
 PERCENTS = (50, 95, 99)
+
+# The type code of Python's `array` for unsigned numbers of four bytes.
 UNSIGNED_32_BITS = "I"
+
+# How many packs are counted at a time. In between, the other threads of the process get a turn.
+PACKS_AT_A_TIME = 500
 
 
 def packed(values: Iterable[int]) -> bytes:
-    """Values from 0 to 2**32 - 1, four bytes each, the lowest first."""
+    """Values from 0 to 2**32 - 1 as four bytes each, the least significant byte first."""
     numbers = array(UNSIGNED_32_BITS, values)
     if sys.byteorder == "big":
         numbers.byteswap()
@@ -28,6 +34,7 @@ def packed(values: Iterable[int]) -> bytes:
 
 
 def unpacked(data: bytes) -> array[int]:
+    """The values that `packed` has packed."""
     numbers = array(UNSIGNED_32_BITS)
     numbers.frombytes(data)
     if sys.byteorder == "big":
@@ -36,21 +43,21 @@ def unpacked(data: bytes) -> array[int]:
 
 
 @dataclass(slots=True)
-class Durations:
-    """In milliseconds: some as they are packed in roll-ups, some counted by value."""
+class Latencies:
+    """In milliseconds. Some are still packed, as roll-ups store them, and others are counted by value."""
 
     packs: list[bytes] = field(default_factory=list)
     counts: Counter[int] = field(default_factory=Counter)
 
-    def add(self, other: Durations) -> None:
+    def add(self, other: Latencies) -> None:
         self.packs += other.packs
         self.counts.update(other.counts)
 
     def counted(self) -> Counter[int]:
-        """How often there is each value. Pack by pack, so that other threads of the process get a turn in between."""
+        """How often each value occurs."""
         counts = self.counts.copy()
-        for first in range(0, len(self.packs), 500):
-            counts.update(unpacked(b"".join(self.packs[first : first + 500])))
+        for first in range(0, len(self.packs), PACKS_AT_A_TIME):
+            counts.update(unpacked(b"".join(self.packs[first : first + PACKS_AT_A_TIME])))
         return counts
 
 

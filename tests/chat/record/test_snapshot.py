@@ -1,4 +1,4 @@
-"""All figures of one answer are of one state of the database, and nobody waits for them."""
+"""Queries inside a snapshot see one state of the database, and no writer waits for them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from django.db import connection, transaction
 
 from chat.models import CallRecord
-from stats.snapshot import read_snapshot
+from chat.record.snapshot import read_snapshot
 from tests.support.history import make_call
 
 

@@ -1,4 +1,7 @@
-"""What is added up over calls and over attempts. All sums are whole numbers, so that parts add up exactly."""
+"""What the database adds up over calls and over attempts, as SQL expressions.
+
+All of them are whole numbers, so that the aggregates of several hours add up exactly to those of the whole period.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,12 @@ from django.db.models.functions import Coalesce
 
 from chat.models import Attempt, CallRecord
 
+# Costs are added up in units of 1e-10 US dollars, which is the last decimal place that a cost is stored with.
 COST_PLACES = 10
 
 
 class CostUnits(Func):
-    """A cost as a whole number of 1e-10 USD. SQLite keeps decimals as floating point, which does not add up exactly."""
+    """A cost as a whole number of units. SQLite stores decimals as floating point, which does not add up exactly."""
 
     template = f"CAST(ROUND(%(expressions)s * {10**COST_PLACES}) AS BIGINT)"
     output_field = BigIntegerField()
@@ -24,12 +28,14 @@ def usd(units: int) -> Decimal:
     return Decimal(units).scaleb(-COST_PLACES)
 
 
-def _sum(expression: Any, picked: Q | None = None) -> Coalesce:
-    return Coalesce(Sum(expression, filter=picked), 0, output_field=BigIntegerField())
+def _sum(expression: Any, condition: Q | None = None) -> Coalesce:
+    return Coalesce(Sum(expression, filter=condition), 0, output_field=BigIntegerField())
 
 
 IN_PROGRESS = Q(status=CallRecord.Status.IN_PROGRESS)
-CALL_SUMS: dict[str, Any] = {
+
+# Over calls, by the names of the columns of `HourlyCalls`.
+CALL_AGGREGATES: dict[str, Any] = {
     "total": Count("*"),
     "cancelled": Count("id", filter=Q(status=CallRecord.Status.CANCELLED)),
     "in_progress": Count("id", filter=IN_PROGRESS),
@@ -41,10 +47,13 @@ CALL_SUMS: dict[str, Any] = {
     "prompt": _sum("prompt_tokens"),
     "completion": _sum("completion_tokens"),
 }
+
 SENT = ~Q(status=Attempt.Status.SKIPPED)
 RACED = Q(raced=True) & SENT
 WON = Q(status=Attempt.Status.SUCCEEDED)
-ATTEMPT_SUMS: dict[str, Any] = {
+
+# Over attempts, by the names of the columns of `HourlyAttempts`.
+ATTEMPT_AGGREGATES: dict[str, Any] = {
     "sent": Count("id", filter=SENT),
     "failed": Count("id", filter=Q(status=Attempt.Status.FAILED)),
     "spent": _sum(CostUnits("cost_usd")),
