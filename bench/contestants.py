@@ -1,7 +1,7 @@
-"""Who is compared: how each is installed, started and asked, and what it has saved when it answers.
+"""The gateways that are compared: how each is installed, started and asked, and what it has saved when it answers.
 
-Each is set up as its own documentation has it for production: one worker, no cache, no check of callers' keys. Versions
-are pinned, so that a repeated run compares the same.
+Each is set up as its own documentation recommends for production, with one worker, no cache, and no check of the
+callers' keys. Versions are pinned, so that a repeated run compares the same versions.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ WORK = ROOT / "bench" / ".work"
 
 LITELLM = "1.108.7"
 PORTKEY = "1.15.2"
-# With a later one each stream through Portkey is a 500 (its issue 1389); this is the one of its own lock file.
+# The version in Portkey's own lock file. With a later one, each stream through Portkey is answered with status 500
+# (issue 1389 of Portkey).
 HONO_NODE_SERVER = "1.13.5"
 
 PORTS = {"ours": 9301, "portkey": 9302, "litellm": 9303}
@@ -34,7 +35,7 @@ PROMPT = "Tell me in a few words what a gateway is for."
 
 @dataclass(frozen=True)
 class Running:
-    """A contestant that answers. `server` and `history` are None where there is none."""
+    """A contestant that is ready to answer. `server` and `history` are None if it has none."""
 
     port: int
     start_s: float
@@ -48,8 +49,8 @@ class Contestant:
     saves: str
     path: str
     stream_path: str
+    # Starts the contestant, for an upstream on the given port.
     run: Callable[[Contestant, int], Iterator[Running]]
-    """From the upstream's port."""
     headers: Mapping[str, str] = field(default_factory=dict)
     version: Callable[[], str] = lambda: ""
 
@@ -84,7 +85,10 @@ def run_nothing(contestant: Contestant, upstream_port: int) -> Iterator[Running]
 
 
 def our_server(history: History, upstream_port: int, *, workers: int = 1, cores: str = "0") -> Server:
-    """As in production, but that no caller needs a key. Logs as shipped: a JSON line a call, twice, both into files."""
+    """Our service as in production, except that callers need no key.
+
+    Logging is as by default: each call is a line of JSON, on the console and in the log file. Both go into files here.
+    """
     environment = {
         "ENVIRONMENT": "production",
         "HTTPS": "false",
@@ -96,7 +100,7 @@ def our_server(history: History, upstream_port: int, *, workers: int = 1, cores:
         "DATABASE_URL": history.url,
         "SPOOL_DIR": str(history.folder / "spool"),
         "LOG_DIR": str(history.folder / "logs"),
-        # Whatever a .env says.
+        # These are empty here, even if a .env file sets them.
         **dict.fromkeys(("REDIS_URL", "OTEL_EXPORTER_OTLP_ENDPOINT", "RATE_LIMIT", "REDACT_PATTERNS"), ""),
         "CACHE_TTL": "0",
     }
@@ -106,7 +110,7 @@ def our_server(history: History, upstream_port: int, *, workers: int = 1, cores:
 
 
 def manage(history: History, *arguments: str) -> None:
-    """A management command on this history. Raises RuntimeError with what it printed."""
+    """Run a management command on this history. If it fails, raises RuntimeError with what it printed."""
     command = [sys.executable, "manage.py", *arguments]
     variables = {"PATH": os.environ["PATH"], **our_server(history, 9).environment}
     done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
@@ -127,7 +131,10 @@ def run_ours_on_postgres(contestant: Contestant, upstream_port: int) -> Iterator
 
 
 def install_tools() -> None:
-    """wrk, and npm for Portkey: Debian's packages, if this is root. Raises SystemExit with what to do if it isn't."""
+    """Install wrk, and npm for Portkey, from Debian's packages.
+
+    Only root can do that. For another user, raises SystemExit, whose text says what to do.
+    """
     missing = [package for tool, package in (("wrk", "wrk"), ("npm", "npm")) if shutil.which(tool) is None]
     if not missing:
         return
@@ -152,7 +159,7 @@ def install_portkey() -> None:
 def run_portkey(contestant: Contestant, upstream_port: int) -> Iterator[Running]:
     port = PORTS["portkey"]
     script = PEERS / "portkey/node_modules/@portkey-ai/gateway/build/start-server.js"
-    # Without the second, it refuses an upstream on loopback.
+    # Without TRUSTED_CUSTOM_HOSTS, Portkey refuses an upstream on the loopback address.
     environment = {"NODE_ENV": "production", "TRUSTED_CUSTOM_HOSTS": "127.0.0.1"}
     command = ["node", str(script), "--headless", f"--port={port}"]
     yield from started(contestant, Server(command, environment, WORK, WORK / "portkey.log", port), upstream_port)
@@ -169,14 +176,14 @@ def install_litellm() -> None:
 def run_litellm(contestant: Contestant, upstream_port: int) -> Iterator[Running]:
     port = PORTS["litellm"]
     parameters = {"model": "openai/gpt-4o", "api_base": f"http://127.0.0.1:{upstream_port}/v1", "api_key": "sk-bench"}
-    config = WORK / "litellm.json"  # JSON is YAML
+    config = WORK / "litellm.json"  # LiteLLM reads YAML, and JSON is valid YAML
     config.write_text(json.dumps({"model_list": [{"model_name": "gpt-4o", "litellm_params": parameters}]}))
     environment = {
         "LITELLM_MODE": "PRODUCTION",
         "LITELLM_LOG": "ERROR",
-        "AIOHTTP_CONNECTOR_LIMIT": "4000",  # by default it has 500 requests to an upstream open, and no more
+        "AIOHTTP_CONNECTOR_LIMIT": "4000",  # by default it has at most 500 open requests to an upstream
         "AIOHTTP_CONNECTOR_LIMIT_PER_HOST": "4000",
-        "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # it would fetch its prices from the net at start
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # otherwise it would download its prices at start
         "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",
     }
     command = [str(PEERS / "litellm/bin/litellm"), "--config", str(config), "--host", "127.0.0.1", "--port", str(port)]

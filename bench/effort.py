@@ -1,4 +1,4 @@
-"""How long to measure: for the record, or to try it."""
+"""How long to measure: for results that are published, or only to try the benchmark."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ class Effort:
     rounds: int
     warm_up_s: float
     load_s: float
+    # How many streams are measured for the time to the first token.
     first_tokens: int
-    """Streams to take the first token of."""
+    # How long slow streams are open before the memory is measured.
     hold_s: float
-    """How long slow streams are open before the memory is looked at."""
 
     def __str__(self) -> str:
         return f"{self.name}: {self.rounds} round(s), {self.load_s:.0f} s a figure, medians"

@@ -1,6 +1,6 @@
-"""How cost grows: with workers, with the history, with prompts, with connections. `make bench-growth`.
+"""Shows how the cost of a call grows with workers, the history, prompts and connections: `make bench-growth`.
 
-Whole answers of `/v1/chat/completions` alone. What it prints goes into docs/benchmarks.md too.
+It measures whole answers of `/v1/chat/completions` only. The result is printed, and written into docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -53,7 +53,10 @@ def fresh_sqlite() -> AbstractContextManager[History]:
 
 
 def made_history(rows: int) -> AbstractContextManager[History]:
-    """A history of made-up calls without content, summed up. Kept, with the calls of runs on it, for the next time."""
+    """A history of made-up calls without content, rolled up.
+
+    It is kept for the next run, with the calls of this one.
+    """
     folder = WORK / f"history-{rows}"
     if not folder.exists():
         unfinished = folder.with_suffix(".unfinished")
@@ -69,7 +72,7 @@ def made_history(rows: int) -> AbstractContextManager[History]:
 
 
 def let_it_settle(server: Server) -> None:
-    """Calls that wrk has hung up on may still be worked on: until the server is idle, 30 seconds at most."""
+    """Wait until the server is idle, 30 seconds at most. It may still be working on calls that wrk has hung up on."""
     give_up = time.monotonic() + 30
     before = server.cpu_seconds()
     while time.monotonic() < give_up:
@@ -81,7 +84,7 @@ def let_it_settle(server: Server) -> None:
 
 
 def measure(case: Case, effort: Effort) -> list[str]:
-    # Two workers can only be on both cores: then they share the load's.
+    # Two workers need both cores, so they share one of them with the load.
     cores = str(SERVER_CORE) if case.workers == 1 else f"{SERVER_CORE},{LOAD_CORE}"
     request = OURS.request(upstream_port=UPSTREAM_PORT, prompt=case.prompt)
     with upstream(), case.history() as history:
@@ -89,7 +92,8 @@ def measure(case: Case, effort: Effort) -> list[str]:
         server = our_server(history, UPSTREAM_PORT, workers=case.workers, cores=cores)
         server.start(request)
         try:
-            # Long beside a call's wait for all the others: what is begun and not answered must not weigh.
+            # With many connections a call waits for all the others. The load must be much longer than that wait, so
+            # that calls which began and were not answered do not change the result.
             longer = 4 if case.connections > 64 else 1
             loads = []
             for seconds in (effort.warm_up_s, *([effort.load_s] * effort.rounds)):
@@ -128,7 +132,7 @@ def cases(rows: Sequence[int]) -> dict[str, list[Case]]:
         "Workers, 64 connections": [
             Case(f"{workers}, {name}", history, workers=workers, connections=64)
             for name, history in databases.items()
-            for workers in ((1,) if history is fresh_sqlite else (1, 2))  # production takes one worker on SQLite
+            for workers in ((1,) if history is fresh_sqlite else (1, 2))  # in production, SQLite allows one worker only
         ],
         "Calls in the history before (SQLite)": [
             Case(f"{count:,}", partial(made_history, count) if count else fresh_sqlite) for count in rows

@@ -1,9 +1,9 @@
-"""Does hedging pay? A long-tailed upstream, asked without a hedge, with one at the 95th percentile, and in a full race.
+"""Shows what hedging gains and costs: without a hedge, with a hedge at the 95th percentile, and with a full race.
 
     make bench-hedging
 
-Prints a Markdown table. Both models answer in 50 ms, and every twentieth answer takes ten times as long. The upstream
-is the simulator, in a process of its own. Read ratios, not milliseconds: machines differ.
+Prints a Markdown table. Both models answer in 50 ms, but every twentieth answer takes ten times as long. The upstream
+is the simulator, in a process of its own. Compare the rows and not the milliseconds, because machines differ.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def percentile(values: list[int], share: float) -> int:
 
 
 async def measure(engine: Engine, route: str, hedge_after: float) -> tuple[list[int], float]:
-    """Latencies in ms, and upstream requests for each call."""
+    """The latencies in ms, and the number of upstream requests per call."""
     latencies: list[int] = []
     attempts = 0
     places = asyncio.Semaphore(CONCURRENCY)
@@ -66,9 +66,10 @@ async def main() -> None:
                 await asyncio.sleep(0.1)
     config = EngineConfig(providers={"openai": Provider("simulator", f"{base_url}/v1", "none")})
     async with Engine(config) as engine:
-        await measure(engine, "a", 0)  # connections are made, caches are warm
+        await measure(engine, "a", 0)  # afterwards all connections are open and the caches are warm
         alone, alone_calls = await measure(engine, "a", 0)
-        # What 95 % of the answers need, the tail apart: the percentile itself may already lie in the tail.
+        # The time that is enough for 95 % of the answers. The 94th percentile is used, because the 95th may already
+        # belong to the slow answers.
         hedge_after = percentile(alone, 0.94) / 1000
         hedged, hedged_calls = await measure(engine, "a|b", hedge_after)
         raced, raced_calls = await measure(engine, "a|b", 0)

@@ -1,4 +1,4 @@
-"""A database of our own for one run, on a real disk, and what is in it afterwards."""
+"""Makes a database for one run, on a real disk, and counts its calls afterwards."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ POSTGRES_PORT = 9330
 
 @dataclass(frozen=True)
 class History:
-    """`folder` also holds the logs and the spool."""
+    """The database of one run. `folder` also contains the logs and the spool."""
 
     url: str
     folder: Path
 
     def count(self, status: str) -> int:
-        """Calls on record with this status, counted from outside of the service."""
+        """The number of recorded calls with this status. It is read from the database, and not from the service."""
         query = f"SELECT count(*) FROM chat_callrecord WHERE status = '{status}'"
         if self.url.startswith("sqlite"):
             with closing(sqlite3.connect(self.url.removeprefix("sqlite:///"))) as connection:
@@ -40,13 +40,13 @@ class History:
 
 @contextmanager
 def sqlite_history(parent: Path) -> Iterator[History]:
-    """An empty file, deleted afterwards."""
+    """An empty SQLite database, which is deleted afterwards."""
     with tempfile.TemporaryDirectory(dir=parent, prefix="sqlite-") as name:
         yield History(f"sqlite:///{name}/calls.sqlite3", Path(name))
 
 
 def postgres_binaries() -> Path | None:
-    """Debian's folder, of the newest version installed."""
+    """The folder of the newest version that Debian has installed."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
     return found[-1].parent if found else None
 
@@ -60,15 +60,18 @@ def postgres_version() -> str:
 
 @contextmanager
 def postgres_history() -> Iterator[History]:
-    """A cluster with its default settings (so it syncs), on the load's core; deleted afterwards."""
+    """A PostgreSQL server on the core that makes the load. It is deleted afterwards.
+
+    It has its default settings, so it syncs each commit to disk.
+    """
     binaries = postgres_binaries()
     assert binaries is not None
-    # Not below the project: the user postgres may not enter it. Not in /tmp either, which may be in memory.
+    # The user `postgres` may not enter the folder of the project, and /tmp may be in memory.
     folder = Path(tempfile.mkdtemp(dir="/var/tmp", prefix="bench-postgres-"))
     folder.chmod(0o711)
     data = folder / "data"
     data.mkdir(mode=0o700)
-    account = pwd.getpwnam("postgres") if os.geteuid() == 0 else None  # it does not run as root
+    account = pwd.getpwnam("postgres") if os.geteuid() == 0 else None  # PostgreSQL refuses to run as root
     if account:
         shutil.chown(data, account.pw_uid)
     user = account.pw_uid if account else None

@@ -1,4 +1,4 @@
-"""What the machine says: a process's CPU time and memory, how busy a core was, and what to print about it all."""
+"""Reads from the machine: the CPU time and memory of a process, how busy a core was, and what machine it is."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+# The server under test runs on one core, and everything else on the other.
 SERVER_CORE, LOAD_CORE = 0, 1
+# The unit of CPU times in /proc.
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
 def take_the_load_core() -> None:
-    """This process and what it starts get a core, only the servers under test another. May open many files.
+    """Move this process, and what it starts, to the core for the load, and let it open many files.
 
-    SIGTERM ends it like Ctrl-C: the servers it has started are stopped.
+    Only the servers under test run on the other core. SIGTERM now ends this process like Ctrl-C, so that the servers
+    which it has started are stopped.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     if os.cpu_count() == 1:
@@ -31,7 +34,7 @@ def take_the_load_core() -> None:
 
 
 def process_tree(pid: int) -> list[int]:
-    """The process and all below it that live."""
+    """The process and all its descendants that are running."""
     found, waiting = [], [pid]
     while waiting:
         current = waiting.pop()
@@ -47,7 +50,7 @@ def process_tree(pid: int) -> list[int]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of the tree so far. Resolution: 10 ms."""
+    """User and system time of the process and its descendants so far, with a resolution of 10 ms."""
     total = 0.0
     for each in process_tree(pid):
         try:
@@ -59,7 +62,10 @@ def cpu_seconds(pid: int) -> float:
 
 
 def memory_mib(pid: int, *, peak: bool = False) -> float:
-    """Resident memory of the tree now, or the sum of each process's highest. Shared pages count for each process."""
+    """Resident memory of the process and its descendants now, or the sum of the highest values of each.
+
+    Pages that processes share are counted for each of them.
+    """
     name = "VmHWM" if peak else "VmRSS"
     total = 0
     for each in process_tree(pid):
@@ -73,7 +79,7 @@ def memory_mib(pid: int, *, peak: bool = False) -> float:
 
 @dataclass(frozen=True)
 class CoreTime:
-    """Seconds since the machine started that a core has worked, and that the hypervisor kept from it."""
+    """Seconds since the machine started in which a core has worked, and in which the hypervisor used it for others."""
 
     busy: float
     stolen: float
@@ -88,7 +94,10 @@ def core_time(core: int) -> CoreTime:
 
 
 def fixed_work_ms() -> float:
-    """CPU time of always the same work. It differs when the machine's speed does, as a virtual machine's may."""
+    """The CPU time of a piece of work that is always the same.
+
+    It shows whether the speed of the machine has changed.
+    """
     began, total = time.process_time(), 0
     for number in range(1_000_000):
         total += number * number % 7

@@ -1,7 +1,8 @@
-"""Gateways side by side, in one run: `make bench`, or `make bench ARGS=--quick` for a few seconds each.
+"""Compares gateways in one run: `make bench`, or `make bench ARGS=--quick` for a few seconds each.
 
-One after the other, each with the core to itself, started anew for each round: whole answers at one and at 16
-connections, streams, a thousand slow streams. What it prints goes into docs/benchmarks.md too: medians over the rounds.
+The gateways run one after the other, each with the server's core to itself, and are started again for each round.
+Measured are whole answers on one and on 16 connections, streams, and a thousand slow streams. The medians over the
+rounds are printed, and written into docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ LONG = f"chunks={LONG_CHUNKS}"
 
 @dataclass(frozen=True)
 class Round:
-    """What one contestant did in one round."""
+    """The results of one contestant in one round."""
 
     fixed_work_ms: float
     start_s: float | None
@@ -46,8 +47,8 @@ class Round:
     relayed: streams.Relayed
     slow: streams.Slow
     answers: int
+    # Calls that may have been running when a load ended. They may be recorded with an answer that nobody has read.
     in_flight: int
-    """Calls that may have been cut off when a load ended: they may be on record with an answer that no one read."""
     rows: int | None
 
     @property
@@ -56,7 +57,10 @@ class Round:
 
 
 def check_answers(contestant: Contestant, running: Running) -> None:
-    """A gateway that answers something else is not measured. Raises RuntimeError."""
+    """Check that the gateway passes the answers of the upstream on.
+
+    Raises RuntimeError if it answers something else.
+    """
     status, body = post(running.port, contestant.request(upstream_port=UPSTREAM_PORT))
     if status != 200 or ANSWER not in body.decode():
         raise RuntimeError(f"{contestant.name} does not pass the answer on: {status} {body[:300]!r}")
@@ -90,7 +94,8 @@ def measure(contestant: Contestant, running: Running, effort: Effort) -> Round:
                 server=server,
             )
         )
-        # The slow ones are cut off: on record as cancelled. One answer is the start's, two are the check's.
+        # The slow streams do not count here, because they are recorded as cancelled. Of the three further answers, one
+        # belongs to the start and two to the check.
         answers = 3 + warm.requests + one.requests + many.requests + effort.first_tokens + relayed.ended
         rows = running.history.count("succeeded") if running.history else None
         slow = runner.run(
@@ -198,7 +203,7 @@ def processes(results: Results) -> str:
 
 
 def check_rows(results: Results) -> None:
-    """Every answer that was read must be on record. Raises SystemExit."""
+    """Check that every answer that was read is recorded. Raises SystemExit if one is not."""
     for contestant, rounds in results.items():
         for each in rounds:
             if each.rows is not None and not each.answers <= each.rows <= each.answers + each.in_flight:

@@ -1,4 +1,5 @@
--- What wrk sends: the body of the file BENCH_BODY, and the headers of BENCH_HEADERS (one a line). Prints its figures as JSON.
+-- Tells wrk what to send: the body from the file BENCH_BODY, and the headers of BENCH_HEADERS (one in each line).
+-- At the end, wrk prints its results as JSON.
 wrk.method = "POST"
 local file = assert(io.open(os.getenv("BENCH_BODY"), "rb"))
 wrk.body = file:read("*a")

@@ -1,8 +1,10 @@
-"""Asks every two milliseconds and tells how long the answers took: `python -m bench.probe PORT SECONDS STATUS`.
+"""Sends a request every two milliseconds, and measures the times to the answers.
 
-What it asks is a completion without a model, which a gateway refuses (STATUS 400) as soon as its event loop gets to
-it: how long that took is how long the loop was busy with others. A process of its own, so that nothing else it does
-makes it late. Prints JSON: see Pauses.
+    python -m bench.probe PORT SECONDS STATUS
+
+The request is a completion without a model. A gateway refuses it (STATUS 400) as soon as its event loop gets to it, so
+the time to the answer is how long the loop was busy with other work. The probe is a process of its own, because nothing
+else may delay it. It prints `Pauses` as JSON.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ LENGTH = re.compile(rb"\r\ncontent-length:\s*(\d+)\r\n", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Pauses:
-    """Times to an answer, in ms. `longest` has the ten worst, each with the second at which it was asked for."""
+    """Times to an answer, in ms. `longest` has the ten longest, each with the second at which the request was sent."""
 
     asked: int
     p50_ms: float
@@ -33,7 +35,10 @@ class Pauses:
 
 
 def read_answer(connection: socket.socket, status: str) -> None:
-    """To its last byte: head and body may come apart. Raises RuntimeError for any other status."""
+    """Read one answer to its last byte.
+
+    Its head and body may arrive separately. Raises RuntimeError for another status.
+    """
     expected = f"HTTP/1.1 {status}".encode()
     got = b""
     while True:

@@ -1,4 +1,4 @@
-"""Tables in Markdown, and where they go in docs/benchmarks.md: between the two markers of their name."""
+"""Makes tables in Markdown, and puts them into docs/benchmarks.md, between the two markers with their name."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def median(rounds: Sequence[Round], figure: Callable[[Round], float | None]) -> float | None:
-    """Of what `figure` takes out of each round; None where a round has none."""
-    figures = [value for value in map(figure, rounds) if value is not None]
-    return statistics.median(figures) if figures else None
+def median(rounds: Sequence[Round], value_of: Callable[[Round], float | None]) -> float | None:
+    """The median of `value_of` over the rounds. Rounds for which it is None are left out."""
+    values = [value for value in map(value_of, rounds) if value is not None]
+    return statistics.median(values) if values else None
 
 
 def number(value: float | None, unit: str = "") -> str:
-    """Three digits that count; a dash for what was not measured."""
+    """A number with three significant digits, or a dash if it was not measured."""
     if value is None:
         return "–"
     digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
@@ -33,7 +33,7 @@ def number(value: float | None, unit: str = "") -> str:
 
 
 def write(name: str, text: str) -> None:
-    """Prints it, and puts it into the document. Raises LookupError if the document has no place for it."""
+    """Print the text, and put it into the document. Raises LookupError if the document has no place with this name."""
     print(f"\n{text}\n")
     begin, end = f"<!-- {name}: written by `make` -->", f"<!-- end of {name} -->"
     document = DOCUMENT.read_text()

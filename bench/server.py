@@ -1,4 +1,4 @@
-"""A server under test: started on a core of its own, watched, stopped."""
+"""Starts a server under test on a core of its own, measures it, and stops it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ START_GIVES_UP_S = 120
 
 @dataclass(frozen=True)
 class Request:
-    """A POST, ready to be sent again and again."""
+    """A POST request that can be sent many times."""
 
     path: str
     headers: Mapping[str, str]
@@ -32,7 +32,7 @@ class Request:
 
 
 def post(port: int, request: Request, timeout: float = 10) -> tuple[int, bytes]:
-    """Status and body. Raises OSError or HTTPException where there is no answer."""
+    """The status and the body of the answer. Raises OSError or HTTPException if there is none."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
         connection.request("POST", request.path, request.body, dict(request.headers))
@@ -44,7 +44,7 @@ def post(port: int, request: Request, timeout: float = 10) -> tuple[int, bytes]:
 
 @dataclass
 class Server:
-    """One process, with whatever it starts. What it prints goes to `output`."""
+    """A process and what it starts. What they print is written to the file `output`."""
 
     command: Sequence[str]
     environment: Mapping[str, str]
@@ -55,7 +55,7 @@ class Server:
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     def start(self, first: Request) -> float:
-        """Returns the seconds until `first` was answered with a 200. Asks every 10 ms."""
+        """Start the process, and return the seconds until `first` was answered with 200. It is sent every 10 ms."""
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", self.port)) == 0:
                 raise RuntimeError(f"Something else listens on port {self.port} already.")
@@ -96,7 +96,10 @@ class Server:
         return memory_mib(self.pid, peak=peak)
 
     def stop(self) -> None:
-        """SIGTERM, and after 40 seconds SIGKILL to all it started."""
+        """Send SIGTERM.
+
+        If the process is still running after 40 seconds, send SIGKILL to it and to all that it started.
+        """
         if self.process is None or self.process.poll() is not None:
             return
         self.process.terminate()

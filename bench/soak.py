@@ -1,8 +1,8 @@
-"""Minutes of load: does the service pause, and does its memory grow? `make bench-soak`.
+"""Minutes of load show whether the service pauses, and whether its memory grows: `make bench-soak`.
 
-16 connections to `/v1/chat/completions` on SQLite, for five minutes and 200,000 calls at least, while a process of its
-own asks every two milliseconds. Then 20,000 streams whose reader hangs up after the first token. What it prints goes
-into docs/benchmarks.md too.
+First, 16 connections call `/v1/chat/completions` on SQLite, for at least five minutes and 200,000 calls. Meanwhile
+another process sends a request every two milliseconds. Then come 20,000 streams whose reader hangs up after the first
+token. The result is printed, and written into docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from bench.upstream_process import UPSTREAM_PORT, seen, upstream
 OURS = contestants.OURS[1]
 CONNECTIONS = 16
 SECONDS, CALLS, DISCONNECTS = 300, 200_000, 20_000
+# The load is divided into so many parts. The memory is measured after each of them.
 LOADS = 10
-"""Parts of the load, after each of which the memory is looked at."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """The server's process after so many calls (or streams)."""
+    """The server's process after `after` calls or streams."""
 
     after: int
     memory_mib: float
@@ -53,7 +53,7 @@ def look(server: Server, after: int) -> Point:
 
 
 def under_load(server: Server, *, seconds: float, calls: int) -> tuple[list[Point], list[wrk.Load]]:
-    """Until both are reached."""
+    """Make load until both the time and the number of calls are reached."""
     request = OURS.request(upstream_port=UPSTREAM_PORT)
     points, loads = [look(server, 0)], []
     ends, done = time.monotonic() + seconds, 0
@@ -79,7 +79,7 @@ def pauses_of(probe: subprocess.Popen[str]) -> Pauses:
 
 
 async def hang_up(port: int, raw: bytes, count: int) -> None:
-    """`count` streams, CONNECTIONS at a time, each cut by its reader when the first token is there."""
+    """Open `count` streams, CONNECTIONS at a time. The reader of each hangs up after the first token."""
     left = iter(range(count))
 
     async def one_after_another() -> None:
@@ -144,13 +144,13 @@ def main() -> None:
         assert server is not None and history is not None
         whole = OURS.request(upstream_port=UPSTREAM_PORT)
         warm = wrk.load(server.port, whole, connections=CONNECTIONS, seconds=5, server=server)
-        # The upstream answers whatever it is sent.
+        # The upstream answers every request with status 200, also one that a gateway refuses.
         asked = ((PORTS["ours"], "400"), (UPSTREAM_PORT, "200"))
         probes = [start_probe(port, options.seconds, status) for port, status in asked]
         points, loads = under_load(server, seconds=options.seconds, calls=options.calls)
         ours, control = map(pauses_of, probes)
         answers, rows = 1 + warm.requests + sum(load.requests for load in loads), history.count("succeeded")
-        cancelled = -history.count("cancelled")  # calls that were open when wrk hung up
+        cancelled = -history.count("cancelled")  # the calls that were running when wrk hung up do not count
         cut = with_disconnects(server, count=options.disconnects)
         time.sleep(2)
         cancelled += history.count("cancelled")

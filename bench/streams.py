@@ -1,7 +1,7 @@
-"""Streams, read from bare sockets: the time to the first token, chunks per second, and many that are open at once.
+"""Measures streams: the time to the first token, the chunks per second, and many streams that are open at once.
 
-A client that parsed what it reads would be the bottleneck. This one counts MARK, which the upstream puts into each
-piece of text once, whatever a gateway makes of the events around it.
+A client that parsed the events would be slower than the gateway. This one reads from plain sockets and only counts
+MARK, which the upstream writes once into each piece of text. So it does not matter how a gateway formats the events.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ OPEN_GIVES_UP_S = 60
 
 @dataclass(frozen=True)
 class FirstTokens:
-    """In ms, one stream at a time."""
+    """Times to the first token in ms, with one stream at a time."""
 
     p50_ms: float
     p99_ms: float
 
 
 def first_tokens(port: int, request: Request, *, streams: int) -> FirstTokens:
-    """`streams` short streams after one another, on one connection."""
+    """Read `streams` short streams, one after the other, on one connection."""
     raw = request.raw(port)
     times = []
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
@@ -54,7 +54,10 @@ def first_tokens(port: int, request: Request, *, streams: int) -> FirstTokens:
 
 
 class Reader(asyncio.Protocol):
-    """Asks for a stream. With `chunks_each`, what each has, asks for another when one has ended."""
+    """Asks for a stream, and counts its chunks.
+
+    With `chunks_each`, the number of chunks of a stream, it asks for another stream as soon as one has ended.
+    """
 
     def __init__(self, raw: bytes, *, chunks_each: int | None = None) -> None:
         self.raw, self.chunks_each = raw, chunks_each
@@ -69,7 +72,7 @@ class Reader(asyncio.Protocol):
         self.transport.write(self.raw)
 
     def data_received(self, data: bytes) -> None:
-        # A word that is cut in two is counted when its second half is there.
+        # A word that arrives in two parts is counted together with its second part.
         data = self.tail + data
         words = data.count(WORD)
         if words and self.text_at is None:
@@ -93,7 +96,10 @@ class Reader(asyncio.Protocol):
 
 @dataclass(frozen=True)
 class Relayed:
-    """Chunks of text in a time, over a number of connections. `ended` streams were read to their end."""
+    """Chunks of text per second, over several connections.
+
+    `ended` is the number of streams that were read to their end.
+    """
 
     chunks_per_s: float
     cpu_ms_per_1000_chunks: float | None
@@ -104,7 +110,7 @@ class Relayed:
 
 @dataclass(frozen=True)
 class Slow:
-    """Many slow streams: how many had text, after how long, and the server's memory then."""
+    """Many slow streams: how many had text, how long that took, and the memory of the server afterwards."""
 
     open: int
     seconds_to_open: float
@@ -123,9 +129,9 @@ async def connect(port: int, raw: bytes, count: int, chunks_each: int | None = N
 async def relay(
     port: int, request: Request, *, chunks_each: int, connections: int, seconds: float, server: Server | None
 ) -> Relayed:
-    """`request` asks for streams of `chunks_each`. Raises RuntimeError if one breaks, or ends early."""
+    """`request` asks for streams of `chunks_each` chunks. Raises RuntimeError if a stream breaks or ends early."""
     readers = await connect(port, request.raw(port), connections, chunks_each)
-    await asyncio.sleep(min(1.0, seconds / 4))  # until all are under way
+    await asyncio.sleep(min(1.0, seconds / 4))  # until all streams have started
     began, before = time.perf_counter(), sum(reader.chunks for reader in readers)
     cpu = server.cpu_seconds() if server else 0.0
     served, loaded = core_time(SERVER_CORE), core_time(LOAD_CORE)
@@ -148,7 +154,7 @@ async def relay(
 
 
 async def hold_open(port: int, request: Request, *, streams: int, seconds: float, server: Server | None) -> Slow:
-    """Opens all at once, waits for the text of each (a minute at most), and looks at the memory `seconds` later."""
+    """Open all streams at once, wait up to a minute for the text of each, and measure the memory `seconds` later."""
     began = time.perf_counter()
     readers = await connect(port, request.raw(port), streams)
     while not all(reader.text_at for reader in readers) and time.perf_counter() - began < OPEN_GIVES_UP_S:
@@ -163,7 +169,10 @@ async def hold_open(port: int, request: Request, *, streams: int, seconds: float
 
 
 async def hang_up_at_first_token(port: int, raw: bytes) -> None:
-    """Asks for a stream and cuts the connection as soon as there is text. Raises RuntimeError if there never is."""
+    """Ask for a stream, and close the connection as soon as there is text.
+
+    Raises RuntimeError if there never is any.
+    """
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(raw)
     got = b""

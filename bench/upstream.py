@@ -1,10 +1,10 @@
-"""An upstream that costs next to nothing: `POST /v1/chat/completions`, answered from bytes that were made beforehand.
+"""An upstream that needs very little CPU time. It answers `POST /v1/chat/completions` with bytes that are ready made.
 
     .venv/bin/python -m bench.upstream --port 9300
 
-A whole answer is always the same. A stream is what the prompt asks for: `chunks=500` pieces, all at once or with
-`pause_ms=1000` after each. Every piece of text holds MARK once, so that a client can count pieces behind any gateway.
-`GET /seen` tells what came: {"whole", "streams", "open_streams"}.
+A whole answer is always the same. The prompt says what a stream consists of: `chunks=500` pieces, all at once or with
+`pause_ms=1000` after each. Every piece of text contains MARK once, so that a client can count the pieces behind any
+gateway. `GET /seen` answers how many requests have come: {"whole", "streams", "open_streams"}.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ import uvloop
 MARK = "zebra"
 ANSWER = " ".join(f"{MARK}{number}" for number in range(40))
 USAGE = {"prompt_tokens": 12, "completion_tokens": 80, "total_tokens": 92}
+# Pieces in one write. They are about 16 kB, so that the upstream soon notices a slow reader.
 CHUNKS_AT_ONCE = 64
-"""Pieces in one write: about 16 kB, so that a slow reader is felt early."""
 
 STREAM_ASKED = re.compile(rb'"stream":\s*true')
 CHUNKS_ASKED = re.compile(rb"chunks=(\d+)")
 PAUSE_ASKED = re.compile(rb"pause_ms=(\d+)")
 LENGTH = re.compile(rb"\r\ncontent-length:\s*(\d+)", re.IGNORECASE)
 
-# Not what any cache would recognise, and the same for all.
+# The same answer for all gateways. No cache can know it, because it was created just now.
 COMPLETION = {
     "id": "chatcmpl-benchmark",
     "object": "chat.completion",
@@ -55,7 +55,7 @@ def response(body: dict[str, Any]) -> bytes:
 
 
 def event(choices: list[dict[str, Any]], usage: dict[str, int] | None = None) -> bytes:
-    """One HTTP chunk with one event, as OpenAI sends it."""
+    """One HTTP chunk that contains one event, in the form in which OpenAI sends it."""
     chunk = {name: COMPLETION[name] for name in ("id", "created", "model", "system_fingerprint")}
     chunk |= {"object": "chat.completion.chunk", "choices": choices, "usage": usage}
     return http_chunk(f"data: {json.dumps(chunk)}\n\n".encode())
@@ -72,7 +72,7 @@ def choice(delta: dict[str, str], finish_reason: str | None = None) -> list[dict
 WHOLE = response(COMPLETION)
 STREAM_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 FIRST = event(choice({"role": "assistant", "content": ""}))
-# Not all the same: LiteLLM ends a stream with an error when a hundred pieces in a row are.
+# The pieces differ, because LiteLLM ends a stream with an error if a hundred pieces in a row are the same.
 PIECES = [event(choice({"content": f" {MARK}{number}"})) for number in range(CHUNKS_AT_ONCE)]
 ALL_PIECES = b"".join(PIECES)
 LAST = event(choice({}, "stop")) + event([], USAGE) + http_chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n"
@@ -94,7 +94,9 @@ class Connection(asyncio.Protocol):
         self.writable.set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)  # uvloop's has its methods, and another class
+        self.transport = cast(
+            asyncio.Transport, transport
+        )  # uvloop's transport has the same methods, but is of another class
 
     def connection_lost(self, error: Exception | None) -> None:
         if self.stream is not None:

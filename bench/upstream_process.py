@@ -1,4 +1,4 @@
-"""The upstream as a process of its own, on the load's core."""
+"""Runs the upstream as a process of its own, on the core that makes the load."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UPSTREAM_PORT = 9300
 
 @dataclass(frozen=True)
 class Seen:
-    """What has reached it."""
+    """What the upstream has received so far."""
 
     whole: int
     streams: int

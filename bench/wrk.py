@@ -1,4 +1,4 @@
-"""wrk: whole answers, from a number of connections, for a time."""
+"""Runs wrk, which asks for whole answers on several connections, for some time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ SCRIPT = Path(__file__).with_name("post.lua")
 
 @dataclass(frozen=True)
 class Load:
-    """What wrk saw, and what it cost the server. Latencies in ms; `others` and `load` are shares of a core."""
+    """What wrk has measured, and what it cost the server.
+
+    Latencies are in ms, and `others` and `load` are shares of a core.
+    """
 
     requests: int
     requests_per_s: float
@@ -28,10 +31,11 @@ class Load:
     refused: int
     broken: int
     cpu_ms_per_request: float | None
+    # What the hypervisor, and processes that have nothing to do with the benchmark, used of the server's core.
     others: float
-    """What processes that have no part in this took of the server's core, and the hypervisor."""
+    # How busy the core of the load was. Near 1, the load is the bottleneck, and the results say nothing about the
+    # server.
     load: float
-    """How busy the load's core was. Near 1, the figures are the load's and not the server's."""
 
 
 def wrk_version() -> str:
@@ -40,7 +44,7 @@ def wrk_version() -> str:
 
 
 def load(port: int, request: Request, *, connections: int, seconds: float, server: Server | None) -> Load:
-    """Runs wrk with one thread. Raises RuntimeError if it fails."""
+    """Run wrk with one thread. Raises RuntimeError if it fails."""
     with tempfile.NamedTemporaryFile() as body:
         body.write(request.body)
         body.flush()
@@ -60,18 +64,18 @@ def load(port: int, request: Request, *, connections: int, seconds: float, serve
     found = re.search(r"^RESULT (.*)$", done.stdout, re.MULTILINE)
     if found is None:
         raise RuntimeError(f"wrk: {done.stdout}{done.stderr}")
-    figures = json.loads(found[1])
-    length = figures["duration_us"] / 1e6
+    printed = json.loads(found[1])
+    length = printed["duration_us"] / 1e6
     taken = served_after.busy + served_after.stolen - served.busy - served.stolen
     return Load(
-        requests=figures["requests"],
-        requests_per_s=figures["requests"] / length,
-        p50_ms=figures["p50_us"] / 1000,
-        p99_ms=figures["p99_us"] / 1000,
-        max_ms=figures["max_us"] / 1000,
-        refused=figures["refused"],
-        broken=figures["broken"],
-        cpu_ms_per_request=cpu * 1000 / figures["requests"] if server and figures["requests"] else None,
+        requests=printed["requests"],
+        requests_per_s=printed["requests"] / length,
+        p50_ms=printed["p50_us"] / 1000,
+        p99_ms=printed["p99_us"] / 1000,
+        max_ms=printed["max_us"] / 1000,
+        refused=printed["refused"],
+        broken=printed["broken"],
+        cpu_ms_per_request=cpu * 1000 / printed["requests"] if server and printed["requests"] else None,
         others=max(0.0, taken - cpu) / length,
         load=(loaded_after.busy + loaded_after.stolen - loaded.busy - loaded.stolen) / length,
     )

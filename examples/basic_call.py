@@ -14,30 +14,31 @@ import requests
 
 BASE_URL = os.environ.get("BASE_URL", "http://localhost:8000").rstrip("/")
 TRIES = 3
+# In seconds. If Retry-After asks for a longer wait, the call fails.
 LONGEST_WAIT = 30.0
-"""Seconds: a Retry-After that asks for more is an error."""
 
 
 class CallFailed(Exception):
-    """The service's error. `GET /calls/{request_id}` tells more, if the call came as far as a model."""
+    """The error that the service answered. If the call reached a model, `GET /calls/{request_id}` tells more."""
 
     def __init__(self, response: requests.Response) -> None:
         try:
             error = dict(response.json()["error"])
-        except (ValueError, KeyError, TypeError):  # not the service's own: a proxy before it, perhaps
+        except (ValueError, KeyError, TypeError):  # not an error of the service; perhaps one of a proxy in front of it
             error = {}
         wait = response.headers.get("Retry-After", "")
         self.code: str = error.get("code", f"http_{response.status_code}")
         self.request_id: str = error.get("request_id", response.headers.get("X-Request-ID", "unknown"))
-        self.details: dict[str, Any] = error.get("details", {})  # of bad input: fields; of a failed call: attempts
+        # For bad input the details are its fields, and for a failed call its attempts.
+        self.details: dict[str, Any] = error.get("details", {})
         self.retry_after: float | None = float(wait) if wait.isdecimal() else None
         super().__init__(f"{self.code}: {error.get('message', response.reason)} (request {self.request_id})")
 
 
 def post(path: str, *, timeout: float = 60, stream: bool = False, **fields: Any) -> requests.Response:
-    """The service's answer to one order. Where it says Retry-After, wait and try again. Raises CallFailed.
+    """Send one request and return the response. If it says Retry-After, wait and try again. Raises CallFailed.
 
-    `timeout` is the service's limit for the whole call, in seconds. We wait a little longer, to be told why it failed.
+    `timeout` limits the whole call, in seconds. We wait a little longer, so that the service can tell us why it failed.
     """
     for tries_left in reversed(range(TRIES)):
         body = {"timeout": timeout, **fields}
@@ -52,7 +53,7 @@ def post(path: str, *, timeout: float = 60, stream: bool = False, **fields: Any)
 
 
 def ask(prompt: str, *, model: str = "gpt-4o", **options: Any) -> dict[str, Any]:
-    """One answer. `options` are further fields of the request, as `temperature=0.2`. Raises CallFailed."""
+    """One answer. `options` are further fields of the request, like `temperature=0.2`. Raises CallFailed."""
     return dict(post("/chat", prompt=prompt, model=model, **options).json())
 
 

@@ -1,8 +1,8 @@
 """Three ways to get an answer although a model fails.
 
 Start the service with `make run`, then: python examples/fallback_patterns.py
-The models `sim-…` are the bundled simulator's, and fail on purpose. With a key of your own, put real ones there.
-Run it a few times in a row, and they are `circuit_open`: a model that failed often is skipped for a while.
+The models `sim-…` belong to the bundled simulator and fail on purpose. With a key of your own, use real models instead.
+If you run this a few times in a row, they fail with `circuit_open`: a model that failed often is skipped for a while.
 """
 
 from __future__ import annotations
@@ -20,14 +20,17 @@ def with_fallbacks(prompt: str, primary: str, *fallbacks: str) -> dict[str, Any]
 
 
 def by_route(prompt: str, *models: str) -> dict[str, Any]:
-    """Pattern 2: the chain in the model field, `a>b`. It works wherever a model is named, in a stream too."""
+    """Pattern 2: write the chain in the model field, as `a>b`.
+
+    This works wherever a model is named, also for a stream.
+    """
     return ask(prompt, model=">".join(models))
 
 
 def with_default(prompt: str, default_message: str, *models: str, timeout: float = 10) -> dict[str, Any]:
-    """Pattern 3: if none of the models answers in `timeout` seconds, your own words do.
+    """Pattern 3: if no model answers within `timeout` seconds, the answer is a message of your own.
 
-    The time is for all models together: one that hangs takes it from those after it.
+    The time is for all models together. If one of them hangs, less time is left for the next ones.
     """
     route = ">".join(models)
     response = post("/chat/fallback", timeout=timeout, prompt=prompt, model=route, default_message=default_message)

@@ -1,7 +1,7 @@
 """Races between models, and several questions at the same time.
 
 Start the service with `make run`, then: python examples/parallel_calls.py
-The model `sim-slow` is the bundled simulator's, and takes three seconds. With a key of your own, put a real one there.
+The model `sim-slow` belongs to the bundled simulator and takes three seconds. With a key of your own, use a real model.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ from basic_call import BASE_URL, CallFailed, post
 
 
 def race(prompt: str, *models: str, hedge_after: float = 0) -> dict[str, Any]:
-    """Ask several models and take the fastest success; the others are cut off at once. Raises CallFailed.
+    """Ask several models and take the fastest success. The other models are cancelled at once. Raises CallFailed.
 
-    With `hedge_after` the next model starts only if no answer came in so many seconds: most calls then cost as much as
-    one model. The service limits how many calls may do so (HEDGE_BUDGET); beyond that, the first model is waited for.
+    With `hedge_after`, the next model starts only if no answer has come after so many seconds, so most calls cost only
+    one model. The service limits how many calls may start a second model (HEDGE_BUDGET). Beyond that, a call waits for
+    the first model.
     """
     return dict(post("/chat/parallel", prompt=prompt, models=models, hedge_after=hedge_after).json())
 
 
 def race_all(prompts: list[str], *models: str, at_once: int = 4) -> list[dict[str, Any]]:
-    """A race for each prompt, `at_once` of them at a time; the answers are in the order of the prompts."""
+    """Run a race for each prompt, `at_once` of them at a time. The answers are in the order of the prompts."""
     with ThreadPoolExecutor(max_workers=at_once) as pool:
         return list(pool.map(lambda prompt: race(prompt, *models), prompts))
 

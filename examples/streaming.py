@@ -1,4 +1,4 @@
-"""An answer as it comes, by server-sent events.
+"""Reads an answer while it is written, as server-sent events.
 
 Start the service with `make run`, then: python examples/streaming.py "Tell me a story"
 """
@@ -16,11 +16,11 @@ from basic_call import BASE_URL, CallFailed, post
 
 
 class StreamInterrupted(Exception):
-    """The stream broke off: what came is not the whole answer."""
+    """The stream ended early, so the text is not the whole answer."""
 
 
 def events(prompt: str, **options: Any) -> Iterator[sseclient.Event]:
-    """The service's events. Raises CallFailed before the first one, StreamInterrupted after it."""
+    """The events of one stream. Raises CallFailed before the first event, and StreamInterrupted after it."""
     with post("/chat/stream", stream=True, prompt=prompt, **options) as response:
         for event in sseclient.SSEClient(response).events():
             if event.event == "error":
@@ -33,14 +33,14 @@ def events(prompt: str, **options: Any) -> Iterator[sseclient.Event]:
 
 
 def pieces(prompt: str, **options: Any) -> Iterator[str]:
-    """The text, piece by piece. Raises as `events` does."""
+    """The text, piece by piece. Raises the same as `events`."""
     for event in events(prompt, **options):
         if event.data != "[DONE]":
             yield event.data
 
 
 def typed_events(prompt: str, **options: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Typed events instead: start, delta (a piece), usage, and done (the whole answer). Raises as `events` does."""
+    """Events with a type: start, delta (a piece), usage, and done (the whole answer). Raises the same as `events`."""
     for event in events(prompt, events="json", **options):
         yield event.event, json.loads(event.data)
 

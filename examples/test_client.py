@@ -1,4 +1,4 @@
-"""A small client to copy into your own code, and what it looks like in use. (It is no test, in spite of its name.)
+"""A small client that you can copy into your own code, and an example of its use. Despite its name, this is not a test.
 
 Start the service with `make run`, then: python examples/test_client.py
 """
@@ -16,12 +16,15 @@ from typing import Any
 import requests
 import sseclient
 
-__test__ = False  # for pytest
+__test__ = False  # tells pytest that there are no tests in this file
 Json = dict[str, Any]
 
 
 class LLMError(Exception):
-    """The service's error, {"code", "message", "request_id", "details"}, or whatever stood in its place."""
+    """An error of the service: {"code", "message", "request_id", "details"}.
+
+    An error of a proxy has only some of them.
+    """
 
     def __init__(self, error: Json) -> None:
         self.code, self.request_id, self.details = error["code"], error.get("request_id"), error.get("details", {})
@@ -29,10 +32,10 @@ class LLMError(Exception):
 
 
 class LLMClient:
-    """The service's doors as methods; `options` are further fields of a request. All raise LLMError.
+    """The doors of the service as methods. `options` are further fields of a request. All methods raise LLMError.
 
-    `timeout` is the limit of each call in seconds, unless a call names its own. When the service says Retry-After, a
-    request waits and is tried again, up to `tries` times in all, but never waits longer than `longest_wait` seconds.
+    `timeout` limits each call, in seconds, unless a call names another one. If the service says Retry-After, a request
+    waits and is tried again, up to `tries` times in all. It never waits longer than `longest_wait` seconds.
     """
 
     def __init__(self, base_url: str, *, timeout: float = 60, tries: int = 3, longest_wait: float = 30) -> None:
@@ -40,7 +43,7 @@ class LLMClient:
         self.session = requests.Session()
 
     def chat(self, prompt: str, **options: Any) -> Json:
-        """One answer by one model, or by a route such as `gpt-4o>gpt-4o-mini`."""
+        """An answer from one model, or from a route like `gpt-4o>gpt-4o-mini`."""
         return dict(self._post("/chat", prompt=prompt, **options).json())
 
     def parallel(self, prompt: str, *models: str, **options: Any) -> Json:
@@ -48,11 +51,11 @@ class LLMClient:
         return dict(self._post("/chat/parallel", prompt=prompt, models=models, **options).json())
 
     def fallback(self, prompt: str, **options: Any) -> Json:
-        """By `primary_model`, or else by one of `fallback_models`, or else the `default_message`."""
+        """An answer from `primary_model`, or else from one of `fallback_models`, or else the `default_message`."""
         return dict(self._post("/chat/fallback", prompt=prompt, **options).json())
 
     def stream(self, prompt: str, **options: Any) -> Iterator[str]:
-        """The text, piece by piece, as it comes."""
+        """The text, piece by piece, while it is written."""
         with self._post("/chat/stream", prompt=prompt, **options) as response:
             for event in sseclient.SSEClient(response).events():
                 if event.event == "error":
@@ -63,7 +66,7 @@ class LLMClient:
         raise LLMError({"code": "stream_interrupted", "message": "The stream ended early."})
 
     def calls(self, **filters: Any) -> Iterator[Json]:
-        """The history, newest first, page after page: `calls(status="failed", door="chat")`."""
+        """The calls of the history, newest first, from all pages: `calls(status="failed", door="chat")`."""
         page = self._send("GET", f"{self.base_url}/calls", params=filters).json()
         yield from page["results"]
         while page["next"]:
@@ -84,7 +87,7 @@ class LLMClient:
 
     def _send(self, method: str, url: str, timeout: float = 30, **options: Any) -> requests.Response:
         for tries_left in reversed(range(self.tries)):
-            # A little longer than the service's own limit, so that it can say what went wrong.
+            # We wait a little longer than the service does, so that it can tell us what went wrong.
             response = self.session.request(method, url, timeout=(5, timeout + 5), **options)
             if response.ok:
                 return response
@@ -98,7 +101,7 @@ class LLMClient:
 def _error_of(response: requests.Response) -> Json:
     try:
         return {"code": "unknown", **response.json()["error"]}
-    except (ValueError, KeyError, TypeError):  # not the service's own: a proxy before it, perhaps
+    except (ValueError, KeyError, TypeError):  # not an error of the service; perhaps one of a proxy in front of it
         return {"code": f"http_{response.status_code}", "message": response.reason}
 
 
