@@ -1,4 +1,4 @@
-"""OpenAI's SDK for Node, as it comes from npm, against the service."""
+"""OpenAI's SDK for Node, as npm installs it, calls the service."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Run = Callable[[str], Any]
 
 @pytest.fixture(scope="session")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The programs in a folder that has the SDK in the version of the lock file."""
+    """A folder with the programs, and with the SDK in the version of the lock file."""
     npm = shutil.which("npm")
     require(npm and shutil.which("node"), "Node.js with npm")
     assert npm is not None
@@ -38,7 +38,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(programs: Path, client: httpx2.Client) -> Run:
-    """Run one of the programs against the service; what it prints."""
+    """Runs one of the programs against the service, and returns what it prints."""
 
     def run(name: str) -> Any:
         done = subprocess.run(

@@ -1,8 +1,8 @@
-"""Other people's Python clients, unchanged, against the service.
+"""Python clients of other projects call the service, without any change.
 
     CLIENT_TESTS=1 .venv/bin/python -m pytest tests/clients/test_python_clients.py
 
-They are installed into an environment of their own, which takes minutes; so they are tried only when that is asked for.
+They are installed into an environment of their own, which takes minutes. So these tests run only with CLIENT_TESTS=1.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.skipif(
 
 @dataclass(frozen=True)
 class Client:
-    """What differs: how a client names the failures, and the error of a stream that broke."""
+    """What differs between clients: the names of their errors, and the error of a stream that broke."""
 
     program: str
     late: str
@@ -78,7 +78,7 @@ CLIENTS = [
 
 @pytest.fixture(scope="session")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The interpreter of an environment that has the clients."""
+    """The interpreter of an environment in which the clients are installed."""
     folder = tmp_path_factory.mktemp("clients")
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     interpreter = folder / "bin" / "python"
@@ -89,7 +89,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(python: Path, client: httpx2.Client, tmp_path: Path) -> Callable[[str], Any]:
-    """Run one of the programs against the service; what it prints last."""
+    """Runs one of the programs against the service, and returns the last line that it prints."""
 
     def run(program: str) -> Any:
         done = subprocess.run(
@@ -131,7 +131,7 @@ def test_a_client_works_unchanged(run: Callable[[str], Any], simulator: Simulato
     for model, (kind, status) in zip(FAILED, of.errors, strict=True):
         assert kind in found["errors"][model][0]
         assert found["errors"][model][1] == status
-    # The service has retried already: no client sends a failed request again.
+    # The service has already retried, so no client sends a failed request again.
     routes = Counter(CallRecord.objects.values_list("route", flat=True))
     expected = {**dict.fromkeys(FAILED, 1), "sim-500": 2, "sim-slow": 1, "sim-cut": 1, "sim-503>gpt-4o": 2}
     assert {route: routes[route] for route in expected} == expected

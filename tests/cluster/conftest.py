@@ -1,4 +1,4 @@
-"""One installation for all of these tests: starting it takes longer than most of them."""
+"""One installation for all tests in this folder, because starting it takes longer than most of them."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from tests.support.database_servers import PostgresServer, RedisServer
 from tests.support.ports import free_port
 from tests.support.site_subprocess import SiteProcess
 
+# The settings of both processes.
 MINIMUM = {
     "ENVIRONMENT": "production",
     "HTTPS": "false",  # the nginx of these tests has no certificate
@@ -33,9 +34,10 @@ MINIMUM = {
 
 @pytest.fixture(scope="session")
 def _installation(_simulator: SimulatorThread) -> Iterator[Installation]:
-    binary()  # before anything is started, because without it all of these tests are skipped
+    binary()  # without nginx all these tests are skipped, so it is looked for before anything is started
     with ExitStack() as stack:
-        folder = Path(tempfile.mkdtemp(prefix="cluster-"))  # not below pytest's own, which only its owner may enter
+        # The servers run as other users, so their folder cannot be inside pytest's own, which only the owner may enter.
+        folder = Path(tempfile.mkdtemp(prefix="cluster-"))
         folder.chmod(0o755)
         stack.callback(shutil.rmtree, folder)
         postgres = PostgresServer(folder)
@@ -67,13 +69,13 @@ def _installation(_simulator: SimulatorThread) -> Iterator[Installation]:
 
 @pytest.fixture
 def installation(_installation: Installation, simulator: SimulatorThread) -> Installation:
-    """All of it, running, and an upstream that has seen nothing."""
+    """The whole installation, with every server running, and a simulator that has seen no request."""
     _installation.mend()
     return _installation
 
 
 @pytest_asyncio.fixture
 async def held(installation: Installation) -> AsyncIterator[HeldUpstream]:
-    """The upstream of the models `held/…`."""
+    """The upstream that answers for the models `held/…`."""
     async with HeldUpstream(installation.held_port) as upstream:
         yield upstream

@@ -1,4 +1,7 @@
-"""An upstream that waits for the test: nothing is told by time, so a slow machine fails no test."""
+"""An upstream that waits until the test tells it to go on.
+
+It does not depend on time, so a slow machine fails no test.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,10 @@ BASE = {"id": "chatcmpl-held", "created": 1_760_000_000, "model": "held"}
 
 
 class HeldUpstream:
-    """Chat completions on `port` of loopback, in the running loop. A context manager; it may be entered once.
+    """Serves chat completions on `port` of the loopback address. A context manager that may be entered once.
 
-    A whole answer waits for `release`. A stream sends its first piece at once, and each other one when the test calls
-    `next_piece`, or all that are left after `release`. `open` are the requests that it has not answered to the end,
-    `most` how many they ever were, `seen` how many came.
+    A whole answer waits for `release`. A stream sends its first piece at once, and each further one when the test calls
+    `next_piece`. After `release` it sends all that are left.
     """
 
     def __init__(self, port: int) -> None:
@@ -26,18 +28,20 @@ class HeldUpstream:
         self._released = asyncio.Event()
         self._pieces = asyncio.Semaphore(0)
         self._connections: set[asyncio.Task[None]] = set()
+        # Requests that have not been answered to the end yet, and the highest number of them so far.
         self.open = 0
         self.most = 0
+        # Requests that have come.
         self.seen = 0
+        # Requests whose client left before the end.
         self.left = 0
-        """Requests whose client has gone before the end."""
 
     def release(self) -> None:
-        """Answer whatever waits, and from now on everything at once."""
+        """Answer all requests that wait. From now on, every request is answered at once."""
         self._released.set()
 
     def hold(self) -> None:
-        """Let requests wait again."""
+        """Make requests wait again."""
         self._released.clear()
 
     def next_piece(self) -> None:
@@ -62,7 +66,7 @@ class HeldUpstream:
         connection.add_done_callback(self._connections.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One request for each connection."""
+        """Answer the only request of a connection."""
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
             length = int(head.partition("content-length: ")[2].partition("\r\n")[0])
@@ -110,7 +114,7 @@ class HeldUpstream:
                 each.cancel()
 
     async def _until(self, condition: Any, reader: asyncio.StreamReader) -> None:
-        """Raises ConnectionError if the client goes first."""
+        """Wait for the condition. Raises ConnectionError if the client leaves before."""
         waiting, gone = asyncio.ensure_future(condition), asyncio.ensure_future(reader.read(1))
         try:
             await asyncio.wait([waiting, gone], return_when=asyncio.FIRST_COMPLETED)

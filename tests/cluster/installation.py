@@ -1,4 +1,4 @@
-"""The service as it runs in production: two processes, one PostgreSQL, one Redis, behind nginx."""
+"""The service as it runs in production: two processes behind nginx, with one PostgreSQL and one Redis."""
 
 from __future__ import annotations
 
@@ -16,27 +16,31 @@ from tests.cluster.nginx_server import NginxServer
 from tests.support.database_servers import PostgresServer, RedisServer
 from tests.support.site_subprocess import SiteProcess
 
+# How long to wait for something that must happen at some time. No test asserts how long it took, because other tests
+# may run at the same time.
 PATIENCE_SECONDS = 60.0
-"""For whatever must come at some time. Nothing is asserted of how long it took: other tests may run beside these."""
 
 
 def make_key(site: SiteProcess, name: str, *options: str) -> dict[str, str]:
+    """Make a new API key, and return the headers that send it."""
     return {"Authorization": f"Bearer {site.manage('api_key', 'create', name, *options).strip()}"}
 
 
 @dataclass(frozen=True, slots=True)
 class Installation:
+    """The servers of the installation, and what tests do with them."""
+
     sites: tuple[SiteProcess, ...]
     nginx: NginxServer
     postgres: PostgresServer
     redis: RedisServer
+    # The port of the models `held/…`. A HeldUpstream answers there if the test starts one.
     held_port: int
-    """Where the models `held/…` are: a HeldUpstream, if the test starts one."""
+    # The headers that send a key which may do everything.
     operator: dict[str, str]
-    """The headers that bring a key which may do everything."""
 
     def make_key(self, name: str, *limits: str) -> dict[str, str]:
-        """The headers that bring a new API key."""
+        """Make a new API key with these limits, and return the headers that send it."""
         return make_key(self.sites[0], name, *limits)
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
@@ -51,14 +55,17 @@ class Installation:
         )
 
     def client(self) -> httpx2.AsyncClient:
-        """Of nginx, with a connection of its own for each call, as many small clients have."""
+        """A client of nginx. It opens a new connection for each call, as many small clients would."""
         once = httpx2.Limits(max_keepalive_connections=0)
         return httpx2.AsyncClient(
             base_url=self.nginx.base_url, timeout=PATIENCE_SECONDS, trust_env=False, verify=False, limits=once
         )
 
     def mend(self) -> None:
-        """All of it runs, and nginx sends calls to every process: also after a test that failed half-way."""
+        """Start what is not running, and let nginx send calls to every process.
+
+        A failed test may have left it otherwise.
+        """
         for site in self.sites:
             if site.process is None or site.process.poll() is not None:
                 site.start()
@@ -68,7 +75,7 @@ class Installation:
 async def burst(
     installation: Installation, calls: int, headers: dict[str, str], order: dict[str, Any]
 ) -> list[httpx2.Response]:
-    """So many calls of /chat at once."""
+    """Send so many calls to /chat at once, and return their answers."""
     async with installation.client() as client:
         return await asyncio.gather(*(client.post("/chat", json=order, headers=headers) for _ in range(calls)))
 
@@ -80,7 +87,7 @@ def statuses(answers: list[httpx2.Response]) -> Counter[int]:
 async def eventually(
     holds: Callable[[], Any], why: Callable[[], object] = str, within: float = PATIENCE_SECONDS
 ) -> Any:
-    """Wait until it holds, and return what it gave."""
+    """Wait until `holds` returns something true, and return that."""
     give_up = time.monotonic() + within
     while not (found := await asyncio.to_thread(holds)):
         assert time.monotonic() < give_up, why()

@@ -1,4 +1,4 @@
-"""Calls without a pause through nginx, each under an id of its own, so that each can be looked for in the history."""
+"""Sends calls through nginx without a pause. Each has an id of its own, so that it can be found in the history."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ ORDERS = (
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """`how`: a status, a broken connection, a stream without its end. `begun_at` is on the monotonic clock."""
+    """A call that failed. `how` names a status, a broken connection, or a stream without its end.
+
+    `begun_at` is when the call began, by the monotonic clock.
+    """
 
     begun_at: float
     how: str
@@ -30,14 +33,14 @@ class Failure:
 
 @dataclass(slots=True)
 class Outcomes:
-    """Request ids, by what their caller got."""
+    """The request ids of calls, by what their caller got."""
 
     whole: list[str] = field(default_factory=list)
     failed: dict[str, Failure] = field(default_factory=dict)
 
     @property
     def last_failed_at(self) -> float:
-        """When the last call that failed was begun."""
+        """When the last of the failed calls began."""
         return max((failure.begun_at for failure in self.failed.values()), default=0.0)
 
 
@@ -58,7 +61,7 @@ async def call(
 
 
 class Load:
-    """A few clients that call one after the other until `stop()`."""
+    """A few clients. Each sends one call after the other until `stop()`."""
 
     def __init__(self, installation: Installation, headers: dict[str, str], *, clients: int = 8) -> None:
         self._installation = installation
@@ -79,7 +82,7 @@ class Load:
             await call(client, self.outcomes, *ORDERS[turn % len(ORDERS)], self._headers)
 
     async def more(self, answers: int) -> None:
-        """Wait for so many more whole answers."""
+        """Wait until so many more whole answers have come."""
         wanted = len(self.outcomes.whole) + answers
         async with asyncio.timeout(PATIENCE_SECONDS):
             while len(self.outcomes.whole) < wanted:

@@ -1,4 +1,4 @@
-"""nginx with the repository's own deploy/nginx.conf: only addresses and ports are other ones."""
+"""Runs nginx with deploy/nginx.conf of this repository. Only its addresses and ports are changed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.ports import free_port
 from tests.support.site_subprocess import ROOT
 
 SHIPPED = ROOT / "deploy" / "nginx.conf"
-# What Debian's and the image's own nginx.conf bring: the shipped file is included in a block like this.
+# The nginx.conf of Debian and of the nginx image includes the shipped file in a block like this.
 AROUND_IT = """\
 {user}
 worker_processes 2;
@@ -40,7 +40,7 @@ http {{
 
 
 def binary() -> str:
-    """Debian keeps it where only root looks."""
+    """The path of nginx. Debian installs it in a folder that is only on the PATH of root."""
     found = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
     require(found, "nginx")
     assert found is not None
@@ -48,7 +48,10 @@ def binary() -> str:
 
 
 def fitted(shipped: str, *, port: int, services: Sequence[int], drained: Collection[int] = ()) -> str:
-    """The shipped file for services on these ports of loopback, those in `drained` marked as an operator does it."""
+    """The shipped file, changed for services on these ports.
+
+    Those in `drained` are marked as an operator would do it.
+    """
     text, listens = re.subn(r"(?m)^(\s*)listen 8080;", rf"\1listen 127.0.0.1:{port};", shipped)
     line = re.compile(r"(?m)^\s*server service:8000(.*?);.*$")
     lines = [f"    server 127.0.0.1:{each}\\1{' down' * (each in drained)};" for each in services]
@@ -58,7 +61,7 @@ def fitted(shipped: str, *, port: int, services: Sequence[int], drained: Collect
 
 
 class NginxServer:
-    """In `folder`, on a free port of loopback."""
+    """Runs in `folder`, on a free port of the loopback address."""
 
     def __init__(self, folder: Path, services: Sequence[int]) -> None:
         self._binary = binary()
@@ -85,14 +88,17 @@ class NginxServer:
         raise AssertionError((self._folder / "output.log").read_text())
 
     def check(self) -> str:
-        """What `nginx -t` says. Fails if it does not accept the file, or warns."""
+        """Return what `nginx -t` says. Fails if nginx does not accept the file, or warns about it."""
         done = subprocess.run([*self._command(), "-t"], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         assert "[warn]" not in done.stderr, done.stderr
         return done.stderr
 
     def drain(self, *ports: int) -> None:
-        """Mark services as `down`, none if there are no ports, reload, and wait until nobody goes by the old file."""
+        """Mark the services on these ports as `down`, and all others as up.
+
+        Reload nginx, and wait until none of its workers uses the old file any more.
+        """
         assert self._process is not None
         old = self._workers()
         self._write(ports)
@@ -103,7 +109,7 @@ class NginxServer:
             time.sleep(0.05)
 
     def calls_by_machine(self) -> Counter[str]:
-        """How many requests, by the address that they were sent to."""
+        """How many requests were sent to each address."""
         return Counter((self._folder / "access.log").read_text().splitlines())
 
     def close(self) -> None:

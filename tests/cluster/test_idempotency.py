@@ -1,4 +1,4 @@
-"""A repeated request is one call, whichever process its repetition comes to."""
+"""A repeated request is one call, whichever process the repetition reaches."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def test_of_50_requests_at_once_with_one_key_one_asks_the_model_and_all_ge
     asked: list[int] = []
 
     async def ask(client: httpx2.AsyncClient) -> httpx2.Response:
-        """As a client should: while the first request runs, wait for as long as the service says."""
+        """Do what a client should: while the first request runs, wait for as long as the service says."""
         while True:
             answer = await client.post("/chat", json=order, headers=headers)
             asked.append(answer.status_code)
@@ -35,7 +35,7 @@ async def test_of_50_requests_at_once_with_one_key_one_asks_the_model_and_all_ge
 
     async with installation.client() as client:
         calls = [asyncio.create_task(ask(client)) for _ in range(CALLS)]
-        # Every one of them has come while the first was under way.
+        # All the others have come while the first one was running.
         await eventually(lambda: len(asked) >= CALLS - 1, lambda: asked)
         assert set(asked) == {409}
         held.release()

@@ -1,4 +1,4 @@
-"""A limit is one limit, whichever process a call comes to."""
+"""All processes share a limit, whichever of them a call reaches."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def test_never_more_calls_at_a_time_than_allowed_reach_the_upstream(
     installation: Installation, held: HeldUpstream
 ) -> None:
     headers = installation.make_key("places", "--max-concurrent", "3")
-    for _ in range(2):  # and places that were used are free again
+    for _ in range(2):  # the second time shows that the places are free again
         held.hold()
         async with installation.client() as client:
             calls = [asyncio.create_task(client.post("/chat", json=HELD, headers=headers)) for _ in range(30)]
@@ -47,7 +47,7 @@ async def test_never_more_calls_at_a_time_than_allowed_reach_the_upstream(
 
 
 async def test_bursts_do_not_overrun_a_budget(installation: Installation, held: HeldUpstream) -> None:
-    # Each call costs $0.00901, and up to 1,000 tokens, $0.01 and a little, are held against the budget meanwhile.
+    # Each call costs $0.00901. While it runs, it takes a little more than $0.01 of the budget, for up to 1,000 tokens.
     headers = installation.make_key("budget", "--usd-per-month", "0.06")
     held.release()
     passed = 0

@@ -1,4 +1,4 @@
-"""One of two processes is killed under load, and later one is stopped in order: nothing is lost, and callers go on."""
+"""One of two processes is killed under load, and later the other is stopped in order. No call is lost."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ pytestmark = pytest.mark.slow
 
 HELD = {"prompt": "a", "model": "held/model"}
 HELD_CALLS = 8
-PLACES = 2 * HELD_CALLS  # so that a call which nginx sent again would find one, and be seen
+# If nginx sent a call again, it would find a free place, and the test would notice.
+PLACES = 2 * HELD_CALLS
 CALLS = "select count(*) from chat_callrecord"
 STARTED = f"{CALLS} where api_key = 'long' and status = 'in_progress'"
 
@@ -33,7 +34,7 @@ async def test_a_killed_process_loses_nothing_and_one_that_is_stopped_in_order_f
     long_calls = Outcomes()
     async with installation.client() as client:
         long_tasks = []
-        for number in range(HELD_CALLS):  # one after the other, so that each process gets some
+        for number in range(HELD_CALLS):  # one after the other, so that each process gets some of them
             path = ("/chat", "/chat/stream")[number // 2 % 2]
             long_tasks.append(asyncio.create_task(call(client, long_calls, path, HELD, long_key)))
             await eventually(lambda number=number: held.open == number + 1)
@@ -41,10 +42,10 @@ async def test_a_killed_process_loses_nothing_and_one_that_is_stopped_in_order_f
         await eventually(lambda: installation.count(STARTED) == HELD_CALLS)
         await load.more(50)
 
-        killed.kill()  # it has gone when this returns, and no call was begun meanwhile
+        killed.kill()  # the process has ended when this returns, and no call has begun meanwhile
         killed_at = time.monotonic()
         await eventually(lambda: held.left > 0, lambda: "the killed process had none of the long calls")
-        await load.more(200)  # by the other process alone
+        await load.more(200)  # from the other process alone
         held.release()
         await asyncio.gather(*long_tasks)
         assert 0 < held.left < HELD_CALLS, "all long calls were on one process"
@@ -64,7 +65,7 @@ async def test_a_killed_process_loses_nothing_and_one_that_is_stopped_in_order_f
     assert len(load.outcomes.failed) <= load.clients
 
     await history_is_whole(installation, load.outcomes, long_calls)
-    await nothing_waits_and_sums_are_those_of_the_rows(installation)
+    await nothing_waits_and_statistics_are_those_of_the_rows(installation)
     await places_are_free_again(installation, held, long_key)
 
 
@@ -77,12 +78,12 @@ async def history_is_whole(installation: Installation, quick: Outcomes, long: Ou
         (*quick.whole, *long.whole), "succeeded"
     )
     assert {request_id: kept.get(request_id) for request_id in long.failed} == dict.fromkeys(long.failed, "interrupted")
-    # A call of less than a second may have left no row; one that was on record just before its process died is one.
+    # A call of less than a second may have left no row. If it was recorded just before its process died, it has one.
     assert {kept.get(request_id) for request_id in quick.failed} <= {None, "succeeded", "interrupted"}
     assert installation.rows("select 1 from chat_attempt group by call_id, ordinal having count(*) > 1") == []
 
 
-async def nothing_waits_and_sums_are_those_of_the_rows(installation: Installation) -> None:
+async def nothing_waits_and_statistics_are_those_of_the_rows(installation: Installation) -> None:
     for site in installation.sites:
         ready = httpx2.get(f"{site.base_url}/health/ready", trust_env=False, timeout=PATIENCE_SECONDS).json()
         assert ready["status"] == "ok"
@@ -102,7 +103,7 @@ async def nothing_waits_and_sums_are_those_of_the_rows(installation: Installatio
 
 
 async def places_are_free_again(installation: Installation, held: HeldUpstream, headers: dict[str, str]) -> None:
-    """All at the same time, those of the killed process too, when its leases have ended."""
+    """All places are free at the same time. Those of the killed process are free when its leases have ended."""
     give_up = time.monotonic() + LEASE_SECONDS + PATIENCE_SECONDS
     while True:
         held.hold()

@@ -1,4 +1,7 @@
-"""A stream's pieces come through nginx as they are made. The upstream waits for the test, so no clock decides."""
+"""The pieces of a stream pass nginx as soon as they are made.
+
+The upstream waits for the test, so no time is measured.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ DOORS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 async def pieces(response: httpx2.Response, door: str) -> AsyncIterator[str]:
-    """The text, as it comes."""
+    """The pieces of the text, as they come."""
     async for line in response.aiter_lines():
         if not line.startswith("data: ") or line == "data: [DONE]":
             continue

@@ -1,4 +1,4 @@
-"""What the files for Prometheus and Grafana ask for."""
+"""Reads the queries in the files for Prometheus and Grafana."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MATCHER = re.compile(r'(\w+)\s*(=~|!~|!=|=)\s*"([^"]*)"')
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """`where` it stands, what it asks, and which labels its text shows."""
+    """One query: the alert or panel where it stands, its expression, and the labels that the text beside it shows."""
 
     where: str
     expression: str
@@ -27,12 +27,12 @@ class Query:
 
     @property
     def selectors(self) -> list[tuple[str, list[tuple[str, str, str]]]]:
-        """Each metric, with its matchers: label, operator, value."""
+        """Each metric that the query reads, with its matchers. A matcher is a label, an operator and a value."""
         return [(name, MATCHER.findall(matchers)) for name, matchers in SELECTOR.findall(self.expression)]
 
     @property
     def grouped(self) -> set[str]:
-        """The labels that it keeps."""
+        """The labels that the result keeps."""
         lists = re.findall(r"\bby\s*\(([^)]*)\)", self.expression)
         return {label.strip() for labels in lists for label in labels.split(",")}
 
@@ -48,7 +48,7 @@ def alerts() -> list[Query]:
 
 
 def panels() -> list[Query]:
-    """With Grafana's own variables filled in, as Grafana does it."""
+    """The queries of the dashboard. Grafana's own variables are replaced by values, as Grafana does it."""
     found = []
     for panel in json.loads(DASHBOARD.read_text())["panels"]:
         for target in panel.get("targets", ()):

@@ -1,4 +1,4 @@
-"""The dashboard and the alerts ask for what a running service has, and Prometheus understands them."""
+"""The dashboard and the alerts use only metrics that a running service has, and Prometheus understands them."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from tests.support.database_servers import require
 from tests.support.site_subprocess import ROOT
 
 PROMETHEUS_LABELS = {"instance", "job", "le"}
+# All values that the label `status` may have. The values of other labels depend on what is called.
 STATUSES = {
     "llm_calls_total": set(CallStatus),
     "llm_call_duration_seconds_bucket": set(CallStatus),
     "llm_attempts_total": set(AttemptStatus),
     "llm_attempt_duration_seconds_bucket": set(AttemptStatus),
 }
-"""All values that a `status` may have: the others depend on what is called."""
 
 queries = pytest.mark.parametrize("query", [*alerts(), *panels()], ids=lambda query: query.where)
 
 
 @pytest.fixture
 def metrics(start_site: Callable[..., httpx2.Client], simulator: SimulatorThread) -> dict[str, set[str]]:
-    """The labels of each metric, from /metrics after a call of every kind."""
+    """The labels of each metric, read from /metrics after a call of every kind."""
     simulator.script("down", Behaviour(status=500))
     client = start_site(BREAKER_FAILURES=1, MAX_RETRIES=0, RATE_LIMIT="5/min")
     cached = {"prompt": "a", "model": "gpt-4o", "cache_ttl": 60}
@@ -50,7 +50,9 @@ def metrics(start_site: Callable[..., httpx2.Client], simulator: SimulatorThread
     ):
         client.post(door, json=order)
     give_up = time.monotonic() + 30
-    while "llm_circuit_breaker_state{" not in (text := client.get("/metrics").text):  # written down every second
+    while "llm_circuit_breaker_state{" not in (
+        text := client.get("/metrics").text
+    ):  # the service updates it every second
         assert time.monotonic() < give_up
         time.sleep(0.1)
     found: dict[str, set[str]] = defaultdict(set)

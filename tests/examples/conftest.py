@@ -1,4 +1,4 @@
-"""The examples as modules, and as the programs that a newcomer runs."""
+"""Fixtures that load the examples as modules, and that run them as programs."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ ANSWER: dict[str, Any] = {
 
 
 def error(code: str, message: str, **details: Any) -> dict[str, Any]:
-    """The service's error envelope."""
+    """A response with an error in the service's envelope."""
     return {"error": {"code": code, "message": message, "request_id": "req_1", "details": details}}
 
 
 @pytest.fixture
 def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], ModuleType]]:
-    """Load an example from its path, as `python examples/…` does: its neighbours can be imported."""
+    """Load an example from its path. Like with `python examples/…`, it can import the other examples."""
     monkeypatch.setenv("BASE_URL", f"{SERVICE}/")
     monkeypatch.syspath_prepend(EXAMPLES)
     sys.modules.pop("basic_call", None)
@@ -57,14 +57,14 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], ModuleType
 
 @pytest.fixture
 def service() -> Iterator[responses.RequestsMock]:
-    """A service that answers as it is told, and must be asked for every answer it has."""
+    """A service with prepared answers. The test fails if the example does not ask for all of them."""
     with responses.RequestsMock() as mock:
         yield mock
 
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The seconds that an example sleeps, without sleeping."""
+    """Records the seconds that an example would sleep, without sleeping."""
     slept: list[float] = []
     monkeypatch.setattr("time.sleep", slept.append)
     return slept
@@ -72,7 +72,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run a Python program in a process of its own, against the service at `base_url`; every warning is an error."""
+    """Run a Python program in a process of its own, against the service at `base_url`. Every warning is an error."""
 
     def run(*arguments: str | Path, base_url: str = "http://127.0.0.1:9") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -91,7 +91,10 @@ def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 
 @pytest.fixture
 def run_example(client: httpx2.Client, run: Callable[..., Any]) -> Callable[..., str]:
-    """Run an example against the real service; what it prints. It must end well, and say nothing on stderr."""
+    """Runs an example against the real service, and returns what it prints.
+
+    The example must succeed, and write nothing to standard error.
+    """
 
     def run_example(name: str, *arguments: str) -> str:
         done = run(EXAMPLES / f"{name}.py", *arguments, base_url=str(client.base_url))

@@ -1,4 +1,4 @@
-"""examples/basic_call.py"""
+"""The example examples/basic_call.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""examples/fallback_patterns.py"""
+"""The example examples/fallback_patterns.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""examples/parallel_calls.py"""
+"""The example examples/parallel_calls.py."""
 
 from __future__ import annotations
 

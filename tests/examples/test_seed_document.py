@@ -1,4 +1,4 @@
-"""The seed document's own examples, letter by letter; only their port is another."""
+"""The examples of the seed document, exactly as they stand there. Only their port is changed."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ CURL_STATS = "curl http://localhost:8000/stats"
 
 @pytest.fixture
 def python(client: httpx2.Client, run: Callable[..., Any]) -> Callable[[str], str]:
-    """Run a snippet; what it prints."""
+    """Runs a snippet, and returns what it prints."""
 
     def python(snippet: str) -> str:
         done = run("-c", snippet.replace("localhost:8000", f"localhost:{client.base_url.port}"))
@@ -87,7 +87,7 @@ def python(client: httpx2.Client, run: Callable[..., Any]) -> Callable[[str], st
 
 @pytest.fixture
 def curl(client: httpx2.Client) -> Callable[[str], Any]:
-    """Run a curl command in a shell; the JSON that it prints."""
+    """Runs a curl command in a shell, and returns the JSON that it prints."""
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
 

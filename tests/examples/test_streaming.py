@@ -1,4 +1,4 @@
-"""examples/streaming.py"""
+"""The example examples/streaming.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""examples/test_client.py"""
+"""The example examples/test_client.py."""
 
 from __future__ import annotations
 

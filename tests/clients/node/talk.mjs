@@ -1,4 +1,4 @@
-// What a Node program does with the service: `node talk.mjs NAME` prints what it got, as JSON. BASE_URL names the service.
+// Uses the service as a Node program does. `node talk.mjs NAME` prints the result as JSON. BASE_URL is that of the service.
 import OpenAI from "openai";
 import { zodResponseFormat } from "openai/helpers/zod";
 import { z } from "zod";

@@ -1,4 +1,4 @@
-"""What a LangChain program does with the service; prints what it got, as JSON."""
+"""Uses the service as a LangChain program does, and prints the results as JSON."""
 
 import asyncio
 import json

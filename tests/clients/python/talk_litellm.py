@@ -1,4 +1,4 @@
-"""What a program that uses LiteLLM as a library does with the service; prints what it got, as JSON."""
+"""Uses the service as a program that uses LiteLLM as a library does, and prints the results as JSON."""
 
 import asyncio
 import json
