@@ -33,7 +33,7 @@ class ApiKeyForm(KeyModelForm):
         choices=Scope.choices,
         widget=forms.CheckboxSelectMultiple,
         initial=[Scope.CHAT.value],
-        help_text="Any key sees the calls and statistics of its own.",
+        help_text="Every key may see its own calls and statistics.",
     )
 
 
@@ -90,7 +90,7 @@ class ApiKeyAdmin(KeyModelAdmin):
 
     @admin.display(description="key")
     def key(self, key: ApiKey) -> str:
-        return shown_parts(key.secrets.all()) or "none that counts"
+        return shown_parts(key.secrets.all()) or "no valid secret"
 
     @admin.display(description="state")
     def state(self, key: ApiKey) -> str:
@@ -104,9 +104,12 @@ class ApiKeyAdmin(KeyModelAdmin):
         for key in queryset:
             revoke_key(key=key)
             self.log_change(request, key, "Revoked.")
-        self.message_user(request, "Revoked. A process that has just seen a key takes it for 5 seconds more.")
+        self.message_user(request, "Revoked. A process that has just used a key may still accept it for 5 seconds.")
 
-    @admin.action(description="Rotate: a new key each, the old ones count for 24 hours more", permissions=["change"])
+    @admin.action(
+        description="Rotate: make new secrets for the selected keys; the old ones stay valid for 24 hours",
+        permissions=["change"],
+    )
     def rotate(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> HttpResponse | None:
         rotated = []
         for key in queryset:

@@ -48,22 +48,22 @@ class ApiKey(models.Model):
         max_length=NAME_LENGTH,
         unique=True,
         validators=[name_is_plain],
-        help_text="Calls are kept under it, so it can't be changed, nor be used again.",
+        help_text="Calls are kept under this name, so it can't be changed or used again.",
     )
-    owner = models.CharField(max_length=NAME_LENGTH, blank=True, default="", help_text="Whom to ask about it.")
+    owner = models.CharField(max_length=NAME_LENGTH, blank=True, default="", help_text="Whom to ask about this key.")
     scopes = models.JSONField(default=default_scopes, validators=[validate_scopes])
     allowed_models = models.TextField(
         blank=True,
         default="",
         help_text=(
-            "Models that it may call, one a line: names, patterns (gpt-4o*, groq/*), or named routes, which stand for "
-            "their models. Empty: all."
+            "The models that this key may call, one a line: names, patterns (gpt-4o*, groq/*), or named routes, which "
+            "stand for their models. If empty, it may call all models."
         ),
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
-    expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: never.")
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="If empty, the key never expires.")
     revoked_at = models.DateTimeField(null=True, editable=False)
-    last_used_at = models.DateTimeField(null=True, editable=False, help_text="To within some minutes.")
+    last_used_at = models.DateTimeField(null=True, editable=False, help_text="Exact to within five minutes.")
 
     rate_limit = models.CharField(
         "requests",
@@ -71,7 +71,7 @@ class ApiKey(models.Model):
         blank=True,
         default="",
         validators=[validate_rate],
-        help_text="Like 60/min. Empty: the setting RATE_LIMIT; “none”: no limit.",
+        help_text="For example 60/min. If empty, the setting RATE_LIMIT applies. “none” means no limit.",
     )
     tokens_per_minute = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
     max_concurrent = models.PositiveIntegerField(
@@ -84,7 +84,7 @@ class ApiKey(models.Model):
         null=True,
         blank=True,
         validators=[MinValueValidator(0)],
-        help_text="Of UTC.",
+        help_text="Days begin at midnight UTC.",
     )
     usd_per_month = models.DecimalField(
         "US dollars a month", max_digits=12, decimal_places=4, null=True, blank=True, validators=[MinValueValidator(0)]
@@ -131,7 +131,7 @@ class ApiKeySecret(models.Model):
     digest = models.CharField(max_length=64, unique=True, help_text="SHA-256 of the whole secret.")
     shown = models.CharField(max_length=32, help_text="The secret's first characters.")
     created_at = models.DateTimeField(default=timezone.now)
-    expires_at = models.DateTimeField(null=True, help_text="Set when another one took its place.")
+    expires_at = models.DateTimeField(null=True, help_text="Set when a rotation replaces this secret.")
 
     class Meta:
         ordering = ("-created_at", "-id")

@@ -36,7 +36,7 @@ READERS = 4
 
 
 class KeysUnreadable(APIException):
-    """The database is away, and this key has not been seen before."""
+    """The database is away, and this process has not read the key within the last STALE_SECONDS."""
 
     status_code = 503
     default_detail = "API keys can't be checked at the moment. Please try again later."
@@ -100,6 +100,7 @@ class Keyring:
             read.exception()
 
     def close(self) -> None:
+        """Wait until no thread reads any more, and end the threads."""
         self._threads.shutdown()
 
     def _digest(self, secret: str) -> str:

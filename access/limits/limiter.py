@@ -50,9 +50,10 @@ ReadSpent = Callable[[str, datetime], Awaitable[Decimal | None]]
 
 @dataclass(slots=True, eq=False)
 class Admission:
-    """A call that was admitted. Its holder settles it once. At the end of an `async with` it is released if it was not.
+    """A call that was admitted. Whoever has it settles it once, when the call has ended.
 
-    `headers` tell the caller what is left of its limits.
+    It can be used with `async with`. If it has not been settled at the end of the block, it is released. `headers` tell
+    the caller what is left of its limits.
     """
 
     limiter: Limiter

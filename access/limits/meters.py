@@ -75,7 +75,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """The call asks for `amount` of `limit`, and this amount counts for `hold_seconds`, or until the lease is renewed.
+    """The call asks for `amount` of `limit`. This amount counts for `hold_seconds`, and a lease is renewed before then.
 
     A budget also has a period, from `since` up to `until`. Other limits have none.
     """

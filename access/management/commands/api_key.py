@@ -19,7 +19,7 @@ from access.callers import Scope
 from access.keys.key_lifecycle import DEFAULT_OVERLAP, KeyNotActive, create_key, revoke_key, rotate_key
 from access.models import ApiKey, shown_parts
 
-SHOWN_ONCE = "This is the only time that the key is shown: only its hash is kept."
+SHOWN_ONCE = "This is the only time that the key is shown, because only its hash is stored."
 
 
 def dollars(written: str) -> Decimal:
@@ -35,28 +35,38 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
-        create = actions.add_parser("create", help="make a key; prints it, once")
-        create.add_argument("name", help="calls are kept under it")
-        create.add_argument("--owner", default="")
-        create.add_argument("--scopes", default=Scope.CHAT.value, help=f"of {', '.join(Scope.values)}, with commas")
-        create.add_argument("--models", default="", help="names, patterns or named routes, with commas; default: all")
-        create.add_argument("--expires-in", type=parse_age, metavar="DURATION", help="like 90d; default: never")
-        create.add_argument("--rate-limit", default="", metavar="RATE", help="like 60/min; default: RATE_LIMIT")
+        create = actions.add_parser("create", help="make a key, and print its secret, which is shown only once")
+        create.add_argument("name", help="the name under which its calls are kept")
+        create.add_argument("--owner", default="", help="whom to ask about the key")
+        create.add_argument(
+            "--scopes",
+            default=Scope.CHAT.value,
+            help=f"some of {', '.join(Scope.values)}, separated by commas; default: %(default)s",
+        )
+        create.add_argument(
+            "--models", default="", help="names, patterns or named routes, separated by commas; default: all models"
+        )
+        create.add_argument("--expires-in", type=parse_age, metavar="AGE", help="like 90d; default: never")
+        create.add_argument(
+            "--rate-limit", default="", metavar="RATE", help="requests, like 60/min; default: the setting RATE_LIMIT"
+        )
         create.add_argument("--tokens-per-minute", type=int)
         create.add_argument("--max-concurrent", type=int, help="calls at a time")
-        create.add_argument("--usd-per-day", type=dollars, help="of UTC")
-        create.add_argument("--usd-per-month", type=dollars, help="of UTC")
-        actions.add_parser("list", help="all keys, without their secrets")
+        create.add_argument("--usd-per-day", type=dollars, help="budget of a day, from midnight UTC")
+        create.add_argument("--usd-per-month", type=dollars, help="budget of a month, from midnight UTC")
+        actions.add_parser("list", help="show all keys, without their secrets")
         revoke = actions.add_parser("revoke", help="end a key for good, within seconds")
         revoke.add_argument("name")
-        rotate = actions.add_parser("rotate", help="a new secret for the same name; prints it, once")
+        rotate = actions.add_parser(
+            "rotate", help="make a new secret for the same name, and print it, which happens only once"
+        )
         rotate.add_argument("name")
         rotate.add_argument(
             "--overlap",
             type=parse_age,
             default=DEFAULT_OVERLAP,
-            metavar="DURATION",
-            help="how long the old secret still counts; default: 24h",
+            metavar="AGE",
+            help="how long the old secret stays valid; default: 24h",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -103,7 +113,7 @@ class Command(BaseCommand):
 
     def _revoke(self, options: dict[str, Any]) -> None:
         revoke_key(key=self._key(options["name"]))
-        self.stderr.write(f"Revoked {options['name']}. Processes that have just seen it take it for 5 s more.")
+        self.stderr.write(f"Revoked {options['name']}. A process that has just used it may still accept it for 5 s.")
 
     def _rotate(self, options: dict[str, Any]) -> None:
         try:
