@@ -26,8 +26,8 @@ from stats.periods import HOUR
 # The id of the only row of `RollUpState`.
 STATE_ID = 1
 
-# The columns of a roll-up by which its calls are the same, and what the queries below call each of them. The names
-# differ, because a query cannot give the name of a column of the calls to something else.
+# The columns of a roll-up in which its calls are the same, and the names of these columns in the queries below. They
+# differ, because Django refuses an annotation that has the name of a field.
 COLUMNS = ("model", "provider", "door", "status", "api_key")
 KEY = ("key_model", "key_provider", "key_door", "key_status", "key_api_key")
 Key = tuple[str, ...]

@@ -1,6 +1,7 @@
 """`manage.py api_key create|list|revoke|rotate`.
 
-Standard output is a new secret and nothing else, so that a shell can store it: KEY=$(manage.py api_key create app).
+`create` and `rotate` write only the secret to standard output, so that a shell can store it:
+KEY=$(manage.py api_key create app).
 """
 
 from __future__ import annotations
