@@ -11,7 +11,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-FOLDERS = ("llm", "chat", "access", "stats", "orchestration_site", "tests", "bench", "examples", "docs", "deploy")
 LONGEST_LINE = 120
 LONGEST_DECISION = 45
 # `migrations` and `commands` are where Django looks for them; the package above each of them is named.
