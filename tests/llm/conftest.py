@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
 from llm import Call, CallOutcome, CallRequest, Engine, EngineConfig, Provider
+from llm.json_values import Json
 from llm.simulator import SimulatorThread
 
 KEY = "sk-test-0123456789abcdef"
@@ -20,6 +21,19 @@ HELLO = {"messages": [{"role": "user", "content": "Hello there"}]}
 
 Answer = bytes | Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 """What a raw upstream does once it has read a request: bytes to send before it closes, or anything at all."""
+
+
+async def chunks(call: Call) -> AsyncGenerator[Json, None]:
+    """The chunks of a stream, one by one."""
+    async with aclosing(call.batches()) as batches:
+        async for batch in batches:
+            for chunk in batch:
+                yield chunk
+
+
+async def read_to_the_end(call: Call) -> list[Json]:
+    """All chunks of a stream."""
+    return [chunk async for chunk in chunks(call)]
 
 
 @dataclass
@@ -37,8 +51,7 @@ class Asker:
         """The outcome of a call whose caller stays to the end."""
         call = self.start(route, body, **request)
         if call.request.stream:
-            async for _ in call.chunks():
-                pass
+            await read_to_the_end(call)
         return await call.settled()
 
     async def on_end(self, outcome: CallOutcome) -> None:

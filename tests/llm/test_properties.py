@@ -22,7 +22,9 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from llm import CHAT_COMPLETIONS, AttemptStatus, CallStatus, ModelRef, errors
-from llm.calls.call import Call, Parts, Success
+from llm.calls.asking import Asking, Success
+from llm.calls.call import Call
+from llm.calls.context import EngineContext
 from llm.calls.request import CallOutcome, CallRequest
 from llm.config import EngineConfig, Provider
 from llm.costs.pricing import PriceList
@@ -35,6 +37,7 @@ from llm.routing.walk import Race
 from llm.upstream.adaptation import RefusedParameters
 from llm.upstream.attempt import Attempt
 from llm.upstream.client import Upstream
+from tests.llm.conftest import chunks
 from tests.support.virtual_time import run
 
 PROFILES = {
@@ -282,7 +285,7 @@ class ScriptedUpstream(Upstream):
         self._calls = calls
         self._serials: dict[str, int] = defaultdict(int)
 
-    async def _ask(self, attempt: Attempt, body: Json) -> Any:
+    async def _send(self, attempt: Attempt, body: Json) -> Any:
         model = attempt.model.name
         serial = self._serials[model]
         self._serials[model] += 1
@@ -291,22 +294,33 @@ class ScriptedUpstream(Upstream):
         return await request.send(body)
 
 
-class WatchedCall(Call):
-    """A call whose racers are noted: also the skipped ones, which no upstream sees."""
+class WatchedAsking:
+    """Notes the racers of a call: also the skipped ones, which no upstream sees."""
 
-    racers: list[Racer]
+    def __init__(self, asking: Asking, racers: list[Racer]) -> None:
+        self._asking = asking
+        self._racers = racers
+        self.lose = asking.lose
 
-    async def _attempt(self, model: ModelRef, race: Race) -> Success:
+    async def ask(self, model: ModelRef, race: Race) -> Success:
         racer = Racer(model.name, race, now())
-        self.racers.append(racer)
+        self._racers.append(racer)
         try:
-            racer.success = await super()._attempt(model, race)
+            racer.success = await self._asking.ask(model, race)
         except BaseException as error:
             racer.error = error
             raise
         finally:
             racer.ended = now()
         return racer.success
+
+
+class WatchedCall(Call):
+    """A call whose racers are noted."""
+
+    def watch(self, racers: list[Racer]) -> None:
+        """Must be called before the call's task has taken its first step."""
+        self._asking = WatchedAsking(self._asking, racers)  # type: ignore[assignment]
 
 
 class WatchedBreakers(CircuitBreakers):
@@ -383,7 +397,7 @@ async def _play(world: World) -> History:
     config = world.config
     breakers = WatchedBreakers(failures=config.breaker_failures, cooldown=config.breaker_cooldown, clock=clock)
     hedges = WatchedBudget(share=config.hedge_budget, clock=clock)
-    parts = Parts(
+    context = EngineContext(
         config=config,
         upstream=ScriptedUpstream(world, calls),
         prices=PRICES,
@@ -391,14 +405,14 @@ async def _play(world: World) -> History:
         hedges=hedges,
         refused=RefusedParameters(),
     )
-    await asyncio.gather(*(_one_call(parts, seen, name=str(number)) for number, seen in enumerate(calls)))
+    await asyncio.gather(*(_one_call(context, seen, name=str(number)) for number, seen in enumerate(calls)))
     assert not breakers.permits, "a trial ended without a verdict"
     await asyncio.sleep(NEVER)
     assert all(breakers.would_admit(model) for model in breakers.states()), "a breaker never closes again"
     return History(calls, breakers.most_trials, hedges.grants, hedges.calls)
 
 
-async def _one_call(parts: Parts, seen: Seen, *, name: str) -> None:
+async def _one_call(context: EngineContext, seen: Seen, *, name: str) -> None:
     """`name` goes with the request, so that the upstream can tell whose it is."""
     caller = seen.caller
 
@@ -419,9 +433,9 @@ async def _one_call(parts: Parts, seen: Seen, *, name: str) -> None:
         default_message=caller.default_message,
     )
     seen.started = now()
-    seen.deadline = now() + (parts.config.request_timeout if caller.timeout is None else caller.timeout)
-    call = WatchedCall(parts, request, on_end)
-    call.racers = seen.racers
+    seen.deadline = now() + (context.config.request_timeout if caller.timeout is None else caller.timeout)
+    call = WatchedCall(context, request, on_end)
+    call.watch(seen.racers)
     reader = asyncio.create_task(_read(seen, call))
     if caller.gone is not None:
         await _go(caller.gone, call, reader)
@@ -432,8 +446,8 @@ async def _one_call(parts: Parts, seen: Seen, *, name: str) -> None:
 
 async def _read(seen: Seen, call: Call) -> None:
     if seen.caller.stream:
-        async with aclosing(call.chunks()) as chunks:
-            async for chunk in chunks:
+        async with aclosing(chunks(call)) as arriving:
+            async for chunk in arriving:
                 seen.text += CHAT_COMPLETIONS.text(chunk)
                 await asyncio.sleep(seen.caller.reading)
         seen.drained = True

@@ -19,7 +19,7 @@ from llm import (
     UpstreamTimeout,
 )
 from llm.simulator import Behaviour, SimulatorThread
-from tests.llm.conftest import Asker, StartEngine
+from tests.llm.conftest import Asker, StartEngine, read_to_the_end
 
 Mode = Literal["whole", "streamed", "raced"]
 MODES: list[Mode] = ["whole", "streamed", "raced"]
@@ -101,7 +101,7 @@ async def test_the_clock_between_chunks_does_not_run_while_the_reader_is_slow(
     call = asker.start("m", stream=True)
     await call.opened()
     await asyncio.sleep(0.3)
-    _ = [chunk async for chunk in call.chunks()]
+    await read_to_the_end(call)
     assert (await call.settled()).status is CallStatus.SUCCEEDED
 
 

@@ -445,7 +445,7 @@ async def test_a_connection_lost_after_done_takes_nothing_from_the_answer(
 async def test_a_stream_that_stalls_after_its_finish_reason_is_whole(
     start_engine: StartEngine, raw_upstream: RawUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("llm.upstream.client.AFTER_FINISH_SECONDS", 0.1)
+    monkeypatch.setattr("llm.upstream.stream.AFTER_FINISH_SECONDS", 0.1)
 
     async def stalls(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(event_stream(chunk(0, "Hi") + chunk(0, "", "stop"), ends=False))
