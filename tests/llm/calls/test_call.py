@@ -45,6 +45,8 @@ def others() -> set[asyncio.Task[Any]]:
 @pytest.fixture
 async def asker(simulator: SimulatorThread, start_engine: StartEngine) -> AsyncIterator[Asker]:
     """An engine that must leave neither a task nor a request open. Its slow models are slow for good."""
+    # So short that it fits into the queue, however many batches it comes in: some tests read it late, or not at all.
+    simulator.script("m", Behaviour(answer="Hello back"))
     simulator.script("streaming", Behaviour(answer=" word" * 1_000, tokens_per_second=100))
     simulator.script("flooding", Behaviour(answer=" word" * 100_000))
     simulator.script("long", Behaviour(answer=" word" * 1_000))
