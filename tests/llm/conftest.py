@@ -1,4 +1,4 @@
-"""An engine on real sockets: its upstreams are the simulator, or written by hand for what the simulator can't do."""
+"""An engine on real sockets. Its upstreams are the simulator, or raw servers for what the simulator can't do."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -19,8 +19,13 @@ from llm.simulator import SimulatorThread
 KEY = "sk-test-0123456789abcdef"
 HELLO = {"messages": [{"role": "user", "content": "Hello there"}]}
 
+# What a raw upstream does once it has read a request: it sends these bytes and closes, or does what the function does.
 Answer = bytes | Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-"""What a raw upstream does once it has read a request: bytes to send before it closes, or anything at all."""
+RawUpstream = Callable[[Answer], Awaitable[str]]
+
+# The three ways in which an answer is fetched: whole, as a stream, or whole in a race, where it is fetched as a stream.
+Mode = Literal["whole", "streamed", "raced"]
+MODES: list[Mode] = ["whole", "streamed", "raced"]
 
 
 async def chunks(call: Call) -> AsyncGenerator[Json, None]:

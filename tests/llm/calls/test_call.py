@@ -78,8 +78,9 @@ PHASES = {
     "races after a fallback": ("failing|failing>silent|sim-timeout", {}),
     "waits to retry": ("limited", {}),
 }
+
+# Phases that only a stream has.
 NEVER_WHOLE = ("streams", "has a reader that is stuck")
-"""Phases that only a stream has."""
 
 
 @pytest.mark.parametrize(
