@@ -1,12 +1,14 @@
-"""The engine: race OpenAI models, fall back across them, stream, and say of every attempt how it went and what it cost.
+"""The engine: races OpenAI models, falls back across them, streams, and says how each attempt went and what it cost.
 
-It knows no framework, no settings and no database. Start at `Engine`; the algorithm is in `walk`.
+It knows no framework, no settings and no database. Start reading at `Engine`; the algorithm is in `llm.routing.walk`.
+Other packages import from here only. `llm.simulator` has a public face of its own.
 """
 
 from llm.calls.call import Call
 from llm.calls.request import CallOutcome, CallRequest, CallStatus, Opening
 from llm.config import EngineConfig, ModelPrice, Provider
-from llm.costs.usage import Usage
+from llm.costs.pricing import PriceList
+from llm.costs.usage import MAX_TOKENS, Usage
 from llm.engine import Engine
 from llm.errors import (
     CallerImpatient,
@@ -28,8 +30,10 @@ from llm.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
+from llm.json_values import MAX_DEPTH, Json, is_too_deep, write_json
 from llm.operations import CHAT_COMPLETIONS, COMPLETIONS, EMBEDDINGS, RESPONSES, Operation
 from llm.routing.circuit_breaker import BreakerState
+from llm.routing.notation import parse_route
 from llm.routing.route import ModelRef, Route, Stage
 from llm.upstream.attempt_record import AttemptRecord, AttemptStatus
 
@@ -37,6 +41,8 @@ __all__ = [
     "CHAT_COMPLETIONS",
     "COMPLETIONS",
     "EMBEDDINGS",
+    "MAX_DEPTH",
+    "MAX_TOKENS",
     "RESPONSES",
     "AttemptRecord",
     "AttemptStatus",
@@ -51,6 +57,7 @@ __all__ = [
     "EngineConfig",
     "InvalidRequest",
     "InvalidUpstreamResponse",
+    "Json",
     "LLMError",
     "ModelNotFound",
     "ModelPrice",
@@ -58,6 +65,7 @@ __all__ = [
     "ModelSkipped",
     "Opening",
     "Operation",
+    "PriceList",
     "Provider",
     "Route",
     "RouteError",
@@ -73,4 +81,7 @@ __all__ = [
     "UpstreamTimeout",
     "UpstreamUnavailable",
     "Usage",
+    "is_too_deep",
+    "parse_route",
+    "write_json",
 ]

@@ -1,4 +1,4 @@
-"""The engine's configuration. Built by whoever embeds the engine; nothing here reads a file or the environment."""
+"""The engine's configuration. Whoever embeds the engine builds it; nothing here reads a file or the environment."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ from decimal import Decimal
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """An OpenAI-compatible upstream.
+    """An OpenAI-compatible upstream."""
 
-    `name` is what records say. `api_key` is one key, or several with commas between them, which are used in turn; empty
-    where there is none, and a provider that needs one is then refused with UpstreamNotConfigured instead of being
-    called. `price_list` is the name under which genai-prices knows it.
-    """
-
+    # What records call it.
     name: str
+
     base_url: str
+
+    # One key, or several with commas between them, which are used in turn. Empty if there is none.
     api_key: str = field(default="", repr=False)
+
+    # Whether it can't be called without a key. Without one, its models then fail with UpstreamNotConfigured.
     needs_key: bool = True
+
+    # The name under which genai-prices knows it; empty if that is `name`.
     price_list: str = ""
 
     @property
@@ -29,7 +32,7 @@ class Provider:
 
 @dataclass(frozen=True, slots=True)
 class ModelPrice:
-    """US dollars per million tokens; `cached` is null where cached tokens cost as much as others."""
+    """US dollars per million tokens. `cached` is None where cached tokens cost as much as others."""
 
     prompt: Decimal
     completion: Decimal
@@ -38,20 +41,42 @@ class ModelPrice:
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
-    """All durations in seconds. `providers` by the name a route uses; the first is the default one."""
+    """All durations are in seconds."""
 
+    # By the name that a route uses. The first provider is the one of models that are named without a provider.
     providers: Mapping[str, Provider]
+
+    # The routes that have a name, as they are written.
     routes: Mapping[str, str] = field(default_factory=dict)
+
+    # Prices that count before those of genai-prices, by `model` or by `provider/model`.
     prices: Mapping[str, ModelPrice] = field(default_factory=dict)
+
+    # The bound on a whole answer, or on a stream up to its first content, for callers that give none.
     request_timeout: float = 300.0
+
+    # The bound on one attempt, up to its answer or its first content. None leaves it what is left of the call's time.
     attempt_timeout: float | None = None
+
     connect_timeout: float = 5.0
+
+    # The bound on a stream up to its first content.
     first_token_timeout: float = 120.0
+
+    # A stream that sends nothing for so long has stalled.
     stream_idle_timeout: float = 60.0
+
+    # How often the last stage is retried at most.
     max_retries: int = 2
+
+    # The wait before the n-th retry, counted from 0, is random, up to `retry_base` * 2**n but never over `retry_cap`.
     retry_base: float = 0.5
     retry_cap: float = 8.0
+
+    # The share of recent calls, from 0 to 1, that may start a racer because the ones before it are slow.
     hedge_budget: float = 0.1
+
+    # A model is skipped after so many failures in a row, and for so long.
     breaker_failures: int = 5
     breaker_cooldown: float = 30.0
 

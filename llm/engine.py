@@ -8,7 +8,8 @@ from functools import lru_cache, partial
 from types import TracebackType
 from typing import Self
 
-from llm.calls.call import Call, OnEnd, Parts
+from llm.calls.call import Call, OnEnd
+from llm.calls.context import EngineContext
 from llm.calls.request import CallRequest
 from llm.config import EngineConfig
 from llm.costs.pricing import PriceList
@@ -20,8 +21,8 @@ from llm.routing.route import ModelRef, Route
 from llm.upstream.adaptation import RefusedParameters
 from llm.upstream.client import Upstream
 
-KEPT_ROUTES = 1_000
-"""As they were read: most calls bring one of a few."""
+# How many routes are remembered as they were read. Most calls name one of a few.
+MAX_REMEMBERED_ROUTES = 1_000
 
 
 class Engine:
@@ -34,7 +35,7 @@ class Engine:
         self.config = config
         self._upstream = Upstream(config)
         self._calls: set[Call] = set()
-        self._read_route: Callable[[str], Route] = lru_cache(KEPT_ROUTES)(
+        self._read_route: Callable[[str], Route] = lru_cache(MAX_REMEMBERED_ROUTES)(
             partial(
                 parse_route,
                 providers=config.providers,
@@ -47,7 +48,7 @@ class Engine:
         load_tokenizer()
         clock = asyncio.get_running_loop().time
         await self._upstream.__aenter__()
-        self._parts = Parts(
+        self._context = EngineContext(
             config=self.config,
             upstream=self._upstream,
             prices=PriceList(self.config.prices),
@@ -71,21 +72,18 @@ class Engine:
 
     def start(self, request: CallRequest, on_end: OnEnd) -> Call:
         """Start a call. `on_end` gets its outcome, exactly once, before its caller sees the end of the answer."""
-        call = Call(self._parts, request, on_end)
+        call = Call(self._context, request, on_end)
         self._calls.add(call)
         call.task.add_done_callback(lambda _: self._calls.discard(call))
         return call
 
     @property
     def open_calls(self) -> int:
+        """How many calls have not ended yet."""
         return len(self._calls)
 
-    async def wait_for_open_calls(self, timeout: float) -> None:
-        """Let open calls end by themselves for up to `timeout` seconds."""
-        if self._calls:
-            await asyncio.wait([call.task for call in self._calls], timeout=timeout)
-
     async def cancel_open_calls(self) -> None:
+        """Cancel all calls because the service stops, and wait until each of them is on record."""
         calls = list(self._calls)
         for call in calls:
             call.cancel(stopping=True)
@@ -93,7 +91,7 @@ class Engine:
             await asyncio.wait([call.task for call in calls])
 
     def key_states(self) -> dict[str, str]:
-        """By provider's name: are its keys well? Names no key."""
+        """By provider's name: `ok`, `no key`, or how many of its keys were refused. No key is named."""
         providers = self.config.providers
         return {
             providers[name].name: "ok" if not providers[name].needs_key and not keys.any else keys.state
@@ -102,4 +100,4 @@ class Engine:
 
     def breaker_states(self) -> dict[ModelRef, BreakerState]:
         """The models whose circuit breaker is not closed."""
-        return self._parts.breakers.states()
+        return self._context.breakers.states()

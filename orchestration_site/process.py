@@ -27,8 +27,7 @@ from chat.observers.model_labels import ModelLabels
 from chat.record.open_calls import OpenCalls
 from chat.record.recorder import Recorder
 from chat.record.row_maker import RowMaker
-from llm import Engine, EngineConfig
-from llm.routing.notation import parse_route
+from llm import Engine, EngineConfig, parse_route
 from llm.simulator import serve
 from stats.roll_up_task import RollUps
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
-from llm import CallOutcome, Opening, Operation
-from llm.json_values import Json
+from llm import CallOutcome, Json, Opening, Operation
 
 
 class CachedCall:

@@ -14,9 +14,7 @@ from access.limits.rate_limited import RateLimited
 from chat.call.authorization import authorize
 from chat.observers.metrics import REFUSED_CALLS
 from chat.order import Order
-from llm import EMBEDDINGS, CallOutcome, Engine, ModelRef, Stage, Usage
-from llm.costs.pricing import PriceList
-from llm.costs.usage import MAX_TOKENS
+from llm import EMBEDDINGS, MAX_TOKENS, CallOutcome, Engine, ModelRef, PriceList, Stage, Usage
 
 ANSWER_TOKENS = 1_000
 """What an answer is taken to need where the caller sets no bound to it."""

@@ -23,8 +23,7 @@ from chat.record.call_rows import CallRows
 from chat.record.open_calls import LEASE_SECONDS, OpenCalls
 from chat.record.recorder import Recorder
 from chat.record.row_maker import RowMaker
-from llm import Call, CallOutcome, Engine, Opening
-from llm.json_values import Json
+from llm import Call, CallOutcome, Engine, Json, Opening
 
 logger = logging.getLogger("chat")
 

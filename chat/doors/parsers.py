@@ -10,7 +10,7 @@ from typing import IO, Any
 from rest_framework.exceptions import APIException, ParseError
 from rest_framework.parsers import JSONParser
 
-from llm.json_values import MAX_DEPTH, is_too_deep
+from llm import MAX_DEPTH, is_too_deep
 
 TOO_DEEP = f"The body's JSON is nested too deeply: at most {MAX_DEPTH} levels."
 

@@ -18,8 +18,7 @@ from chat.doors.idempotency import META_NAME, Claim, SavedAnswer, checked_key, c
 from chat.doors.sse import EventStreamResponse, saved_events
 from chat.errors import CallFailed, Stopping
 from chat.order import Order
-from llm import CallOutcome, CallStatus, Opening
-from llm.json_values import Json, write_json
+from llm import CallOutcome, CallStatus, Json, Opening, write_json
 
 Ending = Callable[[], Awaitable[CallOutcome]]
 

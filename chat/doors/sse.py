@@ -12,7 +12,7 @@ from typing import Any
 
 from django.http import StreamingHttpResponse
 
-from llm.json_values import write_json
+from llm import write_json
 
 HEARTBEAT = b": keep-alive\n\n"
 """A comment, so that no proxy takes a long silence for an end."""

@@ -12,8 +12,7 @@ from chat.errors import Stopping, openai_status_of, status_of
 from chat.models import NAME_LENGTH, ROUTE_LENGTH, CallRecord
 from chat.order import Order
 from chat.record.call_rows import CallRows, Values
-from llm import AttemptRecord, CallOutcome, CallStatus, UpstreamError, Usage
-from llm.json_values import Json
+from llm import AttemptRecord, CallOutcome, CallStatus, Json, UpstreamError, Usage
 
 REDACTED = "[redacted]"
 NOT_STORED = "The upstream's own words, which are not stored."

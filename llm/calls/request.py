@@ -1,4 +1,4 @@
-"""What the engine is asked to do, and how that ended."""
+"""The values at the two ends of a call: what the engine is asked to do, how a stream opened, and how the call ended."""
 
 from __future__ import annotations
 
@@ -16,72 +16,32 @@ from llm.routing.route import Route
 from llm.upstream.attempt_record import AttemptRecord
 
 
-class CallStatus(StrEnum):
-    """How a call ended. `defaulted`: every model failed, and the caller got the default message that it asked for."""
-
-    SUCCEEDED = "succeeded"
-    DEFAULTED = "defaulted"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-
 @dataclass(frozen=True, slots=True)
 class CallRequest:
-    """What the engine is asked to do.
-
-    `body` is what `operation`, an OpenAI API, takes; its `model` and `stream` are the engine's to set. `timeout`
-    (seconds) is the caller's own bound on the whole call, null if the caller gave none. `hedge_after` (seconds)
-    staggers the racers. `keep_answer` asks for the whole answer of a stream in its outcome.
-    """
+    """What the engine is asked to do."""
 
     route: Route
+
+    # What `operation` takes. Its `model` and `stream` are set by the engine.
     body: Mapping[str, Any]
+
+    # The OpenAI API that is called.
     operation: Operation = CHAT_COMPLETIONS
+
+    # Whether the answer is passed on as a stream.
     stream: bool = False
+
+    # The caller's own bound on the whole call, in seconds. None if the caller gave none.
     timeout: float | None = None
+
+    # How many seconds a racer runs before the next one of its stage starts. With 0, all of them start at once.
     hedge_after: float = 0.0
+
+    # The answer in place of a failure. None if the caller wants to be told of the failure.
     default_message: str | None = None
+
+    # Whether the outcome of a stream has its whole answer.
     keep_answer: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class CallOutcome:
-    """How a call ended. There is exactly one for every call that was started.
-
-    `completion` is the upstream's answer as it came (of a stream it is put together, if `keep_answer` asked for it; of
-    a default message it is one of ours); `content` its text, or what a stream, or of a race for a whole answer that was
-    cut the furthest racer, had produced. `completion_id` is the upstream's name for it. `usage` belongs to the attempt
-    whose answer the caller got, in whole or in part; where there is none, it is the sum over the attempts. `cost_usd`
-    is the sum over the attempts, null where a price is not known. `begun`: a stream's first content was passed on, so
-    that the caller has a 200.
-    `stopped`: it was cancelled because the service stops, and not because its caller has gone.
-    `cached`: no model was asked, an earlier answer was given again; the engine itself keeps none.
-    """
-
-    status: CallStatus
-    attempts: tuple[AttemptRecord, ...]
-    latency_ms: int
-    content: str = ""
-    completion: Json | None = None
-    completion_id: str = ""
-    model_used: str = ""
-    provider_used: str = ""
-    finish_reason: str = ""
-    time_to_first_token_ms: int | None = None
-    usage: Usage | None = None
-    cost_usd: Decimal | None = None
-    fallback_triggered: bool = False
-    error: UpstreamError | None = None
-    begun: bool = False
-    stopped: bool = False
-    cached: bool = False
-
-    @property
-    def error_code(self) -> str:
-        """Why it did not succeed; empty where it did, or where its caller has gone."""
-        if self.stopped:
-            return "service_stopped"
-        return self.error.code if self.error and self.status is not CallStatus.SUCCEEDED else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,5 +50,79 @@ class Opening:
 
     model_used: str = ""
     provider_used: str = ""
+
+    # How many upstream requests there were up to now.
     attempts: int = 0
+
+    # The answer comes from a cache, and no model was asked.
     cached: bool = False
+
+
+class CallStatus(StrEnum):
+    """How a call ended.
+
+    `defaulted`: every model failed, and the caller got the default message that it had asked for.
+    """
+
+    SUCCEEDED = "succeeded"
+    DEFAULTED = "defaulted"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class CallOutcome:
+    """How a call ended. There is exactly one for every call that was started."""
+
+    status: CallStatus
+
+    # Every upstream request, in the order of their start.
+    attempts: tuple[AttemptRecord, ...]
+
+    latency_ms: int
+
+    # The text of the answer. Of a call that was cancelled or failed, what a stream had passed on; and of a cancelled
+    # race for a whole answer, what the racer had produced that had got furthest.
+    content: str = ""
+
+    # The upstream's answer as it came. A stream's is put together from its chunks if `keep_answer` asked for it, and
+    # that of a default message is made by us.
+    completion: Json | None = None
+
+    # The upstream's id of its answer.
+    completion_id: str = ""
+
+    # Who gave the answer, in whole or in part. Empty if nobody did.
+    model_used: str = ""
+    provider_used: str = ""
+
+    finish_reason: str = ""
+    time_to_first_token_ms: int | None = None
+
+    # The tokens of the attempt whose answer the caller got, in whole or in part. If there is none, the sum over all.
+    usage: Usage | None = None
+
+    # The sum over all attempts. None if the price of one of them is not known.
+    cost_usd: Decimal | None = None
+
+    # Whether a stage after the first was tried, or the default message was given.
+    fallback_triggered: bool = False
+
+    # What the caller is told of a failure.
+    error: UpstreamError | None = None
+
+    # A stream's first content was passed on, so its caller has got the status 200 already.
+    begun: bool = False
+
+    # The call was cancelled because the service stops, and not because its caller has gone.
+    stopped: bool = False
+
+    # An earlier answer was given again and no model was asked. The engine itself keeps no answers.
+    cached: bool = False
+
+    @property
+    def error_code(self) -> str:
+        """Why it did not succeed; empty where it did, or where its caller has gone."""
+        if self.stopped:
+            return "service_stopped"
+        return self.error.code if self.error and self.status is not CallStatus.SUCCEEDED else ""

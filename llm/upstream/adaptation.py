@@ -1,7 +1,7 @@
-"""Parameters that a model refuses: send the request without them, and remember it for that model.
+"""Parameters that a model refuses: the request is sent without them, and that is remembered for the model.
 
-Newer models want `max_completion_tokens` for `max_tokens` and take no `temperature`. A table of models would be out of
-date tomorrow; the upstream says itself what it refuses: a parameter, or a value of one.
+Newer models want `max_completion_tokens` in place of `max_tokens` and take no `temperature`. A table of models would
+soon be out of date, and is not needed: the upstream itself says which parameter it refuses, or which value of one.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from llm.errors import UnsupportedParameter
 from llm.json_values import Json, write_json
 from llm.routing.route import ModelRef
 
+# The two names of one limit. The limit must not be dropped, so it is sent under its other name.
 RENAMED = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
-"""Two names of one limit. It must not be dropped, so it is sent under the other name."""
 
+# Parameters that influence the answer but do not say what is asked for. Without them it is still an answer.
 DROPPED = frozenset(
     {
         "temperature",
@@ -33,22 +34,25 @@ DROPPED = frozenset(
         "metadata",
     }
 )
-"""Parameters that steer the answer but do not say what is asked for: without them it is still an answer."""
-
+# How many models are remembered. Callers may name any model, so there must be a limit. The oldest is forgotten.
 MAX_MODELS = 1_000
+
+# How many refused values are remembered for each parameter of a model. The oldest is forgotten.
 MAX_VALUES = 16
-"""Of a parameter that a model takes, but not with these values; the one that was refused first makes room."""
 
 
 @dataclass(slots=True)
 class _Refused:
-    """What one model has refused: parameters, and the marks of values of parameters that it takes otherwise."""
+    """What one model has refused: parameters, and values of parameters that it takes with other values.
+
+    In place of a value its hash is kept, because a value may be long.
+    """
 
     parameters: set[str] = field(default_factory=set)
     values: dict[str, list[int]] = field(default_factory=dict)
 
     def has(self, name: str, value: object) -> bool:
-        return name in self.parameters or (name in self.values and _mark(value) in self.values[name])
+        return name in self.parameters or (name in self.values and _hash(value) in self.values[name])
 
 
 class RefusedParameters:
@@ -58,21 +62,22 @@ class RefusedParameters:
         self._refused: dict[ModelRef, _Refused] = {}
 
     def learn(self, model: ModelRef, error: UnsupportedParameter, sent: Mapping[str, object]) -> bool:
-        """Remember what a model refused of the body that was `sent` to it. Is it worth asking again?
+        """Remember what a model refused of the body that was `sent` to it. Returns whether to ask the model again.
 
-        Calls that were under way when the first of them was refused bring the same news again, and are asked again too.
-        A value is remembered as a value: another caller's may be one that the model takes.
+        Several calls may be under way when the first of them is refused. The others report the same refusal later, and
+        the model is asked again for them too. If only a value is refused, only that value is remembered, because the
+        value of another caller may be one that the model takes.
         """
         parameter = error.parameter
         refused = self._refused.get(model) or _Refused()
         if parameter not in sent:
             return False
         if parameter in DROPPED and error.value_only:
-            marks = refused.values.setdefault(parameter, [])
-            if (mark := _mark(sent[parameter])) not in marks:
-                refused.values[parameter] = [*marks, mark][-MAX_VALUES:]
+            hashes = refused.values.setdefault(parameter, [])
+            if (value := _hash(sent[parameter])) not in hashes:
+                refused.values[parameter] = [*hashes, value][-MAX_VALUES:]
         elif parameter in DROPPED or (parameter in RENAMED and RENAMED[parameter] not in refused.parameters):
-            if error.value_only:  # the other name would not make the number a better one
+            if error.value_only:  # the number is wrong, whatever its name is
                 return False
             refused.parameters.add(parameter)
         else:
@@ -93,6 +98,5 @@ class RefusedParameters:
         return adapted
 
 
-def _mark(value: object) -> int:
-    """Stands for a value, however long it is."""
+def _hash(value: object) -> int:
     return hash(write_json(value))

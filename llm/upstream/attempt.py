@@ -1,4 +1,4 @@
-"""One upstream request while it runs: what is noted on the way, and the record it becomes."""
+"""One upstream request while it runs: what is noted on the way, and the record that it becomes."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from llm.routing.route import ModelRef
 from llm.routing.walk import Race
 from llm.upstream.attempt_record import AttemptRecord, AttemptStatus
 
+# The ends of an attempt at which the upstream has done some work that it bills.
 WORKED = frozenset({AttemptStatus.SUCCEEDED, AttemptStatus.CANCELLED, AttemptStatus.LOST})
 
 
 class Attempt:
-    """Written to by the upstream while it works, read by the call when it ends. `clock` is in seconds."""
+    """The client writes into it while the request runs, and the call reads it at the end. `clock` is in seconds."""
 
     def __init__(
         self,
@@ -44,19 +45,23 @@ class Attempt:
         self.http_status: int | None = None
         self.upstream_request_id = ""
         self.usage: Usage | None = None
+        # The provider's key that the request was sent with.
         self.key = ""
+        # False while a request has not been sent completely, and for good if it never was.
         self.reached_upstream = True
         self._clock = clock
         self._call_started = call_started
         self._started = clock()
         self._first_token: float | None = None
         self._ended: float | None = None
+        # All text that the model has produced, to estimate its tokens from.
         self._produced: list[str] = []
+        # The chunks of a whole answer that is fetched as a stream.
         self.received: list[Json] = []
-        """The chunks of a whole answer that is fetched as a stream."""
 
     @property
     def ran(self) -> bool:
+        """Whether the model was asked at all."""
         return self.status is not AttemptStatus.SKIPPED
 
     def saw_headers(self, *, http_status: int, upstream_request_id: str) -> None:
@@ -74,7 +79,7 @@ class Attempt:
         self.usage = self.operation.usage(chunk) or self.usage
 
     def end(self, status: AttemptStatus, error: UpstreamError | None = None) -> None:
-        """The attempt is over. The first verdict counts: an attempt that ended does not end again."""
+        """The attempt has ended. Only the first call counts: an attempt that has ended keeps its status."""
         if self.status is not None:
             return
         self.status = status
@@ -85,7 +90,7 @@ class Attempt:
             self.upstream_request_id = error.upstream_request_id or self.upstream_request_id
 
     def record(self, prices: PriceList, *, raced: bool, prompt_tokens: Callable[[], int]) -> AttemptRecord:
-        """The attempt as it is kept. Must have ended. `prompt_tokens` is asked where the provider did not say."""
+        """The record of an attempt that has ended. `prompt_tokens` is called if the provider did not give its usage."""
         assert self.status is not None and self._ended is not None
         usage = self.usage or self._estimate(prompt_tokens)
         return AttemptRecord(
@@ -105,14 +110,14 @@ class Attempt:
         )
 
     def first_token_after(self, moment: float) -> int | None:
-        """Milliseconds from `moment` to the first token, null where none came."""
+        """Milliseconds from `moment` to the first token, or None if none came."""
         return None if self._first_token is None else _ms(self._first_token - moment)
 
     def _estimate(self, prompt_tokens: Callable[[], int]) -> Usage | None:
-        """What was certainly billed where the provider did not say.
+        """What was certainly billed if the provider did not give its usage, or None if nothing was.
 
-        A request that was cut off while the upstream worked on it has cost its prompt, and what it had said by then.
-        One that the upstream refused, or that never reached it, has cost nothing.
+        A request that ended while the upstream worked on it has cost its prompt, and what the model had said by then.
+        A request that the upstream refused, or that never reached it, has cost nothing.
         """
         worked = self.status in WORKED or isinstance(self.error, StreamInterrupted | UpstreamTimeout)
         if not self.reached_upstream or not (worked or self._produced):

@@ -1,20 +1,25 @@
-"""Reading a stream of server-sent events: from pieces of bytes, cut anywhere, to the data of each event.
+"""Reading a stream of server-sent events: from pieces of bytes, which may end anywhere, to the data of each event.
 
 Source: HTML Standard, section 9.2, "Server-sent events".
 """
 
 from __future__ import annotations
 
+# The largest event that is read, so that an upstream which never ends one can't fill the memory.
 MAX_EVENT_BYTES = 64 * 1024 * 1024
+
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class EventTooLarge(ValueError):
-    """An event that does not end."""
+    """An event is larger than MAX_EVENT_BYTES."""
 
 
 class EventReader:
-    """Reads one stream. Only data is kept of an event: OpenAI's APIs say in it what else they have to say."""
+    """Reads one stream.
+
+    Only an event's data is kept. Its other fields, like its name, say nothing that OpenAI's APIs don't say in the data.
+    """
 
     def __init__(self) -> None:
         self._rest: list[bytes] = []
@@ -23,13 +28,14 @@ class EventReader:
 
     def feed(self, piece: bytes) -> list[bytes]:
         """The data of the events that end with this piece. Raises EventTooLarge."""
-        may_wait = not self._rest or not self._rest[0].endswith(b"\r")  # which may end an event
+        # A carriage return at the end of the last piece may have ended an event already.
+        may_wait = not self._rest or not self._rest[0].endswith(b"\r")
         self._rest.append(piece)
         self._size += len(piece)
         if self._size > MAX_EVENT_BYTES:
             raise EventTooLarge("an event of the stream does not end")
         if may_wait and b"\n" not in piece and b"\r" not in piece:
-            return []  # in the midst of a large event, which is put together once
+            return []  # a large event is joined only once, when its end has come
         text = b"".join(self._rest)
         if not self._begun and len(text) >= len(BYTE_ORDER_MARK):
             self._begun = True

@@ -1,7 +1,7 @@
-"""A provider's keys: used in turn, and one that the provider refuses is set aside.
+"""A provider's keys: they are used in turn, and a key that the provider refuses is set aside.
 
-So a key is rotated without a restart: list the old and the new one, and revoke the old one at the provider whenever you
-like.
+So a key can be replaced without a failed call: configure the old key and the new one, and then revoke the old one at
+the provider.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from llm.config import Provider
 
+# How long a refused key is set aside. It is tried again then, because it may have been refused by mistake.
 ASIDE_SECONDS = 300.0
-"""How long a refused key rests before it is tried again: it may have been refused by mistake."""
 
 
 class ProviderKeys:
@@ -25,10 +25,11 @@ class ProviderKeys:
 
     @property
     def any(self) -> bool:
+        """Whether there is any key."""
         return bool(self._keys)
 
     def take(self) -> str:
-        """The next key. If all of them were refused, they are tried all the same. Empty where there is none."""
+        """The next key. If all of them are set aside, they are used all the same. Empty if there is none."""
         usable = self._usable() or self._keys
         if not usable:
             return ""
@@ -36,16 +37,17 @@ class ProviderKeys:
         return usable[self._turn % len(usable)]
 
     def refused(self, key: str) -> bool:
-        """Set a key aside. Says whether another one is left to try."""
+        """Set a key aside. Returns whether another one is left to try."""
         self._aside_until[key] = self._clock() + ASIDE_SECONDS
         return bool(self._usable())
 
     def accepted(self, key: str) -> None:
+        """Use a key again that was set aside."""
         self._aside_until.pop(key, None)
 
     @property
     def state(self) -> str:
-        """For people: `ok`, `no key`, or how many were refused. It names no key."""
+        """For people: `ok`, `no key`, or how many keys are set aside. It names no key."""
         if not self._keys:
             return "no key"
         aside = len(self._keys) - len(self._usable())

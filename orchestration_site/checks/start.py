@@ -15,8 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from access.limit_rules import parse_rate
 from chat.doors.native.serializers import MAX_TTL_SECONDS
-from llm import EngineConfig, Provider, RouteError
-from llm.routing.notation import parse_route
+from llm import EngineConfig, Provider, RouteError, parse_route
 from orchestration_site.http.proxies import read_networks
 
 ENVIRONMENTS = ("development", "production", "test")

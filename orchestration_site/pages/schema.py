@@ -9,7 +9,7 @@ from drf_spectacular.openapi import AutoSchema
 
 from chat.doors.openai.serializers import OpenAIErrorSerializer
 from chat.errors import ErrorSerializer
-from llm.json_values import Json
+from llm import Json
 
 ALWAYS = {
     "400": "The request can't be read.",

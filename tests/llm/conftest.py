@@ -1,25 +1,44 @@
-"""An engine on real sockets: its upstreams are the simulator, or written by hand for what the simulator can't do."""
+"""An engine on real sockets. Its upstreams are the simulator, or raw servers for what the simulator can't do."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from llm import Call, CallOutcome, CallRequest, Engine, EngineConfig, Provider
+from llm.json_values import Json
 from llm.simulator import SimulatorThread
 
 KEY = "sk-test-0123456789abcdef"
 HELLO = {"messages": [{"role": "user", "content": "Hello there"}]}
 
+# What a raw upstream does once it has read a request: it sends these bytes and closes, or does what the function does.
 Answer = bytes | Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-"""What a raw upstream does once it has read a request: bytes to send before it closes, or anything at all."""
+RawUpstream = Callable[[Answer], Awaitable[str]]
+
+# The three ways in which an answer is fetched: whole, as a stream, or whole in a race, where it is fetched as a stream.
+Mode = Literal["whole", "streamed", "raced"]
+MODES: list[Mode] = ["whole", "streamed", "raced"]
+
+
+async def chunks(call: Call) -> AsyncGenerator[Json, None]:
+    """The chunks of a stream, one by one."""
+    async with aclosing(call.batches()) as batches:
+        async for batch in batches:
+            for chunk in batch:
+                yield chunk
+
+
+async def read_to_the_end(call: Call) -> list[Json]:
+    """All chunks of a stream."""
+    return [chunk async for chunk in chunks(call)]
 
 
 @dataclass
@@ -37,8 +56,7 @@ class Asker:
         """The outcome of a call whose caller stays to the end."""
         call = self.start(route, body, **request)
         if call.request.stream:
-            async for _ in call.chunks():
-                pass
+            await read_to_the_end(call)
         return await call.settled()
 
     async def on_end(self, outcome: CallOutcome) -> None:

@@ -29,7 +29,7 @@ from llm.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from llm.upstream.client import EXCEPTIONS
+from llm.upstream.http_errors import HTTP_EXCEPTIONS
 from tests.llm.conftest import StartEngine
 
 
@@ -47,7 +47,7 @@ HTTP = sorted({*and_subclasses(aiohttp.ClientError), TimeoutError, OSError}, key
 def test_whatever_the_http_client_raises_is_no_answer_or_none_in_time(kind: type[Exception]) -> None:
     exception = kind.__new__(kind)  # whatever its constructor wants
     expected = UpstreamTimeout if issubclass(kind, TimeoutError) else UpstreamUnavailable
-    assert issubclass(kind, EXCEPTIONS)
+    assert issubclass(kind, HTTP_EXCEPTIONS)
     assert type(read_exception(exception)) is expected
 
 

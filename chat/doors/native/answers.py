@@ -11,8 +11,7 @@ from django.utils.timezone import localtime
 from chat.doors import sse
 from chat.errors import failure_envelope
 from chat.order import Order
-from llm import AttemptRecord, CallOutcome, CallStatus, Opening, Usage
-from llm.json_values import Json
+from llm import AttemptRecord, CallOutcome, CallStatus, Json, Opening, Usage
 
 Ending = Callable[[], Awaitable[CallOutcome]]
 

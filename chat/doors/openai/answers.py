@@ -10,8 +10,7 @@ from chat.doors.openai.errors import error_body, error_event
 from chat.doors.openai.headers import headers_of
 from chat.doors.serving import Ending, Style
 from chat.order import Order
-from llm import RESPONSES, CallOutcome, CallStatus, Operation
-from llm.json_values import Json, write_json
+from llm import RESPONSES, CallOutcome, CallStatus, Json, Operation, write_json
 
 
 def style_of(operation: Operation) -> Style:

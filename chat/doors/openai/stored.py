@@ -16,8 +16,7 @@ from rest_framework.exceptions import NotFound, ValidationError
 from chat.doors.native.serializers import MetadataField
 from chat.history.selectors import MetadataText
 from chat.models import NAME_LENGTH, CallContent, CallRecord
-from llm import CHAT_COMPLETIONS
-from llm.json_values import Json
+from llm import CHAT_COMPLETIONS, Json
 
 METADATA = re.compile(r"metadata\[(.{1,64})\]", re.DOTALL)
 

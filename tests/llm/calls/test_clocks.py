@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 
@@ -19,12 +19,10 @@ from llm import (
     UpstreamTimeout,
 )
 from llm.simulator import Behaviour, SimulatorThread
-from tests.llm.conftest import Asker, StartEngine
+from tests.llm.conftest import MODES, Asker, Mode, StartEngine, read_to_the_end
 
-Mode = Literal["whole", "streamed", "raced"]
-MODES: list[Mode] = ["whole", "streamed", "raced"]
+# How many seconds late a clock may be on a busy machine. On an idle one it is some milliseconds.
 LATE = 0.3
-"""Seconds by which a clock may be late on a busy machine. Alone it is some ms."""
 
 
 @contextmanager
@@ -101,7 +99,7 @@ async def test_the_clock_between_chunks_does_not_run_while_the_reader_is_slow(
     call = asker.start("m", stream=True)
     await call.opened()
     await asyncio.sleep(0.3)
-    _ = [chunk async for chunk in call.chunks()]
+    await read_to_the_end(call)
     assert (await call.settled()).status is CallStatus.SUCCEEDED
 
 

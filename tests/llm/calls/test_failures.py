@@ -6,13 +6,12 @@ Each row is seen three times: for a whole answer, for a stream, and for a whole 
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from email.utils import formatdate
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 
@@ -35,13 +34,10 @@ from llm import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from llm.calls.call import QUEUE_BATCHES
 from llm.config import Provider
 from llm.simulator import Behaviour, SimulatorThread
-from tests.llm.conftest import KEY, Answer, Asker, StartEngine
+from tests.llm.conftest import KEY, MODES, Answer, Asker, Mode, RawUpstream, StartEngine
 
-Mode = Literal["whole", "streamed", "raced"]
-RawUpstream = Callable[[Answer], Awaitable[str]]
 Kind = type[UpstreamError]
 
 LEAK = "the key was sk-proj-Abc123456789"
@@ -181,7 +177,6 @@ TABLE = [
     ),
 ]
 AFTER_FIRST_TOKEN = ("cut", "stall", "broken chunk", "no finish reason", "an error object in mid-stream")
-MODES: list[Mode] = ["whole", "streamed", "raced"]
 
 
 def cells(only: tuple[str, ...] = (), modes: list[Mode] = MODES) -> list[Any]:
@@ -327,276 +322,3 @@ async def test_a_provider_without_a_key_is_not_called_and_the_next_one_is(
     assert type(outcome.attempts[0].error) is UpstreamNotConfigured
     assert outcome.status is CallStatus.SUCCEEDED
     assert {seen["model"] for seen in simulator.requests()} == {"ok"}
-
-
-# The default message
-
-
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("model", ["sim-500", "sim-429", "sim-404", "sim-401", "sim-quota", "sim-html"])
-async def test_the_default_message_stands_in_for_a_failure(start_engine: StartEngine, model: str, stream: bool) -> None:
-    asker = await start_engine()
-    outcome = await asker.ask(model, stream=stream, default_message="Sorry.")
-    assert (outcome.status, outcome.content, outcome.model_used) == (CallStatus.DEFAULTED, "Sorry.", "")
-    assert outcome.error is outcome.attempts[-1].error
-
-
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("model", ["sim-400", "sim-context"])
-async def test_the_default_message_does_not_hide_a_400(start_engine: StartEngine, model: str, stream: bool) -> None:
-    asker = await start_engine()
-    outcome = await asker.ask(model, stream=stream, default_message="Sorry.")
-    assert (outcome.status, outcome.content) == (CallStatus.FAILED, "")
-
-
-# Refused parameters
-
-
-@pytest.mark.parametrize("mode", MODES)
-async def test_a_parameter_that_a_model_refuses_is_left_out_once_and_for_all(
-    simulator: SimulatorThread, start_engine: StartEngine, mode: Mode
-) -> None:
-    simulator.script("m", Behaviour(refuse=("temperature",)))
-    asker = await start_engine()
-    route, stream = ("m|ok" if mode == "raced" else "m"), mode == "streamed"
-    simulator.script("ok", Behaviour(latency_s=0.3))
-    first = await asker.ask(route, {"temperature": 0.2}, stream=stream)
-    assert [a.status for a in first.attempts if a.model == "m"] == [AttemptStatus.FAILED, AttemptStatus.SUCCEEDED]
-    second = await asker.ask(route, {"temperature": 0.2}, stream=stream)
-    assert [a.status for a in second.attempts if a.model == "m"] == [AttemptStatus.SUCCEEDED]
-
-
-async def test_max_tokens_reaches_a_model_that_wants_max_completion_tokens(
-    simulator: SimulatorThread, start_engine: StartEngine
-) -> None:
-    simulator.script("m", Behaviour(refuse=("max_tokens",)))
-    outcome = await (await start_engine()).ask("m", {"max_tokens": 3})
-    assert (outcome.status, outcome.finish_reason) == (CallStatus.SUCCEEDED, "length")
-
-
-@pytest.mark.parametrize("route", ["m", "m|m"])
-async def test_an_upstream_that_refuses_stream_options_still_streams(
-    simulator: SimulatorThread, start_engine: StartEngine, route: str
-) -> None:
-    simulator.script("m", Behaviour(refuse=("stream_options",)))
-    outcome = await (await start_engine()).ask(route, stream=route == "m")
-    assert outcome.status is CallStatus.SUCCEEDED
-
-
-async def test_an_attempt_repeated_without_a_refused_parameter_is_no_race(
-    simulator: SimulatorThread, start_engine: StartEngine
-) -> None:
-    simulator.script("m", Behaviour(refuse=("temperature",)))
-    outcome = await (await start_engine()).ask("m", {"temperature": 0.2})
-    assert [attempt.raced for attempt in outcome.attempts] == [False, False]
-
-
-# What upstreams should not do, and do
-
-
-def event_stream(body: str, *, ends: bool = True) -> bytes:
-    """A stream in one HTTP chunk; without its end the connection is lost after it."""
-    data = body.encode()
-    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-    return head + (f"{len(data):x}\r\n".encode() + data + b"\r\n" if data else b"") + (b"0\r\n\r\n" if ends else b"")
-
-
-def chunk(index: int, text: str, finish_reason: str | None = None) -> str:
-    delta = {"content": text} if text else {}
-    return f"data: {json.dumps({'choices': [{'index': index, 'delta': delta, 'finish_reason': finish_reason}]})}\n\n"
-
-
-@pytest.mark.parametrize("route", ["m", "m|m"])
-@pytest.mark.parametrize("end", ["", "data: [DONE]\n\n"])
-async def test_a_stream_with_a_finish_reason_is_whole_with_or_without_done(
-    start_engine: StartEngine, raw_upstream: RawUpstream, route: str, end: str
-) -> None:
-    url = await raw_upstream(event_stream(chunk(0, "Hi") + chunk(0, "", "stop") + end))
-    outcome = await (await start_engine(url)).ask(route, stream=route == "m")
-    assert (outcome.status, outcome.content) == (CallStatus.SUCCEEDED, "Hi")
-
-
-@pytest.mark.parametrize("end", ["", "data: [DONE]\n\n"])
-async def test_a_stream_of_nothing_but_done_is_a_failure(
-    start_engine: StartEngine, raw_upstream: RawUpstream, end: str
-) -> None:
-    outcome = await (await start_engine(await raw_upstream(event_stream(end)))).ask("m", stream=True)
-    assert type(outcome.error) is StreamInterrupted
-
-
-@pytest.mark.parametrize("route", ["m", "m|m"])
-async def test_a_connection_lost_after_the_finish_reason_takes_nothing_from_the_answer(
-    start_engine: StartEngine, raw_upstream: RawUpstream, route: str
-) -> None:
-    """A stall at the same place is a success already: nothing but the usage is owed."""
-    url = await raw_upstream(event_stream(chunk(0, "Hi") + chunk(0, "", "stop"), ends=False))
-    outcome = await (await start_engine(url)).ask(route, stream=route == "m")
-    assert (outcome.status, outcome.content) == (CallStatus.SUCCEEDED, "Hi")
-
-
-async def test_a_connection_lost_after_done_takes_nothing_from_the_answer(
-    start_engine: StartEngine, raw_upstream: RawUpstream
-) -> None:
-    url = await raw_upstream(event_stream(chunk(0, "Hi") + chunk(0, "", "stop") + "data: [DONE]\n\n", ends=False))
-    outcome = await (await start_engine(url)).ask("m", stream=True)
-    assert (outcome.status, outcome.content) == (CallStatus.SUCCEEDED, "Hi")
-
-
-async def test_a_stream_that_stalls_after_its_finish_reason_is_whole(
-    start_engine: StartEngine, raw_upstream: RawUpstream, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("llm.upstream.client.AFTER_FINISH_SECONDS", 0.1)
-
-    async def stalls(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(event_stream(chunk(0, "Hi") + chunk(0, "", "stop"), ends=False))
-        await reader.read()
-
-    outcome = await (await start_engine(await raw_upstream(stalls))).ask("m", stream=True)
-    assert (outcome.status, outcome.content) == (CallStatus.SUCCEEDED, "Hi")
-
-
-async def test_a_second_choice_that_begins_after_the_first_has_ended_needs_a_finish_reason_of_its_own(
-    start_engine: StartEngine, raw_upstream: RawUpstream
-) -> None:
-    url = await raw_upstream(event_stream(chunk(0, "Hi") + chunk(0, "", "stop") + chunk(1, "Hel")))
-    outcome = await (await start_engine(url)).ask("m", {"n": 2}, stream=True)
-    assert type(outcome.error) is StreamInterrupted
-
-
-async def test_a_finish_reason_of_one_choice_does_not_end_the_others(
-    start_engine: StartEngine, raw_upstream: RawUpstream
-) -> None:
-    url = await raw_upstream(event_stream(chunk(0, "Hi") + chunk(1, "Hel") + chunk(0, "", "stop")))
-    outcome = await (await start_engine(url)).ask("m", {"n": 2}, stream=True)
-    assert type(outcome.error) is StreamInterrupted
-
-
-async def test_a_whole_answer_without_a_finish_reason_is_no_success(
-    simulator: SimulatorThread, start_engine: StartEngine
-) -> None:
-    simulator.script("m", Behaviour(end_after=2))
-    outcome = await (await start_engine()).ask("m")
-    assert type(outcome.error) is InvalidUpstreamResponse
-
-
-@pytest.mark.parametrize("reason", ["length", "content_filter"])
-@pytest.mark.parametrize("mode", MODES)
-async def test_an_empty_answer_that_has_a_reason_to_be_empty_is_an_answer(
-    simulator: SimulatorThread, start_engine: StartEngine, mode: Mode, reason: str
-) -> None:
-    simulator.script("m", Behaviour(empty=True, finish_reason=reason))
-    outcome = await (await start_engine()).ask("m|m" if mode == "raced" else "m", stream=mode == "streamed")
-    assert (outcome.status, outcome.content, outcome.finish_reason) == (CallStatus.SUCCEEDED, "", reason)
-
-
-@pytest.mark.parametrize("mode", MODES)
-async def test_a_tool_call_is_an_answer(simulator: SimulatorThread, start_engine: StartEngine, mode: Mode) -> None:
-    tools = [{"type": "function", "function": {"name": "weather", "parameters": {}}}]
-    outcome = await (await start_engine()).ask(
-        "sim-tool|sim-tool" if mode == "raced" else "sim-tool", {"tools": tools}, stream=mode == "streamed"
-    )
-    assert (outcome.status, outcome.finish_reason) == (CallStatus.SUCCEEDED, "tool_calls")
-
-
-NESTED = "[" * 100_000
-ABSURD = [
-    pytest.param(sends(NESTED), False, id="JSON nested too deep"),
-    pytest.param(sends(f"data: {NESTED}\n\n", "text/event-stream"), True, id="a chunk nested too deep"),
-    pytest.param(says(400, code=["a", "list"]), False, id="a code that is a list"),
-    pytest.param(names(code={"an": "object"}), True, id="a code that is an object"),
-    pytest.param(names(code="²"), False, id="a code of digits that are no number"),
-]
-
-
-@pytest.mark.parametrize(("behaviour", "stream"), ABSURD)
-async def test_whatever_an_upstream_sends_the_call_has_an_outcome(
-    simulator: SimulatorThread, start_engine: StartEngine, behaviour: Behaviour, stream: bool
-) -> None:
-    simulator.script("m", behaviour)
-    asker = await start_engine()
-    call = asker.start("m", stream=stream)
-    await asyncio.wait([call.task], timeout=5)
-    call.task.exception()  # retrieved, so that asyncio does not log it
-    assert [outcome.status for outcome in asker.outcomes] == [CallStatus.FAILED]
-
-
-async def test_a_whole_stream_that_its_reader_has_not_taken_in_time_is_no_success(
-    start_engine: StartEngine, raw_upstream: RawUpstream
-) -> None:
-    """A caller must not be told that it has all of an answer, if the end of it never went out."""
-    pieces = [*(chunk(0, f" word{number}") for number in range(QUEUE_BATCHES)), chunk(0, "", "stop")]
-
-    async def one_by_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        for number, piece in enumerate(pieces):
-            writer.write(
-                event_stream(piece, ends=False) if number == 0 else b"%x\r\n%s\r\n" % (len(piece), piece.encode())
-            )
-            await writer.drain()
-            await asyncio.sleep(0.02)
-        await reader.read()
-
-    asker = await start_engine(await raw_upstream(one_by_one))
-    call = asker.start("m", stream=True, timeout=0.6)
-    outcome = await call.settled()
-    assert (outcome.status, type(outcome.error)) == (CallStatus.FAILED, UpstreamTimeout)
-    call.cancel()
-    await call.task
-
-
-BAD_CHUNK = b"HTTP/1.1 %s\r\ncontent-type: %s\r\ntransfer-encoding: chunked\r\n\r\n5\r\ndata:\r\n"
-
-
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("status", ["200 OK", "500 Failed"])
-async def test_http_that_is_broken_in_mid_answer_is_told_at_once(
-    start_engine: StartEngine, raw_upstream: RawUpstream, stream: bool, status: str
-) -> None:
-    async def breaks(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(BAD_CHUNK % (status.encode(), b"text/event-stream" if stream else b"application/json"))
-        await writer.drain()
-        await asyncio.sleep(0.05)
-        writer.write(b"no length\r\n")
-        await reader.read()
-
-    asker = await start_engine(await raw_upstream(breaks))
-    outcome = await asyncio.wait_for(asker.ask("m>spare/ok", stream=stream), 5)
-    assert outcome.status is CallStatus.SUCCEEDED
-    assert type(outcome.attempts[0].error) in (UpstreamUnavailable, StreamInterrupted)
-
-
-@pytest.mark.parametrize("end", ["", "data: [DONE]\n\n"])
-async def test_a_whole_stream_whose_http_answer_stays_open_is_a_success_within_any_timeout(
-    start_engine: StartEngine, raw_upstream: RawUpstream, end: str
-) -> None:
-    async def leaves_open(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(event_stream(chunk(0, "Hi") + chunk(0, "", "stop") + end, ends=False))
-        await reader.read()
-
-    asker = await start_engine(await raw_upstream(leaves_open))
-    outcome = await asker.ask("m", stream=True, timeout=0.2)
-    assert (outcome.status, outcome.content, outcome.finish_reason) == (CallStatus.SUCCEEDED, "Hi", "stop")
-
-
-ENDLESS: dict[str, Any] = {}
-ENDLESS["again"] = ENDLESS
-
-
-@pytest.mark.parametrize(
-    "body",
-    [{"stop": {"a", "set"}}, {"metadata": ENDLESS}],
-    ids=["a set", "what has no end"],
-)
-@pytest.mark.parametrize("stream", [False, True])
-async def test_a_body_that_no_upstream_can_be_sent_is_an_invalid_request(
-    start_engine: StartEngine, body: dict[str, Any], stream: bool
-) -> None:
-    asker = await start_engine()
-    call = asker.start("m", body, stream=stream)
-    await asyncio.wait([call.task], timeout=5)
-    call.task.exception()
-    assert [type(outcome.error) for outcome in asker.outcomes] == [InvalidRequest]
-
-
-async def test_stream_in_the_body_of_a_whole_answer_is_the_engines_to_set(start_engine: StartEngine) -> None:
-    outcome = await (await start_engine()).ask("m", {"stream": True})
-    assert outcome.status is CallStatus.SUCCEEDED

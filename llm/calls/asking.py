@@ -1,0 +1,164 @@
+"""Asking one model for a call: the body, adapted to the model; the breaker's permit; the key; sending; and again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from llm.calls.context import EngineContext
+from llm.calls.progress import Progress
+from llm.calls.request import CallRequest
+from llm.errors import (
+    CallerImpatient,
+    ModelSkipped,
+    UnsupportedParameter,
+    UpstreamAuthFailed,
+    UpstreamError,
+    UpstreamTimeout,
+)
+from llm.json_values import Json
+from llm.routing.circuit_breaker import Permit
+from llm.routing.route import ModelRef
+from llm.routing.walk import Race
+from llm.upstream.attempt import Attempt
+from llm.upstream.attempt_record import AttemptStatus
+from llm.upstream.stream import OpenStream
+
+
+@dataclass(frozen=True, slots=True)
+class Success:
+    """What an attempt brings back: a whole answer, or a stream whose first content has come."""
+
+    attempt: Attempt
+    answer: Json | None = None
+    stream: OpenStream | None = None
+
+
+class KeyRefused(Exception):
+    """The provider refused one of its keys, and another key is left to ask with."""
+
+
+class Asking:
+    """Asks models on behalf of one call. Every upstream request is written into the call's progress.
+
+    `deadline` and `clock` are in seconds of the event loop's clock.
+    """
+
+    def __init__(
+        self,
+        context: EngineContext,
+        request: CallRequest,
+        progress: Progress,
+        *,
+        deadline: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._context = context
+        self._request = request
+        self._progress = progress
+        self._deadline = deadline
+        self._clock = clock
+        self._racers = 0
+
+    async def ask(self, model: ModelRef, race: Race) -> Success:
+        """Ask a model until it answers or fails. Raises UpstreamError.
+
+        It is asked again at once, as a new attempt, without a parameter that it refused, and with another key if the
+        provider refused the first.
+        """
+        self._racers += 1
+        racer = self._racers
+        operation = self._request.operation
+        streamed = self._request.stream or self._by_stream(race)
+        asked = operation.stream_body(self._request.body) if streamed else operation.whole_body(self._request.body)
+        while True:
+            body = self._context.refused.adapt(model, asked)
+            try:
+                return await self._ask_once(model, race, racer, body)
+            except UnsupportedParameter as error:
+                if not self._context.refused.learn(model, error, body):
+                    raise
+            except KeyRefused:
+                continue
+
+    async def lose(self, success: Success) -> None:
+        """A second success in the same instant as the first: nobody needs it, but it is on record."""
+        success.attempt.end(AttemptStatus.LOST)
+        if success.stream is not None:
+            success.stream.close()
+
+    async def _ask_once(self, model: ModelRef, race: Race, racer: int, body: Json) -> Success:
+        """One attempt. Raises UpstreamError or KeyRefused. Whatever happens, the attempt ends with a status."""
+        breakers = self._context.breakers
+        keys = self._context.upstream.keys[model.provider]
+        attempt = self._start_attempt(model, race, racer)
+        permit = Permit(model) if race.forced else breakers.admit(model)
+        if permit is None:
+            skipped = ModelSkipped(f"The circuit breaker of '{model.name}' is open.")
+            attempt.end(AttemptStatus.SKIPPED, skipped)
+            raise skipped
+        try:
+            success = await self._send(attempt, {**body, "model": model.name}, race)
+        except UpstreamError as error:
+            attempt.end(AttemptStatus.FAILED, error)
+            if isinstance(error, UpstreamAuthFailed) and error.http_status == 401 and keys.refused(attempt.key):
+                breakers.released(permit)
+                raise KeyRefused from error
+            if error.trips_breaker:
+                breakers.failed(permit, retry_after=error.retry_after)
+            else:
+                breakers.released(permit)
+            raise
+        except BaseException:
+            attempt.end(AttemptStatus.CANCELLED)
+            breakers.released(permit)
+            raise
+        keys.accepted(attempt.key)
+        if success.stream is None or permit.is_trial:
+            # Only when a stream has ended well are its model's failures forgotten, so that streams which break in a row
+            # open the breaker. A trial needs its verdict now, because the breaker lets no other attempt through.
+            breakers.succeeded(permit)
+        return success
+
+    def _start_attempt(self, model: ModelRef, race: Race, racer: int) -> Attempt:
+        attempt = Attempt(
+            ordinal=len(self._progress.attempts),
+            model=model,
+            provider=self._context.config.providers[model.provider],
+            operation=self._request.operation,
+            race=race,
+            racer=racer,
+            call_started=self._progress.started,
+            clock=self._clock,
+        )
+        self._progress.attempts.append(attempt)
+        self._progress.stage_reached = max(self._progress.stage_reached, race.stage)
+        return attempt
+
+    async def _send(self, attempt: Attempt, body: Json, race: Race) -> Success:
+        """One request, bounded by the attempt's clock and by the call's deadline. Raises UpstreamError."""
+        allowed = self._context.config.attempt_timeout
+        deadline = self._deadline if allowed is None else min(self._deadline, self._clock() + allowed)
+        upstream = self._context.upstream
+        try:
+            async with asyncio.timeout_at(deadline):
+                if self._request.stream:
+                    return Success(attempt, stream=await upstream.open_stream(attempt, body))
+                if self._by_stream(race):
+                    return Success(attempt, answer=await upstream.complete_by_stream(attempt, body))
+                return Success(attempt, answer=await upstream.complete(attempt, body))
+        except TimeoutError as exception:
+            waited = self._clock() - self._progress.started
+            impatient = deadline == self._deadline and self._is_impatient
+            error_class = CallerImpatient if impatient else UpstreamTimeout
+            raise error_class(f"No answer {waited:.3g} s after the call came in.") from exception
+
+    def _by_stream(self, race: Race) -> bool:
+        """Racers are fetched as streams, because providers stop billing a stream that is cancelled."""
+        return race.size > 1 and self._request.operation.can_stream
+
+    @property
+    def _is_impatient(self) -> bool:
+        """Does the caller give less time than the settings do?"""
+        return self._request.timeout is not None and self._request.timeout < self._context.config.request_timeout

@@ -1,0 +1,129 @@
+"""Making the outcome of a call: the records of its attempts, what was said and by whom, its tokens and its cost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from decimal import Decimal
+from functools import cache
+
+from llm.calls.progress import Progress
+from llm.calls.request import CallOutcome, CallRequest, CallStatus
+from llm.costs.pricing import PriceList
+from llm.costs.usage import Usage
+from llm.errors import InvalidUpstreamResponse, UpstreamError
+from llm.json_values import Json
+from llm.upstream.attempt import Attempt
+from llm.upstream.attempt_record import AttemptRecord
+from llm.upstream.whole_answer import assemble_answer
+
+
+def make_outcome(
+    status: CallStatus,
+    request: CallRequest,
+    progress: Progress,
+    *,
+    prices: PriceList,
+    now: float,
+    winner: Attempt | None = None,
+    completion: Json | None = None,
+    error: UpstreamError | None = None,
+    stopped: bool = False,
+) -> CallOutcome:
+    """The outcome of a call that has ended at `now`, by the event loop's clock. Each of its attempts has ended.
+
+    `winner` is the attempt whose answer the caller got, and `completion` is that answer, or the default message.
+    """
+    operation = request.operation
+    stream = progress.stream
+    attempts = _records(request, progress, prices)
+    content = "".join(stream.text) if stream else ""
+    # A stream that broke is the answer of the attempt that it came from, as far as it got.
+    answered = winner or (stream.attempt if stream and stream.text else None)
+    used = None if status is CallStatus.DEFAULTED else answered
+    if status is CallStatus.CANCELLED and answered is None:
+        used, content = _furthest(progress.attempts)
+    return CallOutcome(
+        status=status,
+        attempts=attempts,
+        latency_ms=round((now - progress.started) * 1000),
+        content=operation.text(completion) if completion else content,
+        completion=completion,
+        completion_id=operation.answer_id(completion) if completion else stream.answer_id if stream else "",
+        model_used=used.model.name if used else "",
+        provider_used=used.provider.name if used else "",
+        finish_reason=operation.finish_reason(completion) if completion else stream.finish_reason if stream else "",
+        time_to_first_token_ms=answered.first_token_after(progress.started) if answered else None,
+        usage=attempts[answered.ordinal].usage if answered else _sum_usage(attempts),
+        cost_usd=_sum_cost(attempts),
+        fallback_triggered=progress.stage_reached > 0 or status is CallStatus.DEFAULTED,
+        error=error,
+        begun=stream is not None,
+        stopped=stopped,
+    )
+
+
+def kept_answer(request: CallRequest, progress: Progress) -> Json | None:
+    """The whole answer of the stream that was passed on, if the request asked to keep it.
+
+    None for a stream that can't be put together: to its caller it was an answer all the same.
+    """
+    if progress.stream is None or not progress.stream.chunks:
+        return None
+    try:
+        return assemble_answer(request.operation, progress.stream.chunks)
+    except InvalidUpstreamResponse:
+        return None
+
+
+def forget_frames(outcome: CallOutcome) -> None:
+    """Cut the errors of an outcome loose from the frames that they came through.
+
+    These frames hold the call, and the call its body, which would stay in memory until the next garbage collection.
+    """
+    for error in (outcome.error, *(attempt.error for attempt in outcome.attempts)):
+        if error is not None:
+            error.__traceback__ = error.__cause__ = error.__context__ = None
+
+
+def _records(request: CallRequest, progress: Progress, prices: PriceList) -> tuple[AttemptRecord, ...]:
+    # One racer may have made several attempts: without a refused parameter, or with another key. That is no race.
+    racers = {(attempt.race.number, attempt.racer) for attempt in progress.attempts if attempt.ran}
+    racers_by_race = Counter(race for race, _ in racers)
+    prompt_tokens = _prompt_tokens_counter(request)
+    return tuple(
+        attempt.record(
+            prices,
+            raced=attempt.ran and racers_by_race[attempt.race.number] > 1,
+            prompt_tokens=prompt_tokens,
+        )
+        for attempt in progress.attempts
+    )
+
+
+def _prompt_tokens_counter(request: CallRequest) -> Callable[[], int]:
+    """Counts the prompt's tokens once for all attempts, and only if one of them needs an estimate."""
+
+    @cache
+    def prompt_tokens() -> int:
+        return request.operation.prompt_tokens(request.body)
+
+    return prompt_tokens
+
+
+def _furthest(attempts: list[Attempt]) -> tuple[Attempt | None, str]:
+    """Of a race for a whole answer that was cancelled: the racer that had said most by then, and what it had said."""
+    said = [(attempt, "".join(map(attempt.operation.text, attempt.received))) for attempt in attempts]
+    attempt, most = max(said, key=lambda one: len(one[1]), default=(None, ""))
+    return (attempt, most) if most else (None, "")
+
+
+def _sum_usage(attempts: tuple[AttemptRecord, ...]) -> Usage | None:
+    usages = [attempt.usage for attempt in attempts if attempt.usage is not None]
+    return sum(usages[1:], usages[0]) if usages else None
+
+
+def _sum_cost(attempts: tuple[AttemptRecord, ...]) -> Decimal | None:
+    """The cost of all attempts that cost anything; None if the price of one of them is not known."""
+    costs = [attempt.cost_usd for attempt in attempts if attempt.usage is not None]
+    return None if None in costs else sum((cost for cost in costs if cost is not None), Decimal(0))
