@@ -143,8 +143,8 @@ async def _with_simulator(config: EngineConfig) -> AsyncGenerator[EngineConfig]:
 def _tune_garbage_collector() -> None:
     """Let the garbage collector hold up requests less often.
 
-    What is loaded by now stays until the process ends, so it is frozen. Otherwise each full collection would look at all
-    of it again, and hold up every request for tens of milliseconds.
+    What is loaded by now stays until the process ends, so it is frozen. Otherwise each full collection would look at it
+    again, and hold up every request for tens of milliseconds.
     """
     gc.collect()
     gc.freeze()

@@ -7,7 +7,7 @@ from typing import Any
 
 from orchestration_site.environment import Environment
 from orchestration_site.http import cors
-from orchestration_site.logs.config import logging_config
+from orchestration_site.logs import logging_config
 from orchestration_site.setting_values import read_patterns, read_prices, read_providers, read_routes
 
 BASE_DIR = Path(__file__).resolve().parent.parent

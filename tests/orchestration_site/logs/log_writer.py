@@ -13,7 +13,8 @@ import sys
 import time
 from pathlib import Path
 
-from orchestration_site.logs.config import JsonFormatter, MidnightFileHandler
+from orchestration_site.logs.formatter import JsonFormatter
+from orchestration_site.logs.midnight_file import MidnightFileHandler
 
 
 def main(folder: str, worker: str, lines: int, midnight: float, flip: float, mode: str) -> None:
