@@ -13,7 +13,7 @@ from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 
 from llm.simulator import SimulatorThread
-from tests.orchestration_site.test_settings import load_settings
+from tests.support.loaded_settings import load_settings
 
 ORIGIN = "https://app.example.com"
 FROM_PAGE = {"Origin": ORIGIN}

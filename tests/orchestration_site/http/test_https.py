@@ -12,7 +12,7 @@ import pytest
 from django.conf import settings
 
 from llm.simulator import SimulatorThread
-from tests.orchestration_site.test_settings import load_settings
+from tests.support.loaded_settings import load_settings
 from tests.support.site_subprocess import SiteProcess
 
 BY_HTTPS = {"X-Forwarded-Proto": "https"}
