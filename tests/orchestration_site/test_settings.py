@@ -1,4 +1,4 @@
-"""Settings and `.env.example`"""
+"""The settings and `.env.example`."""
 
 from __future__ import annotations
 

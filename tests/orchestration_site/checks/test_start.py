@@ -24,7 +24,7 @@ def ids(check: Any) -> list[str]:
 
 
 def production(settings: Any, **overrides: Any) -> None:
-    """Settings that production may start with, but for the overrides."""
+    """Settings with which production starts, and the overrides."""
     good = {
         "ENVIRONMENT": "production",
         "PRODUCTION": True,
@@ -157,7 +157,7 @@ def test_https_with_no_trusted_proxy_is_a_warning_at_each_start(settings: Any) -
 def test_trusting_everybody_is_a_warning(settings: Any, everybody: str) -> None:
     production(settings, TRUSTED_PROXIES=["10.0.0.0/8", everybody])
     assert ids(check_proxies) == ["site.W003"]
-    production(settings, TRUSTED_PROXIES=["10.0.0.0/8", "nonsense"])  # E007, in production as elsewhere
+    production(settings, TRUSTED_PROXIES=["10.0.0.0/8", "nonsense"])  # that is E007, which is not only for production
     assert ids(check_proxies) == []
 
 

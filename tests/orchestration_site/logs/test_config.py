@@ -62,7 +62,7 @@ def test_every_logger_is_written_once_to_console_and_file(tmp_path: Path, capfd:
     from django.utils.log import DEFAULT_LOGGING
     from uvicorn.config import LOGGING_CONFIG
 
-    logging.config.dictConfig(LOGGING_CONFIG)  # what uvicorn and Django set up before our own
+    logging.config.dictConfig(LOGGING_CONFIG)  # uvicorn and Django set up theirs before ours
     logging.config.dictConfig({**DEFAULT_LOGGING, "filters": {}, "handlers": _plain_handlers(DEFAULT_LOGGING)})
     logging.config.dictConfig(logging_config(level="INFO", log_dir=tmp_path / "new" / "logs", retention_days=1))
     expected = ["chat", "django", "django.request", "django.server", "uvicorn", "uvicorn.error", "openai"]
@@ -81,7 +81,7 @@ def test_every_logger_is_written_once_to_console_and_file(tmp_path: Path, capfd:
 
 
 def _plain_handlers(config: dict[str, dict[str, dict[str, object]]]) -> dict[str, object]:
-    """Django's handlers without the filters that ask for settings."""
+    """Django's handlers, without their filters, which read settings."""
     return {name: {"class": "logging.StreamHandler"} for name in config["handlers"]}
 
 

@@ -124,7 +124,7 @@ def test_a_file_that_cannot_be_renamed_goes_on_and_says_so_and_is_renamed_later(
 
 
 def test_without_a_lock_nothing_is_renamed_and_no_line_is_lost(tmp_path: Path) -> None:
-    (tmp_path / "app.log.lock").mkdir()  # stands for a folder or a file system that gives no lock
+    (tmp_path / "app.log.lock").mkdir()  # stands for a file system that refuses the lock
     handler = open_log(tmp_path)
     write(handler, "before", MIDNIGHT - HOUR)
     write(handler, "after", MIDNIGHT + 1)
