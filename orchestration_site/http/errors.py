@@ -15,15 +15,26 @@ from chat.errors import CODES, envelope
 from chat.request_ids import request_id_of
 
 
-def error_response(request: HttpRequest, status: int, code: str, message: str) -> JsonResponse:
-    """An answer to a request that is refused before any view sees it.
+def is_openai_address(path: str) -> bool:
+    """Whether the path belongs to the OpenAI protocol, whose errors have more fields."""
+    return path.startswith("/v1/")
 
-    Under /v1 it also has the fields that OpenAI's SDKs look for.
+
+def error_body(path: str, status: int, code: str, message: str, request_id: str) -> dict[str, Any]:
+    """The JSON of an error that is answered before any view sees the request.
+
+    In the OpenAI protocol it also has the fields that OpenAI's SDKs look for.
     """
-    body: dict[str, Any] = envelope(code, message, request_id_of(request))
-    if request.path_info.startswith("/v1/"):
+    body: dict[str, Any] = envelope(code, message, request_id)
+    if is_openai_address(path):
         kind = "permission_error" if status == 403 else "invalid_request_error"
         body["error"] |= {"type": kind, "param": None}
+    return body
+
+
+def error_response(request: HttpRequest, status: int, code: str, message: str) -> JsonResponse:
+    """The answer to a request that is refused before any view sees it."""
+    body = error_body(request.path_info, status, code, message, request_id_of(request))
     return JsonResponse(body, status=status)
 
 

@@ -60,8 +60,8 @@ class Security(SecurityMiddleware):
     def process_request(self, request: HttpRequest) -> HttpResponseBase | None:  # type: ignore[override]
         if not self.redirect or request.is_secure() or self._is_exempt(request):
             return None
-        # The client has used HTTPS, but TRUSTED_PROXIES does not name its proxy. A redirect would come back by the same
-        # proxy again and again.
+        # Whether the client has used HTTPS, and TRUSTED_PROXIES does not name its proxy. A redirect would then come
+        # back by the same proxy again and again.
         by_unknown_proxy = request.headers.get("X-Forwarded-Proto", "").strip().lower() == "https"
         if request.method in ("GET", "HEAD") and PAGES.fullmatch(request.path_info) and not by_unknown_proxy:
             return super().process_request(request)

@@ -15,7 +15,7 @@ from typing import Any
 from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from chat.errors import CODES, envelope
+from chat.errors import CODES
 from chat.request_ids import new_request_id
 from orchestration_site.compat import (
     close_after_answer,
@@ -25,6 +25,7 @@ from orchestration_site.compat import (
     is_reading_paused,
     scope_of_latest_request,
 )
+from orchestration_site.http.errors import error_body
 from orchestration_site.http.request_id import HEADER
 
 # How many bytes the request line and the headers may have. The framing of a body (the sizes of chunks, and trailers)
@@ -148,10 +149,7 @@ class TimedProtocol(HttpToolsProtocol):
         """The whole answer as it goes over the connection. There is no request yet that Django could answer."""
         scope: Mapping[str, Any] = scope_of_latest_request(self) if self._arriving else {}
         request_id = str(scope.get("state", {}).get("request_id") or new_request_id())
-        body = envelope(CODES[status], message, request_id)
-        if scope.get("path", "").startswith("/v1/"):
-            body["error"] |= {"type": "invalid_request_error", "param": None}
-        content = json.dumps(body).encode()
+        content = json.dumps(error_body(scope.get("path", ""), status, CODES[status], message, request_id)).encode()
         lines = (
             f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
             "content-type: application/json",

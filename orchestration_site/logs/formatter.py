@@ -27,8 +27,8 @@ SECRET = re.compile(
 _SECRET_HINTS = ("sk-", "gsk_", "xai-", "aiza", "bearer")
 REDACTED = "[redacted]"
 
-# The attributes that every LogRecord has. All others were given by `extra`, but for uvicorn's color_message, which only
-# repeats the message.
+# The attributes that are not written as extras: those that every LogRecord has, uvicorn's color_message, which repeats
+# the message, and json_line, in which we keep the finished line.
 _NOT_EXTRA = frozenset(logging.makeLogRecord({}).__dict__) | {
     *("message", "asctime", "taskName", "color_message", "json_line")
 }

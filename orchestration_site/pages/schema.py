@@ -14,6 +14,7 @@ from chat.doors.openai.serializers import OpenAIErrorSerializer
 from chat.errors import ErrorSerializer
 from llm.json_values import Json
 from orchestration_site.compat import map_serializer_without_extensions
+from orchestration_site.http.errors import is_openai_address
 
 # Answers of every operation: what each status means there.
 ALWAYS = {
@@ -72,7 +73,7 @@ class Description(AutoSchema):
             meanings |= WITH_A_KEY
         if "requestBody" in operation:
             meanings |= WITH_A_BODY
-        kind = OpenAIErrorSerializer if self.path.startswith("/v1/") else ErrorSerializer
+        kind = OpenAIErrorSerializer if is_openai_address(self.path) else ErrorSerializer
         error = self.resolve_serializer(kind(), "response").ref
         answers: Json = operation["responses"]
         for status, meaning in meanings.items():
