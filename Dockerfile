@@ -1,5 +1,5 @@
-# The service in production. Build: docker build -t llm-orchestration .
-# Run: see compose.yaml, or deploy/kubernetes.yaml.
+# The image of the service for production. Build it with: docker build -t llm-orchestration .
+# compose.yaml and deploy/kubernetes.yaml show how to run it.
 
 FROM python:3.11-slim AS build
 COPY requirements.txt /tmp/requirements.txt
@@ -25,9 +25,10 @@ ENV PATH=/venv/bin:$PATH \
 WORKDIR /srv/app
 USER 10001
 EXPOSE 8000
-# /health/ready would restart a process for a database that is away, which no restart brings back.
+# This asks /health and not /health/ready, which also fails when the database is away: a restart would not bring that
+# back.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health', timeout=2)"]
-# SIGTERM lets open calls end for SHUTDOWN_GRACE seconds; whoever stops the container must wait longer than that.
+# After SIGTERM, open calls have SHUTDOWN_GRACE seconds to end. Whatever stops the container must wait longer than that.
 STOPSIGNAL SIGTERM
 CMD ["python", "manage.py", "serve", "--host", "0.0.0.0", "--port", "8000", "--workers", "2"]

@@ -1,4 +1,4 @@
-# The commands of the README. Each sets up what it needs: nothing but Python 3.11 or newer is assumed.
+# The commands of the README. Each target installs what it needs. Only Python 3.11 or newer must be there.
 
 PYTHON ?= python3
 VENV := .venv

@@ -1,3 +1,7 @@
-"""Wiring of the service: settings, URLs, ASGI, logging, middleware, health. No domain logic."""
+"""The Django project that puts the service together: settings, addresses, the ASGI application, logs, checks, health.
+
+It has no domain logic. Calls are in `chat`, the engine is in `llm`, keys and limits are in `access`, and statistics are
+in `stats`.
+"""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""The ASGI application: Django, with a lifespan that opens and closes what lives as long as the process."""
+"""The ASGI application: Django, and around it what `orchestration_site.http` describes, from the inside out."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestration_site.settings")
 django_application = get_asgi_application()
 
-# Below, because these need Django to be set up.
+# These imports stand below, because they need Django to be set up.
 from django.conf import settings  # noqa: E402
 
 from orchestration_site.http.body_limit import BodyLimit  # noqa: E402
-from orchestration_site.http.doors import Doors  # noqa: E402
+from orchestration_site.http.door_dispatcher import DoorDispatcher  # noqa: E402
 from orchestration_site.http.measured_bodies import MeasuredBodies  # noqa: E402
 from orchestration_site.http.proxies import TrustedProxies, read_networks  # noqa: E402
 from orchestration_site.http.request_id import RequestId  # noqa: E402
@@ -23,7 +23,8 @@ from orchestration_site.lifespan import Lifespan  # noqa: E402
 from orchestration_site.process import open_service  # noqa: E402
 
 with_static_files: Any = StaticFiles(django_application)
-doors = Doors(MeasuredBodies(with_static_files), settings.API_MIDDLEWARE)
-limited = BodyLimit(doors, max_bytes=settings.MAX_BODY_BYTES)
-behind_proxies = TrustedProxies(limited, read_networks(settings.TRUSTED_PROXIES))
-application = Lifespan(RequestId(behind_proxies), open_service)
+with_doors = DoorDispatcher(MeasuredBodies(with_static_files), settings.API_MIDDLEWARE)
+with_body_limit = BodyLimit(with_doors, max_bytes=settings.MAX_BODY_BYTES)
+with_proxies = TrustedProxies(with_body_limit, read_networks(settings.TRUSTED_PROXIES))
+with_request_id = RequestId(with_proxies)
+application = Lifespan(with_request_id, open_service)

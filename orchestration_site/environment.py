@@ -1,4 +1,4 @@
-"""The environment, as settings read it."""
+"""Reads the environment variables for the settings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import environ
 
 
 class Environment(environ.Env):
-    """An empty variable counts as one that is not set, so that `.env.example` works when it is copied as it is."""
+    """Takes an empty variable for one that is not set, so that an unchanged copy of `.env.example` works as `.env`."""
 
     def get_value(
         self, var: str, cast: Any = None, default: Any = environ.Env.NOTSET, parse_default: bool = False

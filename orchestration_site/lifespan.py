@@ -1,4 +1,7 @@
-"""The lifespan protocol, which Django refuses: open what the process needs at start, close it at the end."""
+"""The lifespan protocol of ASGI: opens what the process needs when it starts, and closes it when it stops.
+
+Django does not speak this protocol.
+"""
 
 from __future__ import annotations
 
@@ -7,31 +10,31 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from orchestration_site.http.asgi_types import Application, Receive, Scope, Send
+from orchestration_site.http.asgi_types import Application, AsgiScope, Receive, Send
 
 logger = logging.getLogger("orchestration_site")
 
 
 class Lifespan:
-    """Wraps an application. What `opened` yields is in every request's `scope["state"]`."""
+    """Wraps an ASGI application. What `open_process` yields is in the `scope["state"]` of each request."""
 
     def __init__(
-        self, application: Application, opened: Callable[[], AbstractAsyncContextManager[Mapping[str, Any]]]
+        self, application: Application, open_process: Callable[[], AbstractAsyncContextManager[Mapping[str, Any]]]
     ) -> None:
         self._application = application
-        self._opened = opened
+        self._open_process = open_process
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._live(scope, receive, send)
         else:
             await self._application(scope, receive, send)
 
-    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _live(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         phase = "startup"
         try:
             await receive()
-            async with self._opened() as state:
+            async with self._open_process() as state:
                 scope["state"].update(state)
                 await send({"type": "lifespan.startup.complete"})
                 await receive()

@@ -1,13 +1,12 @@
-"""What one process holds open: the engine, the recorder, and in development the simulator."""
+"""What one process of the service holds open: the engine, the recorder, background tasks, the simulator."""
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import gc
 import logging
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from django.conf import settings
@@ -16,7 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from access.keys.keyring import Keyring
 from access.limits.limiter import open_limiter
-from chat.background_tasks import report_death
+from chat.background_tasks import background_task
 from chat.call.answer_cache import CacheConfig, open_cache
 from chat.call.gate import Gate
 from chat.call.start import Observer, Service
@@ -33,8 +32,71 @@ from stats.roll_up_task import RollUps
 
 logger = logging.getLogger("orchestration_site")
 
-COLLECTED_AT = 10_000
-"""New objects after which the garbage collector looks at the young ones."""
+# The garbage collector looks at the young objects after so many new ones. Python's default is 700, and a single request
+# makes more than that.
+YOUNG_OBJECTS = 10_000
+
+
+@asynccontextmanager
+async def open_service() -> AsyncGenerator[dict[str, Any]]:
+    """Open everything that lives as long as the process. Yields what each request finds in `scope["state"]`.
+
+    What was opened first is closed last: open calls end before the recorder does, so that each of them is recorded.
+    """
+    if settings.ENVIRONMENT not in ("development", "test"):  # a misspelt "production" must not start either
+        refuse_bad_settings()
+    config = engine_config()
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        if settings.SIMULATED:
+            config = await enter(_with_simulator(config))
+        recorder = Recorder(settings.SPOOL_DIR)
+        await enter(background_task("recorder", recorder.run, close=recorder.close))
+        open_calls = OpenCalls(recorder)
+        await enter(background_task("open calls", open_calls.run))
+        cache_config = CacheConfig(redis_url=settings.REDIS_URL, max_bytes=settings.CACHE_MAX_BYTES)
+        answers = await enter(open_cache(cache_config))
+        roll_ups = RollUps()
+        await enter(background_task("roll-ups", roll_ups.run, close=roll_ups.close))
+        limiter = await enter(open_limiter(settings.REDIS_URL, spent))
+        await enter(background_task("limits", limiter.run))
+        engine = await enter(Engine(config))
+        stack.callback(forget_process)
+        labels = ModelLabels(model_names_in_settings(engine.config))
+        state_metrics = StateMetrics(engine, labels, recorder, open_calls)
+        await enter(background_task("metrics", state_metrics.run))
+        observers: list[Observer] = [log_call, CallMetrics(labels)]
+        if settings.OTEL_EXPORTER_OTLP_ENDPOINT:
+            # Imported here, because the import takes a second, and only those who trace should pay for it.
+            from chat.observers.tracing import open_tracer
+
+            observers.append(stack.enter_context(open_tracer()))
+        keyring = Keyring()
+        stack.callback(keyring.close)
+        if settings.ENVIRONMENT != "test":
+            _tune_garbage_collector()
+        yield {
+            "keyring": keyring,
+            "service": Service(
+                engine=engine,
+                recorder=recorder,
+                open_calls=open_calls,
+                row_maker=RowMaker(store_content=settings.STORE_CONTENT, redact=settings.REDACT_PATTERNS),
+                answers=answers,
+                gate=Gate(engine, limiter),
+                labels=labels,
+                observers=tuple(observers),
+            ),
+        }
+
+
+def refuse_bad_settings() -> None:
+    """Run the system checks, as `manage.py` does before a command. Raises ImproperlyConfigured if one of them fails.
+
+    A server such as uvicorn can be started without `manage.py`, and nobody has run the checks then.
+    """
+    if errors := [str(message) for message in run_checks() if message.is_serious()]:
+        raise ImproperlyConfigured("\n".join(errors))
 
 
 def engine_config() -> EngineConfig:
@@ -55,8 +117,8 @@ def engine_config() -> EngineConfig:
     )
 
 
-def configured_models(config: EngineConfig) -> set[str]:
-    """The models that the settings name."""
+def model_names_in_settings(config: EngineConfig) -> set[str]:
+    """The names of all models that DEFAULT_MODEL, FALLBACK_MODELS and ROUTES name."""
     written = [settings.DEFAULT_MODEL, *settings.FALLBACK_MODELS, *config.routes]
     routes = [
         parse_route(route, providers=config.providers, default_provider=config.default_provider, routes=config.routes)
@@ -65,100 +127,24 @@ def configured_models(config: EngineConfig) -> set[str]:
     return {model.name for route in routes for stage in route.stages for model in stage.models}
 
 
-def refuse_bad_settings() -> None:
-    """What `manage.py` does before a command, for a server that was started without it. Raises ImproperlyConfigured."""
-    if errors := [str(message) for message in run_checks() if message.is_serious()]:
-        raise ImproperlyConfigured("\n".join(errors))
-
-
 @asynccontextmanager
-async def open_service() -> AsyncGenerator[dict[str, Any]]:
-    """Open in order, close in reverse: calls end before the recorder does, so that each of them is on record."""
-    if settings.ENVIRONMENT not in ("development", "test"):  # a production that is misspelt must not start either
-        refuse_bad_settings()
-    config = engine_config()
-    async with AsyncExitStack() as stack:
-        if settings.SIMULATED:
-            simulator = await stack.enter_async_context(serve())
-            logger.warning(
-                "no_openai_key",
-                extra={"detail": "OPENAI_API_KEY is not set: the bundled simulator answers, not OpenAI."},
-            )
-            first = config.default_provider
-            simulated = dataclasses.replace(config.providers[first], base_url=simulator.base_url)
-            config = dataclasses.replace(config, providers={**config.providers, first: simulated})
-        recorder = Recorder(settings.SPOOL_DIR)
-        recording = asyncio.create_task(recorder.run(), name="recorder")
-        recording.add_done_callback(report_death)
-        stack.push_async_callback(_finish, recorder, recording)
-        open_calls = OpenCalls(recorder)
-        watching = asyncio.create_task(open_calls.run(), name="open calls")
-        watching.add_done_callback(report_death)
-        stack.push_async_callback(_stop, watching)
-        answers = await stack.enter_async_context(
-            open_cache(CacheConfig(redis_url=settings.REDIS_URL, max_bytes=settings.CACHE_MAX_BYTES))
+async def _with_simulator(config: EngineConfig) -> AsyncGenerator[EngineConfig]:
+    """Run the bundled simulator. Yields the configuration with the simulator's address in the default provider."""
+    async with serve() as simulator:
+        logger.warning(
+            "no_openai_key", extra={"detail": "OPENAI_API_KEY is not set: the bundled simulator answers, not OpenAI."}
         )
-        roll_ups = RollUps()
-        rolling_up = asyncio.create_task(roll_ups.run(), name="roll-ups")
-        rolling_up.add_done_callback(report_death)
-        stack.push_async_callback(_close, roll_ups, rolling_up)
-        limiter = await stack.enter_async_context(open_limiter(settings.REDIS_URL, spent))
-        renewing = asyncio.create_task(limiter.run(), name="limits")
-        renewing.add_done_callback(report_death)
-        stack.push_async_callback(_stop, renewing)
-        engine = await stack.enter_async_context(Engine(config))
-        stack.callback(forget_process)
-        labels = ModelLabels(configured_models(engine.config))
-        state = StateMetrics(engine, labels, recorder, open_calls)
-        counting = asyncio.create_task(state.run(), name="metrics")
-        counting.add_done_callback(report_death)
-        stack.push_async_callback(_stop, counting)
-        observers: list[Observer] = [log_call, CallMetrics(labels)]
-        if settings.OTEL_EXPORTER_OTLP_ENDPOINT:
-            from chat.observers.tracing import open_tracer  # a second of imports, for those who trace
-
-            observers.append(stack.enter_context(open_tracer()))
-        keyring = Keyring()
-        stack.callback(keyring.close)
-        if settings.ENVIRONMENT != "test":
-            _spare_the_collector()
-        yield {
-            "keyring": keyring,
-            "service": Service(
-                engine=engine,
-                recorder=recorder,
-                open_calls=open_calls,
-                row_maker=RowMaker(store_content=settings.STORE_CONTENT, redact=settings.REDACT_PATTERNS),
-                answers=answers,
-                gate=Gate(engine, limiter),
-                labels=labels,
-                observers=tuple(observers),
-            ),
-        }
+        name = config.default_provider
+        provider = dataclasses.replace(config.providers[name], base_url=simulator.base_url)
+        yield dataclasses.replace(config, providers={**config.providers, name: provider})
 
 
-def _spare_the_collector() -> None:
-    """What is loaded by now stays for good: the garbage collector need not look at it again and again.
+def _tune_garbage_collector() -> None:
+    """Let the garbage collector hold up requests less often.
 
-    A full collection would hold up everybody for tens of milliseconds. Nor need it look at every 700 new objects: a
-    request makes more than that.
+    What is loaded by now stays until the process ends, so it is frozen. Otherwise each full collection would look at it
+    again, and hold up every request for tens of milliseconds.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(COLLECTED_AT, 20, 20)
-
-
-async def _stop(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
-
-
-async def _close(roll_ups: RollUps, rolling_up: asyncio.Task[None]) -> None:
-    roll_ups.close()
-    await rolling_up
-
-
-async def _finish(recorder: Recorder, recording: asyncio.Task[None]) -> None:
-    await recorder.close()
-    await recording
+    gc.set_threshold(YOUNG_OBJECTS, 20, 20)

@@ -1,4 +1,8 @@
-"""Providers, named routes, prices and patterns, as the environment writes them."""
+"""Reads the environment variables whose values have a notation of their own.
+
+These are PROVIDERS, ROUTES, PRICES and REDACT_PATTERNS, and with PROVIDERS the keys of all providers. A value that
+can't be read raises ImproperlyConfigured, which names the variable.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +17,16 @@ from django.core.exceptions import ImproperlyConfigured
 from llm import ModelPrice, Provider
 
 OPENAI_URL = "https://api.openai.com/v1"
+# Anthropic's endpoint for clients of OpenAI.
 ANTHROPIC_URL = "https://api.anthropic.com/v1/"
 PROVIDER_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def read_providers(env: environ.Env, *, simulated: bool) -> dict[str, Provider]:
-    """OpenAI first, then Anthropic if it has a key, then whatever PROVIDERS names.
+    """The providers by name: OpenAI first, then Anthropic if it has a key, then those that PROVIDERS names.
 
-    With `simulated` the place of OpenAI is taken by the bundled simulator, whose address is known only once it runs.
+    With `simulated` the bundled simulator takes the place of OpenAI. Its address is empty here, because it is known
+    only when the simulator runs.
     """
     providers = {
         "openai": Provider(name="simulator", base_url="", needs_key=False, price_list="openai")
@@ -43,21 +49,21 @@ def read_providers(env: environ.Env, *, simulated: bool) -> dict[str, Provider]:
 
 
 def read_routes(written: str) -> dict[str, str]:
-    """`fast=gpt-4o|gpt-4o-mini;safe=gpt-4o>gpt-6-luna` by name."""
+    """The routes by name, from `fast=gpt-4o|gpt-4o-mini;safe=gpt-4o>gpt-6-luna`."""
     return dict(_pairs("ROUTES", written, separator=";"))
 
 
 def read_prices(written: str) -> dict[str, ModelPrice]:
-    """`model=prompt/completion[/cached];…` in US dollars per million tokens."""
+    """The prices by model, from `model=PROMPT/COMPLETION[/CACHED];…` in US dollars per million tokens."""
     prices: dict[str, ModelPrice] = {}
     for model, price in _pairs("PRICES", written, separator=";"):
         try:
             numbers = [Decimal(number) for number in price.split("/")]
             if not all(number.is_finite() and number >= 0 for number in numbers):
-                raise ValueError("a price that is negative or no number")
+                raise ValueError("a price is negative or not a number")
             prompt, completion, *cached = numbers
             if len(cached) > 1:
-                raise ValueError("more than three prices")
+                raise ValueError("there are more than three prices")
             prices[model] = ModelPrice(prompt, completion, cached[0] if cached else None)
         except (ValueError, InvalidOperation) as error:
             raise ImproperlyConfigured(
@@ -67,7 +73,7 @@ def read_prices(written: str) -> dict[str, ModelPrice]:
 
 
 def read_patterns(written: str) -> tuple[re.Pattern[str], ...]:
-    """Regular expressions, as a JSON list of strings."""
+    """The regular expressions, from a JSON list of strings."""
     try:
         patterns = json.loads(written or "[]")
         return tuple(re.compile(pattern) for pattern in patterns)
@@ -86,6 +92,7 @@ def _is_address(url: str) -> bool:
 
 
 def _pairs(variable: str, written: str, *, separator: str) -> list[tuple[str, str]]:
+    """The names and values in `NAME=VALUE`, of which there may be several with the separator between them."""
     pairs = []
     for part in filter(None, (part.strip() for part in written.split(separator))):
         name, equals, value = part.partition("=")

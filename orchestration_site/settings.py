@@ -1,4 +1,14 @@
-"""Django's settings, read from the environment and from `.env`. What each variable means stands in `.env.example`."""
+"""Django's settings. Their values come from environment variables and from the file `.env`.
+
+`.env.example` explains each variable, with its default and its unit. To add a setting:
+
+1. Read it here with `env`, in the section to which it belongs. If its value has a notation of its own, the function
+   that reads it belongs in `setting_values.py`.
+2. Name it in `.env.example`, with the same default and a sentence that explains it. A test compares the two.
+3. If a value of it can be wrong, check it in `checks/start.py`. What matters only in production belongs in
+   `checks/deploy.py`.
+4. `llm` reads no settings. What the engine needs is handed to it by `process.engine_config`.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +17,21 @@ from typing import Any
 
 from orchestration_site.environment import Environment
 from orchestration_site.http import cors
-from orchestration_site.logs.config import logging_config
+from orchestration_site.logs import logging_config
 from orchestration_site.setting_values import read_patterns, read_prices, read_providers, read_routes
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = Environment()
-if env.str("ENVIRONMENT", "") != "test":  # a developer's keys have no place in tests
+# Tests do not read `.env`, because they must not use a developer's keys.
+if env.str("ENVIRONMENT", "") != "test":
     env.read_env(BASE_DIR / ".env")
 
+# development, production or test.
 ENVIRONMENT = env.str("ENVIRONMENT", "development")
 PRODUCTION = ENVIRONMENT == "production"
 DEBUG = env.bool("DEBUG", ENVIRONMENT == "development")
+# Production has no default for this and for ALLOWED_HOSTS, and does not start without them.
 SECRET_KEY = env.str("SECRET_KEY", "" if PRODUCTION else "insecure-and-only-for-development-0123456789abcdefghij")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[] if PRODUCTION else ["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
@@ -26,7 +39,8 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 # --- Django ---------------------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
-    "orchestration_site.apps.SiteConfig",  # before staticfiles: its runserver is the one that counts
+    # It stands before staticfiles, because both have a command `runserver`, and the first one counts.
+    "orchestration_site.apps.SiteConfig",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -43,11 +57,11 @@ INSTALLED_APPS = [
     "stats.apps.StatsConfig",
 ]
 
-# What every answer needs. Both are natively async.
+# The middleware of every answer. `DoorDispatcher` runs it on the event loop, so these classes must be async.
 API_MIDDLEWARE = ["orchestration_site.http.security.Security", "orchestration_site.http.security.Cors"]
 MIDDLEWARE = [
     *API_MIDDLEWARE,
-    # What the admin needs.
+    # Only the admin needs these.
     "django.contrib.sessions.middleware.SessionMiddleware",
     "orchestration_site.http.security.HostCheck",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -55,19 +69,21 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
 ]
 
-# They miss Django's SecurityMiddleware and XFrameOptionsMiddleware: orchestration_site.security.Security is both.
+# W001 and W002 miss Django's SecurityMiddleware and XFrameOptionsMiddleware. `http.security.Security` does the work of
+# both.
 SILENCED_SYSTEM_CHECKS = ["security.W001", "security.W002", *env.list("SILENCED_CHECKS", default=[])]
 
 HTTPS = env.bool("HTTPS", PRODUCTION)
 SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^health$", r"^health/ready$", r"^metrics$"]  # probes come by plain HTTP
-# An hour by default: a browser that has seen it takes no plain HTTP for that long, whatever the settings say then.
+# Probes call the service by plain HTTP.
+SECURE_REDIRECT_EXEMPT = [r"^health$", r"^health/ready$", r"^metrics$"]
+# For how long a browser that has seen HTTPS accepts no plain HTTP. It can't be taken back, so the default is an hour.
 SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", 3600) if HTTPS else 0
 
 ROOT_URLCONF = "orchestration_site.urls"
 ASGI_APPLICATION = "orchestration_site.asgi.application"
+# This is only for the admin. The addresses of the API have no trailing slash and are matched exactly.
 APPEND_SLASH = True
-"""For the admin only; the API's addresses have no trailing slash and are matched exactly."""
 
 TEMPLATES = [
     {
@@ -86,7 +102,8 @@ TEMPLATES = [
 DATABASES: dict[str, dict[str, Any]] = {"default": env.db_url("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}")}
 ON_SQLITE = DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3"
 if ON_SQLITE:
-    # Without IMMEDIATE, two writers that both began by reading end in "database is locked"; WAL lets readers go on.
+    # Without IMMEDIATE, two transactions that both read before they write end in "database is locked". WAL lets others
+    # read while one writes.
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 5,
@@ -94,17 +111,19 @@ if ON_SQLITE:
     }
     DATABASES["default"].setdefault("TEST", {})["NAME"] = env.str("TEST_DATABASE", str(BASE_DIR / "test.sqlite3"))
 elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
-    # A pooled connection may be one that a restart of the server has cut: it is looked at before it is used.
+    # A restart of the database server closes the connections in the pool, so each is checked before it is used.
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-    # Under ASGI a kept connection belongs to a thread that is gone after the request; the pool is psycopg's own.
+    # The pool is psycopg's. Django's own way to keep connections (CONN_MAX_AGE) binds each one to a thread, and under
+    # ASGI the thread is gone after the request.
     DATABASES["default"]["OPTIONS"] = {
         "connect_timeout": 3,
-        # A server that is gone without a word (its host, the network) is away after seconds, not a quarter of an hour.
+        # If the server's host or the network fails, nobody closes the connection. With these it counts as lost after
+        # seconds, and not after a quarter of an hour.
         "keepalives_idle": 5,
         "keepalives_interval": 2,
         "keepalives_count": 3,
         "tcp_user_timeout": 5_000,
-        # A database that was away is looked for again every few seconds: the pool's own waits grow to minutes.
+        # When the database was away, the pool tries again every few seconds. By default its pauses grow to minutes.
         "pool": {"min_size": 1, "max_size": env.int("DATABASE_POOL", 10), "timeout": 5, "reconnect_timeout": 5},
     }
 
@@ -133,6 +152,7 @@ REST_FRAMEWORK = {
     "COERCE_DECIMAL_TO_STRING": False,
     "URL_FORMAT_OVERRIDE": None,
 }
+# The description of the API, which drf-spectacular writes.
 SPECTACULAR_SETTINGS = {
     "TITLE": "LLM orchestration",
     "DESCRIPTION": "One door in front of OpenAI models: races, fallbacks, streams, and every call on record.",
@@ -151,13 +171,15 @@ SPECTACULAR_SETTINGS = {
     },
 }
 MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", 20 * 1024 * 1024)
+# Django's own limit, for requests that its parsers read.
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 RECEIVE_TIMEOUT = env.float("RECEIVE_TIMEOUT", 30.0)
 
 # --- Who may call ----------------------------------------------------------------------------------------------------
 
 API_KEYS_REQUIRED = env.bool("API_KEYS_REQUIRED", PRODUCTION)
-RATE_LIMIT = env.str("RATE_LIMIT", "")  # read by access.limit_rules, checked at start
+# A text like 60/min, which access.limit_rules reads. It is checked at start.
+RATE_LIMIT = env.str("RATE_LIMIT", "")
 TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
 CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
 if CORS_ALLOW_ALL_ORIGINS := "*" in CORS_ALLOWED_ORIGINS:
@@ -168,9 +190,10 @@ CORS_ALLOW_HEADERS = cors.REQUEST_HEADERS
 CORS_EXPOSE_HEADERS = cors.RESPONSE_HEADERS
 CORS_PREFLIGHT_MAX_AGE = cors.PREFLIGHT_SECONDS
 
-# --- Upstreams and the engine (seconds) ------------------------------------------------------------------------------
+# --- Models, the engine, and the process (times are in seconds) -------------------------------------------------------
 
 OPENAI_API_KEY = env.str("OPENAI_API_KEY", "")
+# Without a key, the bundled simulator answers in development.
 SIMULATED = not OPENAI_API_KEY and ENVIRONMENT == "development"
 PROVIDERS = read_providers(env, simulated=SIMULATED)
 ROUTES = read_routes(env.str("ROUTES", ""))
@@ -178,11 +201,13 @@ PRICES = read_prices(env.str("PRICES", ""))
 
 DEFAULT_MODEL = env.str("DEFAULT_MODEL", "gpt-4o")
 DEFAULT_TEMPERATURE = env.float("DEFAULT_TEMPERATURE", 0.7)
-# A comma alone is none. The last one must be a model with no announced end: gpt-4o and gpt-4o-mini go on 2027-01-14.
+# A comma alone means no model. The last one must be a model whose end is not announced: gpt-4o and gpt-4o-mini end on
+# 2027-01-14.
 FALLBACK_MODELS = env.list("FALLBACK_MODELS", default=["gpt-4o-mini", "gpt-6-luna"])
 DEFAULT_MESSAGE = env.str("DEFAULT_MESSAGE", "Sorry, no model could answer right now. Please try again in a moment.")
 
 REQUEST_TIMEOUT = env.float("REQUEST_TIMEOUT", 300.0)
+# None (0 in the environment) means that an attempt may take what is left of the call's time.
 ATTEMPT_TIMEOUT = env.float("ATTEMPT_TIMEOUT", 0.0) or None
 CONNECT_TIMEOUT = env.float("CONNECT_TIMEOUT", 5.0)
 FIRST_TOKEN_TIMEOUT = env.float("FIRST_TOKEN_TIMEOUT", 120.0)
@@ -195,7 +220,7 @@ BREAKER_COOLDOWN = env.float("BREAKER_COOLDOWN", 30.0)
 WEB_CONCURRENCY = env.int("WEB_CONCURRENCY", 1)
 SHUTDOWN_GRACE = env.float("SHUTDOWN_GRACE", 25.0)
 
-# --- Answers that are given again -----------------------------------------------------------------------------------
+# --- Answers that are given again ------------------------------------------------------------------------------------
 
 REDIS_URL = env.str("REDIS_URL", "")
 CACHE_TTL = env.float("CACHE_TTL", 0.0)

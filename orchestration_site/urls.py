@@ -10,8 +10,9 @@ from orchestration_site.pages.health import HealthView, ReadyView
 from orchestration_site.pages.metrics import MetricsView
 from orchestration_site.pages.schema_view import SchemaView
 
-PAGE = ["get", "head"]
-"""A page of HTML has no answer to OPTIONS: REST framework's own fails for want of a template."""
+# The methods of a page of HTML. OPTIONS is not among them: REST framework would need a template to answer it, and finds
+# none.
+PAGE_METHODS = ["get", "head"]
 
 urlpatterns = [
     path("", include("chat.doors.native.urls")),
@@ -21,11 +22,11 @@ urlpatterns = [
     path("health/ready", ReadyView.as_view(), name="ready"),
     path("metrics", MetricsView.as_view(), name="metrics"),
     path("schema", SchemaView.as_view(), name="schema"),
-    path("docs", SpectacularSwaggerSplitView.as_view(url_name="schema", http_method_names=PAGE), name="docs"),
-    path("redoc", SpectacularRedocView.as_view(url_name="schema", http_method_names=PAGE), name="redoc"),
+    path("docs", SpectacularSwaggerSplitView.as_view(url_name="schema", http_method_names=PAGE_METHODS), name="docs"),
+    path("redoc", SpectacularRedocView.as_view(url_name="schema", http_method_names=PAGE_METHODS), name="redoc"),
     path("admin/", admin.site.urls),
     path("", RedirectView.as_view(pattern_name="docs")),
-    # Last: with DEBUG on, Django would answer an unknown address with a page of HTML.
+    # This must be the last one. Without it, Django would answer an unknown address with a page of HTML if DEBUG is on.
     re_path(r"^(?!admin(?:/|$)|static/)", nothing_here),
 ]
 

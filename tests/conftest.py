@@ -1,4 +1,4 @@
-"""Shared fixtures: the simulator as upstream, and the whole service on a real socket with a real database file."""
+"""Fixtures of all tests: the simulator as upstream, and the whole service on a real socket with a real database."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _simulator() -> Iterator[SimulatorThread]:
 
 @pytest.fixture
 def simulator(_simulator: SimulatorThread) -> Iterator[SimulatorThread]:
-    """The upstream, with no script and no request seen."""
+    """The upstream. It has no script, and has seen no request."""
     _simulator.reset()
     yield _simulator
     _simulator.reset()
@@ -43,7 +43,7 @@ def start_site(
     simulator: SimulatorThread, settings: Any, transactional_db: None, shared_site: SharedServer
 ) -> Iterator[Callable[..., httpx2.Client]]:
     """Start the service with settings of your own: `start_site(STORE_CONTENT=False)` gives a client for it."""
-    if settings.REDIS_URL:  # a real one, which remembers what earlier tests have used of their limits
+    if settings.REDIS_URL:  # a real Redis remembers how much of their limits earlier tests have used
         with redis.Redis.from_url(settings.REDIS_URL) as shared:
             shared.flushdb()
     with ExitStack() as stack:

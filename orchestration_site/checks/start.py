@@ -1,4 +1,4 @@
-"""System checks: a bad setting fails at start, with an id and what to do."""
+"""Checks that run at each start. An error says which setting is wrong and what to do, and stops the start."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def check_environment(app_configs: Sequence[AppConfig] | None, **kwargs: Any) ->
 
 @register
 def check_routes(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Iterable[CheckMessage]:
-    """Every route that the settings write must be readable."""
+    """Check that every route in the settings can be read."""
     config = EngineConfig(providers=settings.PROVIDERS, routes=settings.ROUTES)
     written = {f"ROUTES, '{name}'": name for name in settings.ROUTES}
     written["DEFAULT_MODEL"] = settings.DEFAULT_MODEL
@@ -67,7 +67,7 @@ def check_answers_given_again(app_configs: Sequence[AppConfig] | None, **kwargs:
     if settings.REDIS_URL:
         try:
             redis.asyncio.ConnectionPool.from_url(settings.REDIS_URL).make_connection()  # type: ignore[no-untyped-call]
-        except (ValueError, TypeError):  # its text may hold the password
+        except (ValueError, TypeError):  # the text of the error may contain the password
             yield Error(
                 "REDIS_URL can't be read.", hint="Write redis://host:6379/0, or rediss:// for TLS.", id="site.E005"
             )
@@ -85,7 +85,7 @@ def check_access(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Iter
         yield Error(f"TRUSTED_PROXIES: {error}", hint="Write addresses or networks, like 10.0.0.0/8.", id="site.E007")
     if settings.PRODUCTION and not settings.API_KEYS_REQUIRED:
         yield Warning(
-            "API_KEYS_REQUIRED is off: whoever reaches the service may call models, and see every call.",
+            "API_KEYS_REQUIRED is off: everybody who reaches the service can call models and see every call.",
             hint="Leave API_KEYS_REQUIRED out, or set it to true.",
             id="site.W001",
         )
@@ -93,32 +93,40 @@ def check_access(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Iter
 
 @register
 def check_production(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Iterable[CheckMessage]:
-    """What production must not start with."""
+    """Check what production must not start with."""
     if not settings.PRODUCTION:
         return
     if not Provider(name="openai", base_url="", api_key=settings.OPENAI_API_KEY).api_keys:
         yield Error("There is no upstream key.", hint="Set OPENAI_API_KEY.", id="site.E010")
     try:
         secret_key = settings.SECRET_KEY
-    except ImproperlyConfigured:  # so Django says that it is empty
+    except ImproperlyConfigured:  # this is how Django says that the key is empty
         secret_key = ""
     if len(secret_key) < 50 or len(set(secret_key)) < 10 or "insecure" in secret_key:
         yield Error("SECRET_KEY is missing or weak.", hint="Set 50 random characters or more.", id="site.E011")
     if settings.DEBUG:
         yield Error("DEBUG is on.", hint="Leave DEBUG out, or set it to false.", id="site.E012")
     if not settings.ALLOWED_HOSTS or "*" in settings.ALLOWED_HOSTS:
-        yield Error("ALLOWED_HOSTS does not say which.", hint="Set ALLOWED_HOSTS to your host names.", id="site.E013")
+        yield Error(
+            "ALLOWED_HOSTS is empty, or allows every host.",
+            hint="Set ALLOWED_HOSTS to your host names.",
+            id="site.E013",
+        )
 
 
 @register
 def check_workers(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Iterable[CheckMessage]:
-    """SQLite has one writer at a time: workers would wait for each other's commits, and too long under load."""
+    """Check that there is only one worker if the database is SQLite.
+
+    SQLite has one writer at a time. Several workers would wait for each other's commits, and under load for too long.
+    """
     if not settings.PRODUCTION or not settings.ON_SQLITE:
         return
-    # `uvicorn --workers` tells its workers nothing, but each of them is a child; a single one is not.
+    # `uvicorn --workers` does not tell its workers how many they are. But each of several workers is a child process,
+    # and a single worker is not.
     if settings.WEB_CONCURRENCY > 1 or multiprocessing.parent_process() is not None:
         yield Error(
-            "There are several workers, and DATABASE_URL is a SQLite file, which is for one.",
+            "There are several workers, but DATABASE_URL is a SQLite file, which only one worker can use.",
             hint="Set DATABASE_URL=postgres://user:password@host:5432/name, or WEB_CONCURRENCY (--workers) to 1.",
             id="site.E014",
         )
@@ -126,7 +134,7 @@ def check_workers(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Ite
 
 @register
 def check_proxies(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Iterable[CheckMessage]:
-    """With these the service starts, and then is of no use, or believes everybody."""
+    """Warn if no proxy is trusted, so that every request is refused, or if everybody is trusted as a proxy."""
     if not settings.PRODUCTION:
         return
     if settings.HTTPS and not settings.TRUSTED_PROXIES:
@@ -135,10 +143,10 @@ def check_proxies(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Ite
             hint="Set TRUSTED_PROXIES to that proxy's address or network; or HTTPS=false to serve plain HTTP.",
             id="site.W002",
         )
-    with suppress(ValueError):  # that is E007
+    with suppress(ValueError):  # a network that can't be read is E007
         if any(network.prefixlen == 0 for network in read_networks(settings.TRUSTED_PROXIES)):
             yield Warning(
-                "TRUSTED_PROXIES is everybody: any caller may choose the address that limits count by.",
-                hint="Name your proxies' own network, like 10.0.0.0/8.",
+                "TRUSTED_PROXIES contains every address: any caller can choose the address by which limits count.",
+                hint="Name only the network of your proxies, like 10.0.0.0/8.",
                 id="site.W003",
             )

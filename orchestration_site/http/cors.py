@@ -1,13 +1,17 @@
-"""What browsers of other origins may send and read, for django-cors-headers. Which origins: CORS_ALLOWED_ORIGINS."""
+"""What a page of another origin may send and read, as settings for django-cors-headers.
+
+Which origins these are, CORS_ALLOWED_ORIGINS says. The middleware itself is `security.Cors`.
+"""
 
 from __future__ import annotations
 
+# The addresses that pages of other origins may call: the whole API. The admin is only for its own pages.
 URLS = r"^/(?!(?:admin|static)(?:/|$))"
-"""The API. The admin is for its own pages alone."""
 
 METHODS = ("GET", "POST", "DELETE", "OPTIONS")
 
-# The star covers what SDKs add (x-stainless-...), but never Authorization, and nothing at all in browsers before 2020.
+# Headers that a page may send. The star covers what SDKs add (x-stainless-...). It never covers Authorization, and
+# browsers from before 2020 do not know it, so our own headers are named one by one.
 REQUEST_HEADERS = (
     "authorization",
     "content-type",
@@ -26,6 +30,7 @@ REQUEST_HEADERS = (
     "openai-project",
     "*",
 )
+# Headers of an answer that a page may read.
 RESPONSE_HEADERS = (
     "x-request-id",
     "retry-after",
@@ -33,7 +38,7 @@ RESPONSE_HEADERS = (
     "ratelimit-limit",
     "ratelimit-remaining",
     "ratelimit-reset",
-    *(f"x-ratelimit-{figure}-{kind}" for kind in ("requests", "tokens") for figure in ("limit", "remaining", "reset")),
+    *(f"x-ratelimit-{number}-{kind}" for kind in ("requests", "tokens") for number in ("limit", "remaining", "reset")),
     "idempotent-replayed",
     "x-cached",
     "x-attempts",
@@ -44,5 +49,5 @@ RESPONSE_HEADERS = (
     "x-upstream-request-id",
     "x-should-retry",
 )
+# How long a browser may remember the answer to a preflight. Chromium remembers it for two hours at most.
 PREFLIGHT_SECONDS = 7200
-"""The most that Chromium keeps."""

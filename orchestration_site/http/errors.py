@@ -1,4 +1,8 @@
-"""Errors that no view has seen: an address that does not exist, a defect in middleware. JSON, like all others."""
+"""Answers to requests that no view has answered, such as a request for an address that does not exist.
+
+They are JSON in the same envelope as all other errors. The functions with two parameters are Django's error handlers
+(`handler404` and so on in urls.py).
+"""
 
 from __future__ import annotations
 
@@ -11,12 +15,26 @@ from chat.errors import CODES, envelope
 from chat.request_ids import request_id_of
 
 
-def refusal(request: HttpRequest, status: int, code: str, message: str) -> JsonResponse:
-    """What is refused before any view: the envelope, and under /v1 what OpenAI's SDKs look for besides."""
-    body: dict[str, Any] = envelope(code, message, request_id_of(request))
-    if request.path_info.startswith("/v1/"):
+def is_openai_address(path: str) -> bool:
+    """Whether the path belongs to the OpenAI protocol, whose errors have more fields."""
+    return path.startswith("/v1/")
+
+
+def error_body(path: str, status: int, code: str, message: str, request_id: str) -> dict[str, Any]:
+    """The JSON of an error that is answered before any view sees the request.
+
+    In the OpenAI protocol it also has the fields that OpenAI's SDKs look for.
+    """
+    body: dict[str, Any] = envelope(code, message, request_id)
+    if is_openai_address(path):
         kind = "permission_error" if status == 403 else "invalid_request_error"
         body["error"] |= {"type": kind, "param": None}
+    return body
+
+
+def error_response(request: HttpRequest, status: int, code: str, message: str) -> JsonResponse:
+    """The answer to a request that is refused before any view sees it."""
+    body = error_body(request.path_info, status, code, message, request_id_of(request))
     return JsonResponse(body, status=status)
 
 
@@ -34,7 +52,7 @@ def permission_denied(request: HttpRequest, exception: Exception) -> JsonRespons
 
 @csrf_exempt
 def nothing_here(request: HttpRequest) -> JsonResponse:
-    """A view for addresses that no other view has."""
+    """The view for addresses that no other view has."""
     return not_found(request, Exception())
 
 

@@ -1,4 +1,7 @@
-"""A body that comes in chunks announces no length, and whoever goes by Content-Length takes it for none."""
+"""Gives a body that arrives in chunks its length.
+
+Such a request has no Content-Length, and Django's parsers take a request without one for a request without a body.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,22 @@ import tempfile
 
 from django.conf import settings
 
-from orchestration_site.http.asgi_types import Application, Message, Receive, Scope, Send
+from orchestration_site.http.asgi_types import Application, AsgiScope, Message, Receive, Send
 
+# How much of the body is handed on at once.
 PIECE_BYTES = 64 * 1024
 
 
 class MeasuredBodies:
-    """Wraps an application. A body of chunks is read first, and handed on with its length; `BodyLimit` bounds it."""
+    """Wraps an ASGI application. A body in chunks is read to its end, and then handed on with a Content-Length.
+
+    It is kept on disk if it is large. How large it may be, `BodyLimit` has checked before.
+    """
 
     def __init__(self, application: Application) -> None:
         self._application = application
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not any(name == b"transfer-encoding" for name, _ in scope["headers"]):
             await self._application(scope, receive, send)
             return

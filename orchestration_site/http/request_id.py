@@ -1,23 +1,28 @@
-"""An id for every request, and the same one on every response, whoever answers: Django, static files or BodyLimit."""
+"""Gives each request an id, and puts it on the answer.
+
+Everything below in the stack sees the id in `scope["state"]`, and so an answer has it whoever gives it: a view, the
+static files, or the limit on bodies.
+"""
 
 from __future__ import annotations
 
 import re
 
 from chat.request_ids import new_request_id
-from orchestration_site.http.asgi_types import Application, Message, Receive, Scope, Send
+from orchestration_site.http.asgi_types import Application, AsgiScope, Message, Receive, Send
 
 HEADER = b"x-request-id"
+# What a caller's own id must look like to be kept.
 WELL_FORMED = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 
 
 class RequestId:
-    """Wraps an application. A well-formed id that the caller sends is kept; it is in `scope["state"]`."""
+    """Wraps an ASGI application. An X-Request-ID that the caller has sent is kept, if it is well formed."""
 
     def __init__(self, application: Application) -> None:
         self._application = application
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._application(scope, receive, send)
             return

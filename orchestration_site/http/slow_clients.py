@@ -1,7 +1,7 @@
-"""How long a request may take to arrive, and how much a client may send beside its body.
+"""Limits how long a request may take to arrive, and how much a client may send besides the body.
 
-The server below has no such bounds: it would wait for ever for the rest of a request, and keep headers without end.
-What a body may be in bytes is `body_limit`'s.
+uvicorn has no such limits: it would wait for ever for the rest of a request, and keep any number of headers. The size
+of the body itself is limited by `body_limit`.
 """
 
 from __future__ import annotations
@@ -15,30 +15,47 @@ from typing import Any
 from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from chat.errors import CODES, envelope
+from chat.errors import CODES
 from chat.request_ids import new_request_id
+from orchestration_site.compat import (
+    close_after_answer,
+    has_begun_to_answer,
+    has_requests_waiting,
+    is_answering,
+    is_reading_paused,
+    scope_of_latest_request,
+)
+from orchestration_site.http.errors import error_body
 from orchestration_site.http.request_id import HEADER
 
+# How many bytes the request line and the headers may have. The framing of a body (the sizes of chunks, and trailers)
+# may have as many again.
 MAX_OVERHEAD_BYTES = 64 * 1024
-"""Of the request line and the headers, and again of what stands around a body: the sizes of chunks, and trailers."""
-OVERHEAD_OF_A_BYTE = 16
-"""A chunk of one byte needs five more. Whoever needs many more than that means harm."""
+# How many more bytes of framing are allowed for each byte of the body. A chunk of one byte needs five, and no honest
+# client needs many more.
+FRAMING_BYTES_PER_BODY_BYTE = 16
+# For so many bytes of the body that have arrived, a request gets another second, so that a large body may arrive over a
+# slow line.
 BYTES_PER_SECOND = 10_000
-"""A body gets more time the more of it has come, so that a large one may come over a slow line."""
 
 
 class TimedProtocol(HttpToolsProtocol):
-    """One connection. A request that comes too slowly is answered 408, one with too long a head 431; then it is closed.
+    """uvicorn's protocol for one connection of a client, with our limits.
 
-    A request that arrives in one piece costs no timer.
+    A request that arrives too slowly is answered with 408, and one with too many bytes of headers with 431. Then the
+    connection is closed. A request that arrives in one piece needs no timer.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._arriving = False  # a request has begun, and is not all here
-        self._has_head = False
+        # Whether a request has begun to arrive and is not complete.
+        self._arriving = False
+        # Whether all headers of the latest request have arrived.
+        self._has_headers = False
+        # Bytes that have arrived of the part that is arriving (first the headers, then all the rest), and of the body.
         self._raw_bytes = self._body_bytes = 0
-        self._began = 0.0
+        # When the timer was started, by the clock of the event loop.
+        self._timed_from = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
@@ -54,26 +71,27 @@ class TimedProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self.transport.is_closing():
             return
-        if not self._arriving and self._is_answering:
+        if not self._arriving and is_answering(self):
             self._stop_timer()
-        elif self._raw_bytes > MAX_OVERHEAD_BYTES + self._body_bytes * (OVERHEAD_OF_A_BYTE + 1):
+        elif self._raw_bytes > MAX_OVERHEAD_BYTES + self._body_bytes * (FRAMING_BYTES_PER_BODY_BYTE + 1):
             self._refuse(431, f"The headers of a request may have at most {MAX_OVERHEAD_BYTES} bytes.")
         elif self._timer is None:
             self._start_timer()
 
     def on_message_begin(self) -> None:
-        self._arriving, self._has_head = True, False
+        self._arriving, self._has_headers = True, False
         self._raw_bytes = self._body_bytes = 0
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        # What comes after a body is no header: a proxy in front has not seen it, so nobody may be believed there.
-        if not self._has_head:
+        # Trailers, which come after the body, are dropped. No proxy has checked them, and an X-Forwarded-For among them
+        # would be believed like the proxy's own header.
+        if not self._has_headers:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
-        self._has_head = True
+        self._has_headers = True
         self._raw_bytes = 0
 
     def on_body(self, body: bytes) -> None:
@@ -87,51 +105,51 @@ class TimedProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         self._refuse(400, msg)
 
-    @property
-    def _is_answering(self) -> bool:
-        return self.cycle is not None and not self.cycle.response_complete
-
     def _start_timer(self) -> None:
-        self._began = self.loop.time()
-        self._timer = self.loop.call_later(settings.RECEIVE_TIMEOUT, self._look)
+        self._timed_from = self.loop.time()
+        self._timer = self.loop.call_later(settings.RECEIVE_TIMEOUT, self._check_time)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    def _look(self) -> None:
-        """Is it too late? Not while it is we who do not read, or who are still answering the request before."""
-        until = self._began + settings.RECEIVE_TIMEOUT + self._body_bytes / BYTES_PER_SECOND
-        if self.flow.read_paused or self.pipeline or (self._is_answering and not self._has_head):
+    @property
+    def _is_answering_the_request_before(self) -> bool:
+        """Whether the client has begun to send the next request while we are still answering the one before."""
+        return is_answering(self) and not self._has_headers
+
+    def _check_time(self) -> None:
+        """Refuse the request if its time is over. It gets more time as long as it is we who keep the client waiting."""
+        until = self._timed_from + settings.RECEIVE_TIMEOUT + self._body_bytes / BYTES_PER_SECOND
+        if is_reading_paused(self) or has_requests_waiting(self) or self._is_answering_the_request_before:
             self._start_timer()
         elif self.loop.time() < until:
-            self._timer = self.loop.call_at(until, self._look)
+            self._timer = self.loop.call_at(until, self._check_time)
         elif not self._arriving:
             self.transport.close()
         else:
             self._refuse(408, "The request did not arrive in time.")
 
     def _refuse(self, status: int, message: str) -> None:
-        """Answer where no answer has begun, and close: whatever else the client sends is no request."""
+        """Send an error, unless an answer has begun already, and close the connection.
+
+        Nothing that the client sends afterwards can be read as a request.
+        """
         self._stop_timer()
-        if self._is_answering and not self._has_head:
-            # Requests before this one are still to be answered: the last of them closes.
-            self.cycle.keep_alive = False
-            self.flow.pause_reading()
+        if self._is_answering_the_request_before:
+            # That request must still get its answer, and the connection is closed after it.
+            close_after_answer(self)
             return
-        begun = bool(self.pipeline) or (self._is_answering and self.cycle.response_started)
-        if not (begun or self.transport.is_closing()):
-            self.transport.write(self._answer(status, message))
+        if not (has_begun_to_answer(self) or self.transport.is_closing()):
+            self.transport.write(self._error_bytes(status, message))
         self.transport.close()
 
-    def _answer(self, status: int, message: str) -> bytes:
-        scope: Mapping[str, Any] = self.scope if self._arriving else {}
+    def _error_bytes(self, status: int, message: str) -> bytes:
+        """The whole answer as it goes over the connection. There is no request yet that Django could answer."""
+        scope: Mapping[str, Any] = scope_of_latest_request(self) if self._arriving else {}
         request_id = str(scope.get("state", {}).get("request_id") or new_request_id())
-        body = envelope(CODES[status], message, request_id)
-        if scope.get("path", "").startswith("/v1/"):
-            body["error"] |= {"type": "invalid_request_error", "param": None}
-        content = json.dumps(body).encode()
+        content = json.dumps(error_body(scope.get("path", ""), status, CODES[status], message, request_id)).encode()
         lines = (
             f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
             "content-type: application/json",

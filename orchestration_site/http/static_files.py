@@ -1,4 +1,4 @@
-"""The pages' scripts and styles, served by the service itself."""
+"""Serves the scripts and styles of the pages, so that no other server is needed for them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ from orchestration_site.http.errors import not_found
 
 
 class StaticFiles(ASGIStaticFilesHandler):
-    """Django's, but a path that leads out of the folders is a 404 like any that leads nowhere, and no failure."""
+    """Django's handler of static files, wrapped around an ASGI application.
+
+    A path that leads out of the folders of static files is answered with 404, where Django would fail with 500. These
+    answers do not pass the middleware, so they have none of its headers.
+    """
 
     async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
         try:
             return await super().get_response_async(request)
-        except (SuspiciousFileOperation, ValueError) as error:  # a NUL is a ValueError
+        except (SuspiciousFileOperation, ValueError) as error:  # a NUL in the path is a ValueError
             return not_found(request, error)

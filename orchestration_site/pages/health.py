@@ -1,4 +1,4 @@
-"""Is the process alive, and is it ready: what load balancers and people ask."""
+"""GET /health and GET /health/ready, which say whether the process is alive, and whether it can take calls."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from rest_framework.response import Response
 from chat.doors.serving import service_of
 from chat.record.writer import database_state
 from orchestration_site import __version__
-from orchestration_site.logs.config import log_file_error
+from orchestration_site.logs import log_file_error
 
 
+# The docstrings of these views are shown in the description of the API.
 class OpenView(APIView):
     """For load balancers, which have no key. Nothing in its answers is secret."""
 

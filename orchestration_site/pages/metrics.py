@@ -1,4 +1,4 @@
-"""GET /metrics, for Prometheus."""
+"""GET /metrics, which Prometheus reads."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from chat.observers.metrics import exposition
 
 
 class TextRenderer(EventStreamRenderer):
-    """Lets in a client that accepts only text. An error is JSON all the same."""
+    """Lets in a client that accepts only text. An error is JSON nevertheless."""
 
     media_type = "text/plain"
     format = "text"

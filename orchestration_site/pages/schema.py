@@ -1,4 +1,7 @@
-"""What the API's description says of every operation alike: answers that come from in front of the doors."""
+"""What the description of the API (OpenAPI) says of every operation: the answers that are given before a view runs.
+
+drf-spectacular writes the description; the settings name `Description` as the class that describes a view.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +13,26 @@ from drf_spectacular.openapi import AutoSchema
 from chat.doors.openai.serializers import OpenAIErrorSerializer
 from chat.errors import ErrorSerializer
 from llm import Json
+from orchestration_site.compat import map_serializer_without_extensions
+from orchestration_site.http.errors import is_openai_address
 
+# Answers of every operation: what each status means there.
 ALWAYS = {
     "400": "The request can't be read.",
     "406": "`Accept` names no media type that this address has.",
 }
+# Answers of an operation that needs an API key.
 WITH_A_KEY = {
     "401": "No API key, or one that is wrong, revoked or has expired.",
     "503": "The database can't be reached at the moment.",
 }
+# Answers of an operation that takes a body.
 WITH_A_BODY = {
     "408": "The body did not come in time.",
     "413": "The body is too large.",
     "415": "The body is not `application/json`.",
 }
+# Headers of every answer, and headers of the answers with a certain status.
 HEADERS = {"X-Request-ID": "The id of this request: the caller's own, if it is well formed."}
 HEADERS_OF = {
     "401": {"WWW-Authenticate": "How to send a key."},
@@ -32,18 +41,21 @@ HEADERS_OF = {
 
 
 class StrictBody(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
-    """A body in which an unknown field is an error."""
+    """Describes a body in which an unknown field is an error."""
 
     target_class = "chat.doors.native.serializers.StrictSerializer"
     match_subclasses = True
 
     def map_serializer(self, auto_schema: Any, direction: Any) -> Json:
-        described: Json = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
+        described = map_serializer_without_extensions(auto_schema, self.target, direction)
         return {**described, "additionalProperties": False}
 
 
 class Description(AutoSchema):
-    """REST framework's views, described. What is no JSON, a stream of events or a text, its view names itself."""
+    """Describes a view of REST framework.
+
+    All answers are taken for JSON. A view whose answer is something else, such as a stream of events, says so itself.
+    """
 
     def map_renderers(self, attribute: str) -> list[Any]:
         del attribute
@@ -61,7 +73,7 @@ class Description(AutoSchema):
             meanings |= WITH_A_KEY
         if "requestBody" in operation:
             meanings |= WITH_A_BODY
-        kind = OpenAIErrorSerializer if self.path.startswith("/v1/") else ErrorSerializer
+        kind = OpenAIErrorSerializer if is_openai_address(self.path) else ErrorSerializer
         error = self.resolve_serializer(kind(), "response").ref
         answers: Json = operation["responses"]
         for status, meaning in meanings.items():

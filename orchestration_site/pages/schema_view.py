@@ -1,14 +1,11 @@
-"""GET /schema"""
+"""GET /schema, the description of the API in OpenAPI's format."""
 
 from __future__ import annotations
 
 from drf_spectacular.views import SpectacularAPIView
-from rest_framework.request import Request
+
+from orchestration_site.compat import NoVersionParameter
 
 
-class SchemaView(SpectacularAPIView):
-    """The API's description. There is one version of it."""
-
-    def _get_version_parameter(self, request: Request) -> None:
-        # drf-spectacular would write `?version=` into a header, line ends and all.
-        return None
+class SchemaView(NoVersionParameter, SpectacularAPIView):
+    """The description of the API, of which there is one version only."""

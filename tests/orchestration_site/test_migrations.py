@@ -1,4 +1,4 @@
-"""Migrations"""
+"""Migrations of the database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No secret in a row, a log or an error: everything that a process leaves behind is searched for the key."""
+"""No secret is in a row, a log or an error. Everything that a process leaves behind is searched for the key."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""Settings and `.env.example`"""
+"""The settings and `.env.example`."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -11,21 +10,9 @@ from pathlib import Path
 
 import environ
 
+from tests.support.loaded_settings import load_settings
+
 ROOT = Path(__file__).resolve().parents[2]
-SHOW = """
-import json
-from orchestration_site import settings
-print(json.dumps({name: str(value) for name, value in vars(settings).items() if name.isupper()}))
-"""
-
-
-def load_settings(**variables: str) -> dict[str, str]:
-    environment = {"PATH": os.environ["PATH"], "ENVIRONMENT": "test", **variables}
-    shown = subprocess.run(
-        [sys.executable, "-c", SHOW], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
-    )
-    values: dict[str, str] = json.loads(shown.stdout)
-    return values
 
 
 def example() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Real servers for tests that need one: PostgreSQL and Redis from Debian's packages, each in a folder of its own."""
+"""PostgreSQL and Redis servers for tests that need real ones. The binaries come from Debian's packages."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def postgres_binaries() -> Path | None:
 
 
 def require(found: object, what: str) -> None:
-    """Skip where a server is not installed; fail where CI says that it must be."""
+    """Skip the test if something is not installed. Where REQUIRE_SERVERS is set, as in CI, fail instead."""
     if not found:
         assert not os.environ.get("REQUIRE_SERVERS"), f"{what} is not installed"
         pytest.skip(f"{what} is not installed")
 
 
 class PostgresServer:
-    """A cluster in `folder`, on a free port of loopback. It can be stopped, killed and started again."""
+    """A PostgreSQL server with its data in `folder`, on a free port. It can be stopped, killed and started again."""
 
     def __init__(self, folder: Path) -> None:
         binaries = postgres_binaries()
@@ -43,7 +43,7 @@ class PostgresServer:
         self.port = free_port()
         self.url = f"postgres://service@127.0.0.1:{self.port}/postgres"
         self._process: subprocess.Popen[bytes] | None = None
-        # PostgreSQL does not run as root; where the tests do, it is the package's own user.
+        # PostgreSQL refuses to run as root. If the tests run as root, it runs as the user of its package.
         self._user = "postgres" if os.geteuid() == 0 else None
         self._data.mkdir()
         if self._user:
@@ -80,18 +80,18 @@ class PostgresServer:
         raise AssertionError("PostgreSQL did not start")
 
     def stop(self) -> None:
-        """As an administrator does it: at once, in order."""
+        """Stop the server like an administrator: at once, but in order."""
         self._signal(signal.SIGINT)
 
     def kill(self) -> None:
-        """As a power cut does it: the server and all its processes."""
+        """Kill the server and all its processes, as a power cut does."""
         assert self._process is not None
         self._signal_all(signal.SIGKILL)
         self._process.wait(20)
         self._process = None
 
     def freeze(self) -> None:
-        """As a disk does that no longer answers: it refuses nobody, and says nothing."""
+        """Let the server accept connections and answer nothing, as if its disk no longer answered."""
         self._signal_all(signal.SIGSTOP)
 
     def thaw(self) -> None:
@@ -121,7 +121,7 @@ class PostgresServer:
 
 
 class RedisServer:
-    """A Redis that keeps nothing on disk, on a free port of loopback. It can be killed, frozen and started again."""
+    """A Redis that keeps nothing on disk, on a free port. It can be killed, frozen and started again."""
 
     def __init__(self, folder: Path) -> None:
         binary = shutil.which("redis-server")
@@ -148,7 +148,7 @@ class RedisServer:
         return redis.Redis.from_url(self.url, socket_timeout=5)
 
     def freeze(self) -> None:
-        """It takes connections, and answers nothing."""
+        """Let the server accept connections and answer nothing."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class SiteProcess:
-    """`manage.py serve`, as it runs in production. `variables` are its settings."""
+    """Runs `manage.py serve`, as production does. `variables` are its settings."""
 
     def __init__(self, folder: Path, *, upstream: str, **variables: str) -> None:
         self.port = free_port()
@@ -65,13 +65,13 @@ class SiteProcess:
         raise AssertionError(self.output.read_text())
 
     def kill(self) -> None:
-        """As the kernel does it, the workers too."""
+        """Kill the process and its workers, as the kernel does."""
         assert self.process is not None
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(10)
 
     def terminate(self, timeout: float = 30) -> int:
-        """As an orchestrator does it. Returns the exit code."""
+        """Ask the process to stop, as an orchestrator does. Returns its exit code."""
         assert self.process is not None
         self.process.terminate()
         return self.process.wait(timeout)

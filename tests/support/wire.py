@@ -1,4 +1,4 @@
-"""HTTP written by hand, for what no client would send; and the service's doors."""
+"""HTTP that is written by hand, for requests that no client would send, and the service's doors."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ OPENAI: dict[str, dict[str, Any]] = {
     "/v1/embeddings": {"model": "text-embedding-3-small", "input": "hi"},
     "/v1/responses": {"model": "gpt-4o", "input": "hi"},
 }
+# Every address that asks a model, with a body that it accepts.
 DOORS = NATIVE | OPENAI
-"""Every address that asks a model, with a body that it takes."""
 
 
 @dataclass(frozen=True)
@@ -49,19 +49,19 @@ def connected(client: httpx2.Client) -> Iterator[socket.socket]:
 
 
 def raw(client: httpx2.Client, sent: bytes, *, finish: bool = False) -> list[Answer]:
-    """What comes back until the service closes the connection. `finish`: nothing more will be sent."""
+    """Send bytes, and return the answers until the service closes. With `finish` our side is closed after sending."""
     with connected(client) as connection:
         try:
             connection.sendall(sent)
             if finish:
                 connection.shutdown(socket.SHUT_WR)
         except OSError:
-            pass  # it was cut off; what it was told is still there
+            pass  # the service has closed, but what it sent before can still be read
         return answers(received(connection))
 
 
 def received(connection: socket.socket, seconds: float = 20) -> bytes:
-    """All bytes until the other side closes, or `seconds` are over."""
+    """All bytes that come until the other side closes, or until `seconds` are over."""
     give_up = time.monotonic() + seconds
     parts: list[bytes] = []
     while time.monotonic() < give_up:
@@ -79,7 +79,7 @@ def received(connection: socket.socket, seconds: float = 20) -> bytes:
 def request(
     path: str, body: bytes = b"", *headers: str, method: str = "POST", length: bool = True, close: bool = True
 ) -> bytes:
-    """A request as bytes. `headers` are whole lines, and may hold anything Latin-1 has."""
+    """A request as bytes. `headers` are whole lines, and may contain any character of Latin-1."""
     lines = [f"{method} {path} HTTP/1.1", *headers]
     if not any(line.lower().startswith("host:") for line in headers):
         lines.insert(1, "Host: 127.0.0.1")
@@ -93,7 +93,7 @@ def request(
 
 
 def answers(data: bytes) -> list[Answer]:
-    """The answers in a stream of bytes, each ended as HTTP has it. Fails on what is no HTTP."""
+    """The answers in a stream of bytes. Fails on anything that is not HTTP."""
     found: list[Answer] = []
     while data:
         head, _, data = data.partition(b"\r\n\r\n")

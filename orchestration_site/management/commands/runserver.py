@@ -1,4 +1,7 @@
-"""`manage.py runserver`, but with ASGI: streams stream, and the lifespan runs. Reloads on change, as usual."""
+"""`manage.py runserver` starts the service for development, and starts it again when a file of code changes.
+
+Unlike Django's own command it serves ASGI, because streams need it, and so does the lifespan that opens the engine.
+"""
 
 from __future__ import annotations
 
@@ -15,17 +18,17 @@ from orchestration_site.http.slow_clients import TimedProtocol
 class Command(RunserverCommand):
     help = "Starts the service for development: ASGI by uvicorn, with autoreload."
 
+    # Django's command sets these before it calls inner_run().
     addr: str
     port: str
-    _raw_ipv6: bool
 
     def inner_run(self, *args: Any, **options: Any) -> None:
-        # The autoreloader runs this in a thread and must be told of errors in it.
+        # Django's autoreloader runs this method in a thread. An error of an earlier start is raised again here.
         autoreload.raise_last_exception()
         if not options["skip_checks"]:
             self.check(display_num_errors=True)
         self.check_migrations()
-        host = f"[{self.addr}]" if self._raw_ipv6 else self.addr
+        host = f"[{self.addr}]" if ":" in self.addr else self.addr  # an IPv6 address needs brackets in a URL
         self.stdout.write(f"The service is at http://{host}:{self.port}/ and its API at http://{host}:{self.port}/docs")
         if settings.SIMULATED:
             self.stdout.write(
@@ -43,6 +46,6 @@ class Command(RunserverCommand):
             lifespan="on",
             log_config=None,
             access_log=False,
-            proxy_headers=False,  # TRUSTED_PROXIES says whom to believe
+            proxy_headers=False,  # `http.proxies` reads these headers, because uvicorn does not know TRUSTED_PROXIES
             timeout_graceful_shutdown=int(settings.SHUTDOWN_GRACE),
         )

@@ -1,4 +1,4 @@
-"""`manage.py serve`: the service as it runs in production."""
+"""`manage.py serve` starts the service for production."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ from uvicorn.supervisors import Multiprocess
 
 from orchestration_site.http.slow_clients import TimedProtocol
 
+# How long an idle connection stays open. Load balancers close theirs earlier, so that none of them sends a call into a
+# connection that we are closing.
 KEEP_ALIVE_SECONDS = 75
-"""Longer than load balancers keep an idle connection, so that none of them sends a call into one that we close."""
+# How many new connections a single worker accepts in one turn of its event loop.
 ACCEPTED_AT_ONCE = 32
-"""New connections that one worker takes in a turn of its event loop."""
+# The same for each of several workers. With more, the worker that wakes up first would take a whole crowd.
 ACCEPTED_AT_ONCE_BY_EACH = 4
-"""The same for each of several workers: more would let the one that wakes first take a whole crowd."""
 
 
 class Command(BaseCommand):
@@ -43,16 +44,16 @@ class Command(BaseCommand):
         )
 
     def execute(self, *args: Any, **options: Any) -> str | None:
-        # For the checks, here and in each worker: production refuses several on SQLite.
+        # The system checks read these, here and in each worker: production refuses several workers on SQLite.
         settings.WEB_CONCURRENCY = options["workers"]
         os.environ["WEB_CONCURRENCY"] = str(options["workers"])
         return super().execute(*args, **options)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        # When it has shut down in order, uvicorn raises the signal again, for whoever handled it before: that is here.
+        # After an orderly shutdown uvicorn raises SIGTERM again, for the handler from before. This one exits with 0.
         signal.signal(signal.SIGTERM, _leave)
         if options["workers"] > 1 and "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
-            # Before the workers start: it decides how they count.
+            # It must be set before the workers start, because it decides how they count. The folder is shared by them.
             folder = tempfile.TemporaryDirectory(prefix="metrics-")
             atexit.register(folder.cleanup)
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder.name
@@ -65,12 +66,12 @@ class Command(BaseCommand):
             lifespan="on",
             log_config=None,
             access_log=False,
-            proxy_headers=False,  # TRUSTED_PROXIES says whom to believe
+            proxy_headers=False,  # `http.proxies` reads these headers, because uvicorn does not know TRUSTED_PROXIES
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=int(settings.SHUTDOWN_GRACE),
         )
         listener = config.bind_socket()
-        with suppress(KeyboardInterrupt):  # Ctrl+C is raised again as well
+        with suppress(KeyboardInterrupt):  # uvicorn raises Ctrl+C again as well
             if config.workers > 1:
                 Multiprocess(config, listen_often(listener, ACCEPTED_AT_ONCE_BY_EACH)).run()
                 return
@@ -81,10 +82,11 @@ class Command(BaseCommand):
 
 
 def listen_often(listener: socket.socket, times: int) -> list[socket.socket]:
-    """The same socket `times` times, for a server to accept from each.
+    """The same socket `times` times, so that the server accepts as many connections in a turn of its event loop.
 
-    libuv accepts one connection a turn from a socket (libuv/libuv#3696). Under load a turn takes tens of milliseconds,
-    and of two thousand that come at once, health checks among them, the last would wait for half a minute.
+    libuv accepts one connection from each socket in a turn (libuv/libuv#3696), and under load a turn takes tens of
+    milliseconds. If two thousand connections came at once, health checks among them, the last would wait for half a
+    minute.
     """
     return [listener, *(listener.dup() for _ in range(times - 1))]
 

@@ -117,7 +117,7 @@ def test_no_key_is_in_what_is_reported(ideal: Any) -> None:
 
 
 def documented(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """The documentation's own command, with its folders in a folder of ours."""
+    """Run the command from the documentation, with a folder of the test in place of /var."""
     (command,) = re.findall(
         r"```bash\n(ENVIRONMENT=production .*?check --deploy.*?)```", OPERATIONS.read_text(), re.DOTALL
     )

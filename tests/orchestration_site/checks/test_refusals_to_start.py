@@ -1,4 +1,4 @@
-"""Production on bad settings does not start, whichever way it is started."""
+"""With bad settings production does not start, whichever way it is started."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SECRET_KEY = "0123456789" * 6
 
 
 def start(folder: Path, *command: str, **variables: str) -> tuple[int, str]:
-    """The exit code of a service that would start, but for what is given; and what it said."""
+    """Start a service whose settings are good except for those that are given. Returns its exit code and its output."""
     environment = {
         "PATH": os.environ["PATH"],
         "ENVIRONMENT": "production",
@@ -72,7 +72,7 @@ def test_several_workers_on_sqlite_are_refused(tmp_path: Path, command: tuple[st
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [(*UVICORN, "--workers", "2"), UVICORN])
 def test_several_workers_of_uvicorn_on_sqlite_are_refused(tmp_path: Path, command: tuple[str, ...]) -> None:
-    # Whose own exit code is 0, when all of its workers have refused.
+    # The exit code says nothing: uvicorn exits with 0 when all of its workers have refused.
     _, said = start(tmp_path, *command, WEB_CONCURRENCY="1" if "--workers" in command else "2")
     assert all(expected in said for expected in WORKERS_ON_SQLITE)
     assert "stopping the parent process" in said

@@ -13,7 +13,7 @@ from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 
 from llm.simulator import SimulatorThread
-from tests.orchestration_site.test_settings import load_settings
+from tests.support.loaded_settings import load_settings
 
 ORIGIN = "https://app.example.com"
 FROM_PAGE = {"Origin": ORIGIN}
@@ -33,14 +33,14 @@ DOORS = (
     *(("POST", f"/v1/{name}") for name in ("chat/completions", "completions", "embeddings", "responses")),
     *(("GET", "/v1/models"), ("GET", "/v1/chat/completions"), ("DELETE", "/v1/chat/completions/chatcmpl-1")),
 )
+# Headers that browsers and proxies obey. No page needs to read them.
 FOR_BROWSERS = {"x-frame-options", "x-content-type-options", "x-accel-buffering"}
-"""And proxies: nothing that a page would read."""
 StartSite = Callable[..., httpx2.Client]
 
 
 @pytest.fixture
 def client(start_site: StartSite) -> Iterator[httpx2.Client]:
-    """Open to the pages of one origin, with keys required."""
+    """A client of a service that the pages of one origin may call, and that requires keys."""
     yield start_site(CORS_ALLOWED_ORIGINS=[ORIGIN], API_KEYS_REQUIRED=True)
 
 
@@ -58,7 +58,7 @@ def names(answer: httpx2.Response, header: str) -> set[str]:
 
 
 def may_be_sent(answer: httpx2.Response, method: str, headers: tuple[str, ...] = (), origin: str = ORIGIN) -> bool:
-    """As a browser decides it. Source: fetch.spec.whatwg.org, "CORS-preflight fetch"."""
+    """Decide like a browser. Source: fetch.spec.whatwg.org, "CORS-preflight fetch"."""
     allowed = names(answer, "access-control-allow-headers")
     return (
         200 <= answer.status_code <= 299
@@ -102,7 +102,7 @@ def test_a_preflight_of_every_door_needs_no_key(client: httpx2.Client) -> None:
     for method, path in DOORS:
         answer = preflight(client, path, method, headers)
         assert may_be_sent(answer, method, headers), path
-        # By name, for old browsers too.
+        # Each is named, because old browsers do not know the star.
         assert set(OURS) | set(EXTRAS) <= names(answer, "access-control-allow-headers")
         assert "access-control-allow-credentials" not in answer.headers
         assert int(answer.headers["access-control-max-age"]) > 0

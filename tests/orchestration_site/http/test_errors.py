@@ -1,4 +1,4 @@
-"""Errors that no door has made, and the id that every response has."""
+"""Errors that no door has made."""
 
 from __future__ import annotations
 
@@ -9,19 +9,9 @@ import httpx2
 import pytest
 
 from chat.models import CallRecord
+from tests.support.error_envelope import assert_is_envelope
 
 StartSite = Callable[..., httpx2.Client]
-STATIC_FILE = "/static/admin/css/base.css"
-
-
-def assert_is_envelope(response: httpx2.Response, status: int, code: str) -> None:
-    assert response.status_code == status
-    assert response.headers["content-type"].startswith("application/json")
-    error = response.json()["error"]
-    assert error["code"] == code
-    assert error["message"]
-    assert error["request_id"] == response.headers["x-request-id"]
-    assert error["request_id"].startswith("req_")
 
 
 @pytest.mark.parametrize(
@@ -79,57 +69,6 @@ def test_a_defect_outside_the_doors_is_a_500_in_json_too(
     response = client.get("/admin/")
     assert_is_envelope(response, 500, "internal_error")
     assert "secret" not in response.text
-
-
-def test_every_response_has_an_id(client: httpx2.Client) -> None:
-    big = b'{"prompt": "' + b"a" * (21 * 1024 * 1024) + b'"}'
-    responses = [
-        client.get("/health"),
-        client.post("/chat", json={"prompt": "a"}),
-        client.post("/chat", json={}),
-        client.post("/chat/stream", json={"prompt": "a"}),
-        client.options("/chat"),
-        client.get("/calls"),
-        client.get("/nothing"),
-        client.get("/docs"),
-        client.get("/redoc"),
-        client.get("/schema"),
-        client.get("/admin/"),
-        client.get("/admin/login/"),
-        client.get("/admin"),
-        client.post("/chat", content=big, headers={"content-type": "application/json"}),
-    ]
-    assert [r.status_code for r in responses] == [200, 200, 400, 200, 200, 200, 404, 200, 200, 200, 302, 200, 301, 413]
-    ids = [response.headers.get("x-request-id", "") for response in responses]
-    assert all(each.startswith("req_") and len(each) == 36 for each in ids)
-    assert len(set(ids)) == len(ids)
-
-
-def test_a_static_file_has_an_id_and_one_that_is_missing_too(client: httpx2.Client) -> None:
-    good, missing = client.get(STATIC_FILE), client.get("/static/nothing.css")
-    assert (good.status_code, missing.status_code) == (200, 404)
-    assert good.headers["x-request-id"].startswith("req_")
-    assert_is_envelope(missing, 404, "not_found")
-
-
-def test_a_static_file_is_served(client: httpx2.Client) -> None:
-    response = client.get(STATIC_FILE)
-    assert (response.status_code, response.headers["content-type"].partition(";")[0]) == (200, "text/css")
-    assert client.get("/static/nothing.css").status_code == 404
-
-
-def test_a_well_formed_id_of_the_callers_own_is_kept(client: httpx2.Client) -> None:
-    for path in ("/health", "/nothing", "/admin/login/"):
-        assert client.get(path, headers={"X-Request-ID": "my.own_id-1"}).headers["x-request-id"] == "my.own_id-1"
-    for bad in ("short", "a" * 65, "with space", "new;line", "ümlaut-12".encode(), ""):
-        kept = client.get("/health", headers=[(b"x-request-id", bad if isinstance(bad, bytes) else bad.encode())])
-        assert kept.headers["x-request-id"].startswith("req_")
-
-
-def test_a_well_formed_id_is_kept_by_a_413_too(client: httpx2.Client) -> None:
-    headers = {"X-Request-ID": "my.own_id-1", "content-type": "application/json"}
-    response = client.post("/chat", content=b"a" * (21 * 1024 * 1024), headers=headers)
-    assert (response.status_code, response.headers["x-request-id"]) == (413, "my.own_id-1")
 
 
 def test_what_is_no_http_ends_no_service(client: httpx2.Client) -> None:

@@ -1,4 +1,4 @@
-"""HTTPS behind a proxy: what is redirected, refused, or answered all the same; and which cookies are secure."""
+"""HTTPS behind a proxy: what is redirected, refused, or answered nevertheless, and which cookies are secure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from django.conf import settings
 
 from llm.simulator import SimulatorThread
-from tests.orchestration_site.test_settings import load_settings
+from tests.support.loaded_settings import load_settings
 from tests.support.site_subprocess import SiteProcess
 
 BY_HTTPS = {"X-Forwarded-Proto": "https"}
@@ -21,13 +21,13 @@ HSTS = "strict-transport-security"
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, _simulator: SimulatorThread) -> Iterator[SiteProcess]:
-    """Behind a proxy on this machine."""
+    """A service behind a proxy on this machine, which it trusts."""
     yield from started(tmp_path_factory.mktemp("https"), _simulator, TRUSTED_PROXIES="127.0.0.1")
 
 
 @pytest.fixture(scope="module")
 def misplaced(tmp_path_factory: pytest.TempPathFactory, _simulator: SimulatorThread) -> Iterator[SiteProcess]:
-    """Behind a proxy that it does not know."""
+    """A service behind a proxy that it does not trust."""
     yield from started(tmp_path_factory.mktemp("misplaced"), _simulator, TRUSTED_PROXIES="10.0.0.0/8")
 
 
@@ -143,7 +143,7 @@ def test_the_admin_logs_in_behind_the_proxy_and_its_cookies_are_secure(site: Sit
 def test_nobody_but_a_trusted_proxy_can_say_that_it_was_https(misplaced_client: httpx2.Client) -> None:
     for method, path in (("POST", "/chat"), ("GET", "/docs"), ("GET", "/admin/login/")):
         answer = misplaced_client.request(method, path, headers=BY_HTTPS)
-        # A redirect would come back by the same proxy, for ever.
+        # A redirect would come back by the same proxy again and again.
         assert answer.status_code == 403
         assert "TRUSTED_PROXIES" in answer.json()["error"]["message"]
         assert HSTS not in answer.headers

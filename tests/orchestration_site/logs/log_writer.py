@@ -1,10 +1,10 @@
-"""One process of the midnight tests: writes numbered lines to the log file before and after a midnight that we set.
+"""One process of the midnight tests. It writes numbered lines to the log file before and after a given midnight.
 
 python log_writer.py FOLDER WORKER LINES MIDNIGHT FLIP MODE
 
-MODE shared: the clock of all workers passes MIDNIGHT when real time passes FLIP; each stops after LINES lines of the
-new day. MODE skewed: each worker's clock makes a step with each line, so that some are still in the old day when
-others have renamed the file.
+With the mode "shared" the clock of all workers passes MIDNIGHT when real time passes FLIP. Each worker stops after
+LINES lines of the new day. With the mode "skewed" the clock of each worker makes a step with each line, so that some
+workers are still in the old day when others have renamed the file.
 """
 
 import logging
@@ -13,7 +13,8 @@ import sys
 import time
 from pathlib import Path
 
-from orchestration_site.logs.config import JsonFormatter, MidnightFileHandler
+from orchestration_site.logs.formatter import JsonFormatter
+from orchestration_site.logs.midnight_file import MidnightFileHandler
 
 
 def main(folder: str, worker: str, lines: int, midnight: float, flip: float, mode: str) -> None:

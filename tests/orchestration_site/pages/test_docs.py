@@ -22,7 +22,7 @@ def schema() -> dict[str, Any]:
 
 
 def resolve(schema: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
-    """The part, or what it refers to."""
+    """The part itself, or the part to which its `$ref` refers."""
     while "$ref" in part:
         *_, kind, name = part["$ref"].split("/")
         part = schema["components"][kind][name]

@@ -18,7 +18,7 @@ StartSite = Callable[..., httpx2.Client]
 
 
 class NoDatabase:
-    """In the place of a connection whose database is away."""
+    """Stands for a connection whose database can't be reached."""
 
     def cursor(self) -> Any:
         raise OperationalError("could not connect to secret-host as secret-user")

@@ -1,4 +1,4 @@
-"""Many connections that come at once: a turn of the event loop takes more than one of them."""
+"""Many connections that come at once: one turn of the event loop accepts more than one of them."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from orchestration_site.management.commands.serve import (
 )
 from tests.support.site_subprocess import SiteProcess
 
+# How /proc/net/tcp writes the state of a listening socket.
 LISTENING = "0A"
 
 
 async def turns_until_accepted(listeners: list[socket.socket], crowd: int) -> int:
-    """The turns of the event loop until as many connections are accepted as were there at once."""
+    """How many turns the event loop takes to accept a crowd of connections that come at once."""
     accepted: list[asyncio.BaseTransport] = []
 
     class Protocol(asyncio.Protocol):
@@ -34,7 +35,7 @@ async def turns_until_accepted(listeners: list[socket.socket], crowd: int) -> in
     servers = [await loop.create_server(Protocol, sock=listener) for listener in listeners]
     turns = 0
     with ExitStack() as clients:
-        for _ in range(crowd):  # none of these yields to the loop: the kernel connects them
+        for _ in range(crowd):  # the kernel connects these, and the event loop does not run meanwhile
             clients.enter_context(socket.create_connection(listeners[0].getsockname()))
         while len(accepted) < crowd:
             await asyncio.sleep(0)
@@ -56,7 +57,7 @@ def test_a_turn_of_the_loop_accepts_a_whole_crowd() -> None:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 return runner.run(turns_until_accepted(listen_often(listener, times), ACCEPTED_AT_ONCE))
 
-    assert turns(1) >= ACCEPTED_AT_ONCE  # else the library takes crowds by itself, and listen_often is not needed
+    assert turns(1) >= ACCEPTED_AT_ONCE  # else libuv has changed, and listen_often is not needed
     assert turns(ACCEPTED_AT_ONCE) < ACCEPTED_AT_ONCE / 4
 
 
@@ -70,13 +71,13 @@ def test_the_service_listens_often(tmp_path: Path, simulator: SimulatorThread, w
         site.start("--workers", str(workers))
         assert site.process is not None
         counts = [open_files_of(pid).count(listener_on(site.port)) for pid in processes_of(site.process.pid)]
-        assert counts == [times] * (1 if workers == 1 else workers + 1)  # the parent of workers holds them too
+        assert counts == [times] * (1 if workers == 1 else workers + 1)  # the parent of the workers has them too
     finally:
         site.close()
 
 
 def listener_on(port: int) -> str:
-    """The listening socket, as it is called in /proc/…/fd."""
+    """The name of the listening socket in /proc/…/fd."""
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         columns = line.split()
         if columns[1].endswith(f":{port:04X}") and columns[3] == LISTENING:
@@ -87,16 +88,18 @@ def listener_on(port: int) -> str:
 def open_files_of(pid: int) -> list[str]:
     names = []
     for file in Path(f"/proc/{pid}/fd").iterdir():
-        with suppress(FileNotFoundError):  # closed since it was listed
+        with suppress(FileNotFoundError):  # the file was closed after it was listed
             names.append(str(file.readlink()))
     return names
 
 
 def processes_of(group: int) -> list[int]:
-    """Those that serve: not multiprocessing's own, which watches over shared things."""
+    """The processes that serve, without the one that multiprocessing starts for itself."""
     found = []
     for folder in Path("/proc").iterdir():
-        with suppress(ValueError, ProcessLookupError, FileNotFoundError):  # no process, or one that is gone by now
+        with suppress(
+            ValueError, ProcessLookupError, FileNotFoundError
+        ):  # the folder is no process, or the process has ended
             if os.getpgid(pid := int(folder.name)) != group:
                 continue
             if "resource_tracker" not in (folder / "cmdline").read_text():

@@ -1,7 +1,8 @@
-"""The ASGI application of the doors that ask a model: Django's requests and views, and no thread on the way.
+"""Hands a POST to a door straight to its view. A door is a view that asks a model.
 
-Django's own handler hands every request to threads several times (its signals, its middleware, its responses), which
-costs more than all the rest of a call. Whatever is no POST to a door goes to it as ever. Why: docs/decisions/0013.
+The requests and the views are Django's, but nothing runs in a thread. Django's own handler hands each request to
+threads several times (for its signals, its middleware and its responses), and that costs more than everything else in a
+call. The measurements are in docs/decisions/0013-speed.md.
 """
 
 from __future__ import annotations
@@ -21,33 +22,33 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils.module_loading import import_string
 
 from chat.doors.door import Door, DoorRequest
-from orchestration_site.http.asgi_types import Application, Receive, Scope, Send
+from orchestration_site.http.asgi_types import Application, AsgiScope, Receive, Send
 
 View: TypeAlias = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 
-
+# For how long after the start of a call nobody watches whether its caller goes away. Most answers come within this
+# time, and so they need no task that watches.
 UNWATCHED_SECONDS = 0.05
-"""For so long nobody looks whether the caller is still there: most answers that come so soon need no task for that."""
 
 
 class CallerGone(Exception):
-    """The caller went away before its request was whole."""
+    """The caller went away before the whole request had arrived."""
 
 
-class Doors:
-    """Serves POSTs to doors, and gives everything else to `django`.
+class DoorDispatcher:
+    """An ASGI application that serves POST requests to doors, and gives all other requests to `django`.
 
-    `middleware` are dotted names of middleware classes that are natively async: they run on the event loop.
+    `middleware` are dotted names of middleware classes. They must be async, because they run on the event loop.
     """
 
     def __init__(self, django: Application, middleware: Iterable[str]) -> None:
         self._django = django
-        self._doors = {f"/{address}": door for address, door in _doors(get_resolver().url_patterns)}
+        self._doors = {f"/{address}": door for address, door in _find_doors(get_resolver().url_patterns)}
         self._respond: View = _view_of_door
         for name in reversed(list(middleware)):
             self._respond = import_string(name)(self._respond)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] != "POST":
             await self._django(scope, receive, send)
             return
@@ -62,7 +63,8 @@ class Doors:
             return
         with body:
             request = DoorRequest(scope, body, door)
-            request.META["CONTENT_LENGTH"] = str(size)  # a body that came in chunks has announced none
+            # A body that came in chunks has announced no length, and parsers take no length for no body.
+            request.META["CONTENT_LENGTH"] = str(size)
             await _while_caller_waits(request, receive, self._answer(request, send))
 
     async def _answer(self, request: HttpRequest, send: Send) -> None:
@@ -74,28 +76,29 @@ class Doors:
 
 
 async def _view_of_door(request: HttpRequest) -> HttpResponseBase:
-    """The innermost of the chain of middleware."""
+    """What the innermost middleware calls: find the view of the door, and let it answer."""
     try:
         request.get_host()  # raises DisallowedHost
         return cast(HttpResponseBase, await cast(Any, request).door().dispatch(request))
-    except Exception as exception:  # noqa: BLE001 - so that middleware sees an answer, as Django has it
+    except Exception as exception:  # noqa: BLE001 - middleware must see an answer, and not an exception, as in Django
         return cast(HttpResponseBase, response_for_exception(request, exception))
 
 
-def _doors(patterns: Iterable[URLPattern | URLResolver], before: str = "") -> Iterator[tuple[str, type[Door]]]:
-    """Every door of the site, by its address. Doors have no parameters in their addresses."""
+def _find_doors(patterns: Iterable[URLPattern | URLResolver], before: str = "") -> Iterator[tuple[str, type[Door]]]:
+    """Every door of the site with its address. No address of a door has a parameter in it."""
     for pattern in patterns:
         address = before + str(pattern.pattern)
         if isinstance(pattern, URLResolver):
-            yield from _doors(pattern.url_patterns, address)
+            yield from _find_doors(pattern.url_patterns, address)
         elif issubclass(getattr(pattern.callback, "view_class", object), Door):
             yield address, cast(Any, pattern.callback).view_class
 
 
 async def _read_body(receive: Receive) -> tuple[IO[bytes], int]:
-    """The whole body, on disk if it is large, and its size. How large it may be is BodyLimit's to say.
+    """Read the whole body. Returns it, on disk if it is large, and its size. Raises CallerGone.
 
-    Nobody has looked at the caller's key yet, so memory must not be what strangers fill. Raises CallerGone.
+    It is not kept in memory, because the caller's key has not been checked yet, and strangers must not be able to fill
+    the memory. How large it may be, BodyLimit has checked before.
     """
     body: IO[bytes] | None = None
     size = 0
@@ -117,7 +120,10 @@ async def _read_body(receive: Receive) -> tuple[IO[bytes], int]:
 
 
 async def _while_caller_waits(request: DoorRequest, receive: Receive, answer: Awaitable[None]) -> None:
-    """Cancel the answer when the caller goes away: after the body, that is all that there is to receive."""
+    """Await the answer, and cancel it when the caller goes away.
+
+    After the body, the next message that a server sends to an application means that the caller has gone.
+    """
     answered = False
     watching: asyncio.Task[None] | None = None
 
@@ -135,7 +141,8 @@ async def _while_caller_waits(request: DoorRequest, receive: Receive, answer: Aw
     try:
         await answer
     except asyncio.CancelledError:
-        # Ours, unless the server is ending as well.
+        # We have cancelled the task ourselves, so the cancellation ends here. But if the server is stopping as well,
+        # the task was cancelled a second time, and that cancellation goes on.
         if not request.caller_gone or request.task.uncancel():
             raise
     finally:
