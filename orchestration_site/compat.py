@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rest_framework.request import Request
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-    from llm.json_values import Json
+    from llm import Json
 
 # --- Python's logging ------------------------------------------------------------------------------------------------
 
