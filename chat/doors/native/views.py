@@ -30,10 +30,10 @@ from chat.doors.native.serializers import (
     FallbackSerializer,
     ParallelSerializer,
     PromptSerializer,
-    checked,
 )
 from chat.doors.serving import Style, serve, service_of
 from chat.errors import ErrorSerializer
+from chat.fields import checked
 from chat.history.keyset import history_page
 from chat.history.selectors import HistoryQuery, call_with_attempts, calls, read_query
 from chat.models import CallRecord

@@ -13,7 +13,7 @@ from django.http import QueryDict
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound, ValidationError
 
-from chat.doors.native.serializers import MetadataField
+from chat.fields import MetadataField
 from chat.history.selectors import MetadataText
 from chat.models import NAME_LENGTH, CallContent, CallRecord
 from llm import CHAT_COMPLETIONS, Json
