@@ -21,6 +21,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from opentelemetry.util.types import AttributeValue
 
 from chat.order import Order
+from chat.token_counts import token_counts
 from llm import AttemptRecord, AttemptStatus, CallOutcome, CallStatus, Usage
 
 OPERATIONS = {
@@ -29,8 +30,15 @@ OPERATIONS = {
     "embeddings": "embeddings",
     "responses": "chat",
 }
+# What the conventions call each of our token counts.
+USAGE_NAMES = {
+    "gen_ai.usage.input_tokens": "prompt_tokens",
+    "gen_ai.usage.output_tokens": "completion_tokens",
+    "gen_ai.usage.cache_read.input_tokens": "cached_tokens",
+    "gen_ai.usage.reasoning.output_tokens": "reasoning_tokens",
+}
+# A millisecond in nanoseconds, because a span counts its time in nanoseconds.
 MILLISECOND = 1_000_000
-"""In nanoseconds, the unit of a span's times."""
 
 
 class CallTracer:
@@ -128,11 +136,5 @@ def _answered(outcome: CallOutcome) -> dict[str, AttributeValue]:
 
 
 def _usage(usage: Usage | None) -> dict[str, AttributeValue]:
-    if usage is None:
-        return {}
-    return {
-        "gen_ai.usage.input_tokens": usage.prompt_tokens,
-        "gen_ai.usage.output_tokens": usage.completion_tokens,
-        "gen_ai.usage.cache_read.input_tokens": usage.cached_tokens,
-        "gen_ai.usage.reasoning.output_tokens": usage.reasoning_tokens,
-    }
+    counts = token_counts(usage)
+    return {name: count for name, column in USAGE_NAMES.items() if (count := counts[column]) is not None}

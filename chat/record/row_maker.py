@@ -11,7 +11,10 @@ from typing import Any
 from chat.errors import Stopping, openai_status_of, status_of
 from chat.models import NAME_LENGTH, ROUTE_LENGTH, CallRecord
 from chat.order import Order
-from chat.record.call_rows import CallRows, Values
+from chat.record.bulk_insert import Values
+from chat.record.call_rows import CallRows
+from chat.record.content import Content
+from chat.token_counts import token_counts
 from llm import AttemptRecord, CallOutcome, CallStatus, Json, UpstreamError, Usage
 
 REDACTED = "[redacted]"
@@ -83,17 +86,17 @@ class RowMaker:
             "user_agent": _storable(order.user_agent)[:400],
         }
 
-    def _content(self, order: Order, content: str, completion: Json | None = None) -> Values | None:
+    def _content(self, order: Order, content: str, completion: Json | None = None) -> Content | None:
         if not self.store_content:
             return None
         request = order.request
         asked = request.operation.input_fields()
-        return {
-            "messages": self.kept(request.operation.messages(request.body)),
-            "parameters": self.kept({name: value for name, value in request.body.items() if name not in asked}),
-            "content": self._text(content),
-            "completion": self.kept(completion),
-        }
+        return Content(
+            messages=self.kept(request.operation.messages(request.body)),
+            parameters=self.kept({name: value for name, value in request.body.items() if name not in asked}),
+            content=self._text(content),
+            completion=self.kept(completion),
+        )
 
     def _attempt(self, attempt: AttemptRecord) -> Values:
         return {
@@ -145,15 +148,7 @@ class RowMaker:
 
 
 def _tokens(usage: Usage | None) -> Values:
-    if usage is None:
-        return {}
-    return {
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "cached_tokens": usage.cached_tokens,
-        "reasoning_tokens": usage.reasoning_tokens,
-        "usage_estimated": usage.estimated,
-    }
+    return {**token_counts(usage), "usage_estimated": usage is not None and usage.estimated}
 
 
 def _http_status(order: Order, outcome: CallOutcome) -> int:

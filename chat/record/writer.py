@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 
-from chat.models import ID_LENGTH, Attempt, CallContent, CallRecord
+from chat.models import ID_LENGTH, Attempt, CallRecord
 from chat.record.bulk_insert import Table
 from chat.record.call_rows import CallRows
+from chat.record.content import write_contents
 from chat.record.late_hours import note_changes
 
 UNFINISHED = (CallRecord.Status.IN_PROGRESS, CallRecord.Status.INTERRUPTED)
@@ -18,7 +19,6 @@ SUFFIX_LENGTH = 13
 """Of what makes a request id unique that a caller has chosen twice."""
 
 CALLS = Table(CallRecord)
-CONTENTS = Table(CallContent)
 ATTEMPTS = Table(Attempt)
 
 
@@ -108,10 +108,7 @@ def _insert(batch: Sequence[CallRows], *, replace: bool = False) -> None:
         )
     }
     parts = [(ids[rows.request_id], rows) for rows in batch]
-    CONTENTS.insert(
-        [{"call_id": call_id, **rows.content} for call_id, rows in parts if rows.content is not None],
-        unique="call_id" if replace else "",
-    )
+    write_contents([(call_id, rows.content) for call_id, rows in parts if rows.content is not None], replace=replace)
     ATTEMPTS.insert([{"call_id": call_id, **attempt} for call_id, rows in parts for attempt in rows.attempts])
 
 

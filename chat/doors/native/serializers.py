@@ -19,6 +19,7 @@ from chat.fields import (
     WholeNumberField,
 )
 from chat.models import Attempt, CallRecord
+from chat.record.content import content_of
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 
@@ -239,10 +240,17 @@ class AttemptSerializer(serializers.ModelSerializer[Attempt]):
 class CallDetailSerializer(CallSerializer):
     """One call: its figures, its content where it is kept, and its attempts."""
 
-    messages = serializers.JSONField(source="body.messages", default=None, allow_null=True)
-    parameters = serializers.JSONField(source="body.parameters", default=None, allow_null=True)
-    content = serializers.CharField(source="body.content", default=None, allow_null=True)
+    # A call's row does not have these three, so they are null until `to_representation` has filled them in.
+    messages = serializers.JSONField(default=None, allow_null=True)
+    parameters = serializers.JSONField(default=None, allow_null=True)
+    content = serializers.CharField(default=None, allow_null=True)
     attempts = AttemptSerializer(many=True)
 
     class Meta(CallSerializer.Meta):
         fields = (*CALL_FIELDS, "messages", "parameters", "content", "attempts")
+
+    def to_representation(self, instance: CallRecord) -> Any:
+        shown = super().to_representation(instance)
+        if content := content_of(instance):
+            shown |= {"messages": content.messages, "parameters": content.parameters, "content": content.content}
+        return shown
