@@ -7,8 +7,9 @@ import re
 from django.db import connections
 from django.db.models import Q
 
-from chat.models import ID_LENGTH, CallRecord
+from chat.models import CallRecord
 from chat.record.content import said
+from chat.request_ids import ID_LENGTH
 
 PREFIX = "req_"
 MIN_PREFIX = len(PREFIX) + 10
