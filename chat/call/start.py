@@ -1,4 +1,4 @@
-"""The bridge between the engine and Django: start a call, see it recorded, tell who wants to know."""
+"""Starts a call in the engine, sees to its record, and tells the observers when it has ended."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from llm import Call, CallOutcome, Engine, Json, Opening
 
 logger = logging.getLogger("chat")
 
-
+# Is told of every call that has ended, after the call is on record: the log, the metrics and the traces. An observer
+# must not block.
 Observer = Callable[[Order, CallOutcome], None]
-"""Is told of every call that has ended, after it is on record: the log, the metrics, the traces. Must not block."""
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What lives as long as the process, and is found in every request's `scope["state"]`."""
+    """The parts that live as long as the process. A request finds them in its `scope["state"]`."""
 
     engine: Engine
     recorder: Recorder
@@ -47,14 +47,14 @@ class Service:
 
 
 class NoCapacity(APIException):
-    """Nothing can be recorded any more, so nothing is taken that would be lost."""
+    """No more calls can be recorded, so none is started: its record would be lost."""
 
     status_code = 503
     default_detail = "The service can't record calls at the moment. Please try again later."
 
 
-class Conducted(Protocol):
-    """A call as its door sees it, whoever answers it. See `llm.Call`."""
+class RunningCall(Protocol):
+    """A call as its door sees it, whether a model or the cache answers it. See `llm.Call`."""
 
     @property
     def opening(self) -> Opening: ...
@@ -68,10 +68,11 @@ class Conducted(Protocol):
     def cancel(self, *, stopping: bool = False) -> None: ...
 
 
-async def start_call(service: Service, order: Order) -> Conducted:
-    """Start a call, or answer it from the cache. Its rows are safe before anyone sees the end of its answer.
+async def start_call(service: Service, order: Order) -> RunningCall:
+    """Start a call, or answer it from the cache. Its rows are safe before its caller sees the end of the answer.
 
-    Raises PermissionDenied for what its caller may not do, RateLimited beyond its limits, and NoCapacity.
+    Raises PermissionDenied if the caller may not call these models, RateLimited if its limits have no room, and
+    NoCapacity.
     """
     if not service.recorder.has_room:
         raise NoCapacity
@@ -112,8 +113,8 @@ def _start(service: Service, order: Order, admission: Admission) -> Call:
         try:
             await service.recorder.save(rows)
         finally:
-            # After the row, because a budget may be read from rows; before the answer ends, because the caller's next
-            # call may need what this one has held.
+            # After the row is written, because a budget may be read from the rows. Before the answer ends, because the
+            # caller's next call may need what this call has held.
             await settle(admission, outcome)
         _observe(service, order, outcome)
         if order.cache_ttl:
@@ -127,7 +128,7 @@ def _start(service: Service, order: Order, admission: Admission) -> Call:
 
 
 def _observe(service: Service, order: Order, outcome: CallOutcome) -> None:
-    """Tell who wants to know. The call is on record already, and none of them may spoil its answer."""
+    """Tell the observers. The call is on record already, and an observer that fails must not spoil its answer."""
     for observer in service.observers:
         try:
             observer(order, outcome)
