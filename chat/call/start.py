@@ -54,18 +54,31 @@ class NoCapacity(APIException):
 
 
 class RunningCall(Protocol):
-    """A call as its door sees it, whether a model or the cache answers it. See `llm.Call`."""
+    """A call as its door sees it: an `llm.Call`, which a model answers, or a `CachedCall`, which the cache answers."""
 
     @property
-    def opening(self) -> Opening: ...
+    def opening(self) -> Opening:
+        """What is known when a stream begins: the model that answers it."""
+
     @property
-    def is_settled(self) -> bool: ...
+    def is_settled(self) -> bool:
+        """Whether the call has ended and is on record."""
+
     @property
-    def failed_unopened(self) -> CallOutcome | None: ...
-    async def settled(self) -> CallOutcome: ...
-    async def opened(self) -> None: ...
-    def batches(self) -> AsyncGenerator[list[Json], None]: ...
-    def cancel(self, *, stopping: bool = False) -> None: ...
+    def failed_unopened(self) -> CallOutcome | None:
+        """The outcome of a call that failed before its stream had any content."""
+
+    async def settled(self) -> CallOutcome:
+        """Wait until the call has ended and is on record."""
+
+    async def opened(self) -> None:
+        """Wait until a stream has content, or the call has settled without any."""
+
+    def batches(self) -> AsyncGenerator[list[Json], None]:
+        """The chunks of a stream as they come. A batch is empty if nothing has come for a while."""
+
+    def cancel(self, *, stopping: bool = False) -> None:
+        """End the call early. `stopping` says that the service stops, and not that the caller has gone."""
 
 
 async def start_call(service: Service, order: Order) -> RunningCall:
@@ -89,6 +102,7 @@ async def start_call(service: Service, order: Order) -> RunningCall:
 
 
 async def _cached(service: Service, order: Order) -> CachedCall | None:
+    """The call as the cache answers it, already on record; None where the cache has no answer."""
     started = time.monotonic()
     outcome = await service.answers.find(order)
     if outcome is None:
@@ -100,6 +114,7 @@ async def _cached(service: Service, order: Order) -> CachedCall | None:
 
 
 def _start(service: Service, order: Order, admission: Admission) -> Call:
+    """Start the call in the engine, which calls `record` with its outcome before the caller sees the end of it."""
 
     def start_rows() -> CallRows:
         lease_until = timezone.now() + timedelta(seconds=LEASE_SECONDS)
@@ -108,6 +123,7 @@ def _start(service: Service, order: Order, admission: Admission) -> Call:
     async def record(outcome: CallOutcome) -> None:
         rows = service.row_maker.rows(order, outcome)
         if announced := service.open_calls.ended(open_call):
+            # The call has a row since it was running. That row's id has a suffix if a caller chose the same id twice.
             rows.announced = True
             rows.call["request_id"] = announced.request_id
         try:
@@ -122,6 +138,7 @@ def _start(service: Service, order: Order, admission: Admission) -> Call:
 
     open_call = service.open_calls.opened(start_rows)
     call = service.engine.start(order.request, record)
+    # For a call that ends without calling `record`, by an error that nobody expected.
     call.task.add_done_callback(lambda _: service.open_calls.ended(open_call))
     call.task.add_done_callback(lambda _: admission.end_renewal())
     return call
