@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from chat.background_tasks import report_death
+from chat.background_tasks import background_task
 from chat.record.call_rows import CallRows
 from chat.record.database_or_spool import DatabaseOrSpool
 
@@ -96,8 +96,21 @@ class Recorder:
 
     async def run(self) -> None:
         """Write what arrives, until `close()` was called and everything before it is written."""
-        replaying = asyncio.create_task(self._storage.replay(), name="replay")
-        replaying.add_done_callback(report_death)
+        try:
+            async with background_task("replay", self._storage.replay):
+                await self._write_batches()
+        finally:
+            await self._storage.close()
+
+    async def close(self) -> None:
+        """Take no more rows. `run()` writes what it has, and then ends."""
+        await self._queue.put(None)
+
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        """Do something with the database in the recorder's own thread, between two batches."""
+        return await self._storage.in_thread(work)
+
+    async def _write_batches(self) -> None:
         is_last = False
         while not is_last:
             savings, is_last = await self._next_batch()
@@ -107,17 +120,6 @@ class Recorder:
                 self._queued_bytes -= saving.rows.size
                 if not saving.safe.done():
                     saving.safe.set_result(True)
-        replaying.cancel()
-        await asyncio.wait([replaying])
-        await self._storage.close()
-
-    async def close(self) -> None:
-        """Take no more rows. `run()` writes what it has, and then ends."""
-        await self._queue.put(None)
-
-    async def in_thread(self, work: Callable[[], T]) -> T:
-        """Do something with the database in the recorder's own thread, between two batches."""
-        return await self._storage.in_thread(work)
 
     async def _next_batch(self) -> tuple[list[_Saving], bool]:
         """The rows that wait, as many as fit into a batch, and whether it is the last batch."""
