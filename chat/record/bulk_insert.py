@@ -1,7 +1,7 @@
 """Many rows of a model in one statement, for the recorder.
 
 Django's `bulk_create` makes an instance of each row and asks each of its fields several times for each value. That took
-most of the time of a batch. Here each column is looked at once. Measured in docs/decisions/0013.
+most of the time of a batch. Here each column is looked at once. Why: docs/decisions/0013-speed.md.
 """
 
 from __future__ import annotations

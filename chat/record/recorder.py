@@ -31,7 +31,7 @@ QUEUE_BYTES = 128 * 1024 * 1024
 BATCH_CALLS = 200
 BATCH_BYTES = 16 * 1024 * 1024
 # Turns of the event loop to wait before a batch is taken, so that calls that end together share a transaction. Writing
-# several calls costs hardly more than writing one. Measured in docs/decisions/0013.
+# several calls costs hardly more than writing one. Why: docs/decisions/0013-speed.md.
 GATHERING_TURNS = 2
 # How long an answer waits for its rows. After that it goes out, and its rows stay in the queue.
 PATIENCE_SECONDS = 10.0
