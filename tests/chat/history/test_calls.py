@@ -15,7 +15,8 @@ from django.db import connection
 from django.http import QueryDict
 from django.test.utils import CaptureQueriesContext
 
-from chat.history.selectors import calls, read_query
+from chat.history.query import read_query
+from chat.history.selectors import calls
 from chat.models import Attempt, CallContent, CallRecord
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
