@@ -6,7 +6,6 @@ others are added or deleted, nothing has to be counted, and the last page is as 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -63,7 +62,7 @@ def beyond(position: Position, direction: Direction) -> Q:
     return Q(created_at__gte=at) & (Q(created_at__gt=at) | Q(id__gt=id_))
 
 
-def take(walked: QuerySet[CallRecord], size: int) -> tuple[Sequence[CallRecord], bool]:
+def take(walked: QuerySet[CallRecord], size: int) -> tuple[list[CallRecord], bool]:
     """The first `size` calls, and whether there are more of them."""
     calls = list(walked[: size + 1])
     return calls[:size], len(calls) > size
