@@ -62,7 +62,7 @@ WHOLE_WIDTH = {"is_nav_sidebar_enabled": False}
 
 
 class CallAdmin(CallColumns, CallModelAdmin):
-    """Read-only for everyone. Only users with the permission `chat.view_callcontent` see prompts and can search them."""
+    """Read-only for everyone. Only users with the permission `chat.view_callcontent` see and search prompts."""
 
     list_display = (
         "request",
