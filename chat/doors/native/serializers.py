@@ -1,4 +1,4 @@
-"""The shapes of the doors: what they take and what they answer. No rules beyond what a field may hold."""
+"""What the native doors take, and how the API's schema describes what they answer."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ class MessageSerializer(serializers.Serializer[Any]):
 
     def to_internal_value(self, data: Any) -> Any:
         if not (isinstance(data, dict) and data.get("role") in ROLES):
-            super().to_internal_value(data)  # says what is wrong; where nothing is, it takes long for a long history
+            # This raises an error that says what is wrong. It is left out for good messages, because it takes long for
+            # a long conversation.
+            super().to_internal_value(data)
         content = data.get("content")
         if not (content is None or isinstance(content, str) or (isinstance(content, list) and content)):
             raise serializers.ValidationError({"content": ["Must be text, or a list of content parts."]})

@@ -16,8 +16,8 @@ from chat.doors.openai.base import ERRORS, OpenAIView
 from chat.doors.serving import service_of
 from llm import Engine
 
+# OpenAI's clients expect the time at which a model was created. The settings know none, so all have this one.
 CREATED = 1_700_000_000
-"""OpenAI's clients want a time; the settings know none."""
 
 
 class ModelsView(OpenAIView):
@@ -43,7 +43,7 @@ class ModelView(OpenAIView):
 
 
 def models_to_list(engine: Engine) -> dict[str, str]:
-    """Who owns each model: a provider, or `route` for a route that has a name."""
+    """The names of models and routes, each with its owner: a provider, or `route` for a route."""
     return {**dict.fromkeys(engine.config.routes, "route"), **dict(_models(engine))}
 
 

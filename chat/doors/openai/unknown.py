@@ -1,4 +1,4 @@
-"""Addresses of OpenAI's API that this service does not have."""
+"""The answer at addresses of OpenAI's API that this service does not have."""
 
 from __future__ import annotations
 
