@@ -56,6 +56,7 @@ class Door(APIView):
         return self._serve(request) if isinstance(request, DoorRequest) else super().dispatch(request, *args, **kwargs)
 
     async def _serve(self, http_request: DoorRequest) -> HttpResponseBase:
+        # These are what REST framework's own `dispatch` sets, and what its other methods use.
         self.args: tuple[Any, ...] = ()
         self.kwargs: dict[str, Any] = {}
         self.headers: dict[str, str] = {}

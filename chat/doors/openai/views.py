@@ -27,6 +27,7 @@ from chat.doors.openai.stored.query import ListQuery, read_list_query
 from chat.doors.serving import serve, service_of
 from llm import CHAT_COMPLETIONS, COMPLETIONS, EMBEDDINGS, RESPONSES, Operation
 
+# How the API's schema describes the answers of a door that can stream, and the headers that all doors read.
 WHOLE_OR_STREAMED: dict[Any, Any] = {
     (200, "application/json"): OpenApiTypes.OBJECT,
     (200, "text/event-stream"): OpenApiTypes.STR,
