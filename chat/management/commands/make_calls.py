@@ -36,7 +36,7 @@ class Command(BaseCommand):
             "--days", type=whole_number(1, 36_500), default=30, help="spread over the last days; default: %(default)s"
         )
         parser.add_argument("--content", action="store_true", help="with messages and answers, about 1 kB a call")
-        parser.add_argument("--seed", type=int, default=None, help="the same figures again")
+        parser.add_argument("--seed", type=int, default=None, help="make the same calls again")
 
     def handle(self, *args: Any, **options: Any) -> None:
         count, days = options["count"], options["days"]
