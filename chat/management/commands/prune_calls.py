@@ -25,12 +25,10 @@ class Command(BaseCommand):
     help = "Deletes calls older than an age, and idempotency keys older than a day, in batches, while the service runs."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        # Minutes are not accepted. Someone who writes 3m may mean three months, and would lose the calls of three months.
+        # No minutes: someone who writes 3m may mean three months, and would lose the calls of three months.
         age = partial(parse_age, units="hdw")
         parser.add_argument("--older-than", type=age, required=True, metavar="AGE", help="like 36h, 30d or 8w")
-        parser.add_argument(
-            "--content-only", action="store_true", help="drop messages and answers, keep tokens and costs"
-        )
+        parser.add_argument("--content-only", action="store_true", help="drop messages and answers, keep all numbers")
         parser.add_argument("--dry-run", action="store_true", help="say how many, delete none")
         parser.add_argument(
             "--batch-size",
