@@ -19,7 +19,7 @@ class Provider:
     # One key, or several with commas between them, which are used in turn. Empty if there is none.
     api_key: str = field(default="", repr=False)
 
-    # Whether it can't be called without a key. Without one, its models then fail with UpstreamNotConfigured.
+    # True if calls need a key. If it is True and there is no key, the models fail with UpstreamNotConfigured.
     needs_key: bool = True
 
     # The name under which genai-prices knows it; empty if that is `name`.
@@ -55,7 +55,8 @@ class EngineConfig:
     # The bound on a whole answer, or on a stream up to its first content, for callers that give none.
     request_timeout: float = 300.0
 
-    # The bound on one attempt, up to its answer or its first content. None leaves it what is left of the call's time.
+    # The bound on one attempt, up to its answer or its first content. None: an attempt may use all the time that the
+    # call still has.
     attempt_timeout: float | None = None
 
     connect_timeout: float = 5.0

@@ -1,4 +1,4 @@
-"""The ASGI application: Django, and around it what `orchestration_site.http` describes, from the inside out."""
+"""The ASGI application: Django, and the layers of `orchestration_site.http` around it, the innermost layer first."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from orchestration_site.process import open_service  # noqa: E402
 
 with_static_files: Any = StaticFiles(django_application)
 with_doors = DoorDispatcher(MeasuredBodies(with_static_files), settings.API_MIDDLEWARE)
-with_body_limit = BodyLimit(with_doors, max_bytes=settings.MAX_BODY_BYTES)
+with_body_limit = BodyLimit(with_doors, max_bytes=settings.MAX_BODY_BYTES, middleware=settings.API_MIDDLEWARE)
 with_proxies = TrustedProxies(with_body_limit, read_networks(settings.TRUSTED_PROXIES))
 with_request_id = RequestId(with_proxies)
 application = Lifespan(with_request_id, open_service)

@@ -39,7 +39,7 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 # --- Django ---------------------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
-    # It stands before staticfiles, because both have a command `runserver`, and the first one counts.
+    # This must come before staticfiles: both have a command `runserver`, and Django takes the first.
     "orchestration_site.apps.SiteConfig",
     "django.contrib.admin",
     "django.contrib.auth",
@@ -57,7 +57,8 @@ INSTALLED_APPS = [
     "stats.apps.StatsConfig",
 ]
 
-# The middleware of every answer. `DoorDispatcher` runs it on the event loop, so these classes must be async.
+# The middleware of every answer except static files and uvicorn's own errors (for these see `http/request_id.py` and
+# `http/slow_clients.py`). `DoorDispatcher` runs it on the event loop, so these classes must be async.
 API_MIDDLEWARE = ["orchestration_site.http.security.Security", "orchestration_site.http.security.Cors"]
 MIDDLEWARE = [
     *API_MIDDLEWARE,
@@ -69,15 +70,16 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
 ]
 
-# W001 and W002 miss Django's SecurityMiddleware and XFrameOptionsMiddleware. `http.security.Security` does the work of
-# both.
+# W001 and W002 warn that Django's SecurityMiddleware and XFrameOptionsMiddleware are not used. `http.security.Security`
+# does the work of both.
 SILENCED_SYSTEM_CHECKS = ["security.W001", "security.W002", *env.list("SILENCED_CHECKS", default=[])]
 
 HTTPS = env.bool("HTTPS", PRODUCTION)
 SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 # Probes call the service by plain HTTP.
 SECURE_REDIRECT_EXEMPT = [r"^health$", r"^health/ready$", r"^metrics$"]
-# For how long a browser that has seen HTTPS accepts no plain HTTP. It can't be taken back, so the default is an hour.
+# For how long a browser that has used HTTPS refuses plain HTTP. A browser can't be told to forget this, so the default
+# is only an hour.
 SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", 3600) if HTTPS else 0
 
 ROOT_URLCONF = "orchestration_site.urls"
@@ -102,8 +104,8 @@ TEMPLATES = [
 DATABASES: dict[str, dict[str, Any]] = {"default": env.db_url("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}")}
 ON_SQLITE = DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3"
 if ON_SQLITE:
-    # Without IMMEDIATE, two transactions that both read before they write end in "database is locked". WAL lets others
-    # read while one writes.
+    # Without IMMEDIATE, two transactions that both read before they write fail with "database is locked". WAL lets
+    # others read while one writes.
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 5,
@@ -113,17 +115,17 @@ if ON_SQLITE:
 elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
     # A restart of the database server closes the connections in the pool, so each is checked before it is used.
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-    # The pool is psycopg's. Django's own way to keep connections (CONN_MAX_AGE) binds each one to a thread, and under
-    # ASGI the thread is gone after the request.
+    # The pool is psycopg's. Django's own way to keep connections (CONN_MAX_AGE) binds each connection to a thread, and
+    # under ASGI that thread ends after the request.
     DATABASES["default"]["OPTIONS"] = {
         "connect_timeout": 3,
-        # If the server's host or the network fails, nobody closes the connection. With these it counts as lost after
-        # seconds, and not after a quarter of an hour.
+        # If the server's host or the network fails, nobody closes the connection. These options let us notice that
+        # after seconds. Otherwise it would take a quarter of an hour.
         "keepalives_idle": 5,
         "keepalives_interval": 2,
         "keepalives_count": 3,
         "tcp_user_timeout": 5_000,
-        # When the database was away, the pool tries again every few seconds. By default its pauses grow to minutes.
+        # While the database is away, the pool tries again every few seconds. By default its pauses grow to minutes.
         "pool": {"min_size": 1, "max_size": env.int("DATABASE_POOL", 10), "timeout": 5, "reconnect_timeout": 5},
     }
 
@@ -201,8 +203,8 @@ PRICES = read_prices(env.str("PRICES", ""))
 
 DEFAULT_MODEL = env.str("DEFAULT_MODEL", "gpt-4o")
 DEFAULT_TEMPERATURE = env.float("DEFAULT_TEMPERATURE", 0.7)
-# A comma alone means no model. The last one must be a model whose end is not announced: gpt-4o and gpt-4o-mini end on
-# 2027-01-14.
+# `FALLBACK_MODELS=,` means no fallback. Our default must end with a model that OpenAI has not announced to remove. It
+# will remove gpt-4o and gpt-4o-mini on 2027-01-14.
 FALLBACK_MODELS = env.list("FALLBACK_MODELS", default=["gpt-4o-mini", "gpt-6-luna"])
 DEFAULT_MESSAGE = env.str("DEFAULT_MESSAGE", "Sorry, no model could answer right now. Please try again in a moment.")
 

@@ -34,7 +34,7 @@ def _sum(expression: Any, condition: Q | None = None) -> Coalesce:
 
 IN_PROGRESS = Q(status=CallRecord.Status.IN_PROGRESS)
 
-# Over calls, by the names of the columns of `HourlyCalls`.
+# Over calls, by the names of the columns of `HourlyCalls`. `prompt` and `completion` are numbers of tokens.
 CALL_AGGREGATES: dict[str, Any] = {
     "total": Count("*"),
     "cancelled": Count("id", filter=Q(status=CallRecord.Status.CANCELLED)),
@@ -47,6 +47,12 @@ CALL_AGGREGATES: dict[str, Any] = {
     "prompt": _sum("prompt_tokens"),
     "completion": _sum("completion_tokens"),
 }
+
+# The aggregate that counts the calls of a status, for each status that has one.
+AGGREGATE_OF_STATUS = {CallRecord.Status.CANCELLED: "cancelled", CallRecord.Status.IN_PROGRESS: "in_progress"}
+# The aggregates of the calls that an error rate leaves out. A status of `CallRecord.UNDECIDED` that no aggregate counts
+# is a KeyError here, when the service starts.
+UNDECIDED_AGGREGATES = tuple(AGGREGATE_OF_STATUS[status] for status in CallRecord.UNDECIDED)
 
 SENT = ~Q(status=Attempt.Status.SKIPPED)
 RACED = Q(raced=True) & SENT

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from chat.models import CallRecord, LateHour
+from chat.models import LateHour
 from chat.record.snapshot import read_snapshot
 from stats.aggregate_reader import Aggregate, Aggregates, read_aggregates
-from stats.aggregates import usd
+from stats.aggregates import UNDECIDED_AGGREGATES, usd
 from stats.latencies import average, percentiles
 from stats.models import RollUpState
 from stats.roll_ups.periods import Period, sources
@@ -54,6 +54,7 @@ def _groups(aggregates: Aggregates, group_by: GroupBy) -> tuple[Group, ...]:
 def _statistics(aggregate: Aggregate) -> Statistics:
     calls = aggregate.calls
     latencies = aggregate.latencies.counted()
+    decided = calls["total"] - sum(calls[name] for name in UNDECIDED_AGGREGATES)
 
     def attempts(name: str) -> int:
         return sum(of_model[name] for of_model in aggregate.attempts.values())
@@ -66,7 +67,7 @@ def _statistics(aggregate: Aggregate) -> Statistics:
         latency_ms=percentiles(latencies),
         time_to_first_token_ms=percentiles(aggregate.first_tokens.counted()),
         total_cost_usd=usd(calls["cost"]),
-        error_rate=_share(calls["unanswered"], calls["total"] - sum(calls[status] for status in CallRecord.UNDECIDED)),
+        error_rate=_share(calls["unanswered"], decided),
         attempt_error_rate=_share(attempts("failed"), attempts("sent")),
         fallback_rate=_share(calls["fallbacks"], calls["total"]),
         default_message_rate=_share(calls["defaults"], calls["total"]),

@@ -105,7 +105,7 @@ class Limiter:
         default_factory=lambda: Availability(AWAY_SECONDS, logger, "redis_away", "redis_back", away_level=logging.ERROR)
     )
     # One lock per caller id: while a long history is read for one key, the other keys need not wait.
-    _reading: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+    _history_locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
     @property
     def redis_state(self) -> str:
@@ -175,20 +175,30 @@ class Limiter:
         verdict = await store.admit(caller_id, admission_id, meters, {})
         if verdict.unread is None:
             return verdict
-        reading = self._reading.setdefault(caller_id, asyncio.Lock())
         # Of a burst of calls, one reads the history. The others wait here, and then find what it has read.
-        async with reading:
+        async with self._history_locks.setdefault(caller_id, asyncio.Lock()):
             verdict = await store.admit(caller_id, admission_id, meters, {})
             read: dict[str, int | None] = {}
             while verdict.unread is not None:
                 meter = meters[verdict.unread]
-                assert meter.since is not None
+                read[meter.counter] = await self._read_counter(caller, meter)
+                verdict = await store.admit(caller_id, admission_id, meters, read)
+            return verdict
+
+    async def _read_counter(self, caller: Caller, meter: Meter) -> int | None:
+        """The value of a meter's counter by the history, in the unit of the meter. None if it can't be read."""
+        assert meter.since is not None
+        match meter.kind.unit:
+            case Unit.NANODOLLARS:
                 spent = await self.read_spent(caller.name, meter.since)
                 if spent is None:
                     logger.error("budget_unreadable", extra={"api_key": caller.name})
-                read[meter.counter] = None if spent is None else nanodollars(spent)
-                verdict = await store.admit(caller_id, admission_id, meters, read)
-            return verdict
+                    return None
+                return nanodollars(spent)
+            case Unit.REQUESTS | Unit.TOKENS | Unit.CALLS as unit:
+                raise NotImplementedError(f"A counter of {unit.value} needs a function that reads it from the history.")
+            case other:
+                assert_never(other)
 
 
 @contextlib.asynccontextmanager

@@ -87,7 +87,7 @@ class MemoryLimitStore:
                 entries.total += amount - entry.amount
                 entry.amount = amount
             elif amount > meter.amount:
-                # The window of what was taken is over already. The rest counts as used now.
+                # The amount taken at the start no longer counts. What was used beyond it counts from now on.
                 entries.add(admission_id, amount - meter.amount, now + meter.hold_seconds)
 
     async def renew(self, held: Sequence[Held]) -> None:

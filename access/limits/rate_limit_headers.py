@@ -9,7 +9,19 @@ import math
 from collections.abc import Sequence
 
 from access.limits.limit_store import Reading
-from access.limits.meters import Kind, Meter
+from access.limits.meters import Kind, Lifetime, Meter
+
+# The names of all headers that `rate_limit_headers` may set, in small letters. CORS must name them, so that pages of
+# other origins may read them.
+RATE_LIMIT_HEADERS = (
+    *(f"ratelimit-{number}" for number in ("limit", "remaining", "reset")),
+    *(
+        f"x-ratelimit-{number}-{kind}"
+        for kind in Kind
+        if kind.lifetime is Lifetime.WINDOW
+        for number in ("limit", "remaining", "reset")
+    ),
+)
 
 
 def rate_limit_headers(meters: Sequence[Meter], readings: Sequence[Reading], *, taken: bool) -> dict[str, str]:

@@ -19,7 +19,7 @@ from llm import CallOutcome, CallStatus, UpstreamError, Usage
 logger = logging.getLogger("chat.cache")
 
 # An answer that takes more than this is not kept.
-MAX_ENTRY_BYTES = 4 * 1024 * 1024
+MAX_ANSWER_BYTES = 4 * 1024 * 1024
 
 
 class AnswerCache:
@@ -36,7 +36,7 @@ class AnswerCache:
         try:
             return _outcome(order, found)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, UpstreamError) as error:
-            # Other programs may write into a Redis that is shared, so an entry may hold anything.
+            # Other programs may write into a Redis that is shared, so what is found may be anything.
             logger.warning("cache_unreadable", extra={"request_id": order.request_id, "error": type(error).__name__})
             return None
 
@@ -44,7 +44,7 @@ class AnswerCache:
         """Keep the answer of a call that a model answered."""
         if outcome.status is not CallStatus.SUCCEEDED or outcome.completion is None:
             return
-        entry = json.dumps(
+        written = json.dumps(
             {
                 "completion": outcome.completion,
                 "model_used": outcome.model_used,
@@ -52,8 +52,8 @@ class AnswerCache:
                 "usage": dataclasses.asdict(outcome.usage) if outcome.usage else None,
             }
         )
-        if len(entry) <= MAX_ENTRY_BYTES:
-            await self._store.put(_name(order), entry, order.cache_ttl)
+        if len(written) <= MAX_ANSWER_BYTES:
+            await self._store.put(_name(order), written, order.cache_ttl)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +72,9 @@ async def open_cache(config: CacheConfig) -> AsyncGenerator[AnswerCache]:
 
 
 def _outcome(order: Order, found: str) -> CallOutcome:
-    """The outcome that an entry stands for. Raises many kinds of errors on a text that this cache has not written."""
-    entry = json.loads(found)
-    operation, completion = order.request.operation, entry["completion"]
+    """The outcome that a cached text stands for. Raises many kinds of errors if this cache has not written the text."""
+    written = json.loads(found)
+    operation, completion = order.request.operation, written["completion"]
     operation.check(completion)
     if order.request.stream:
         operation.chunks_of(completion)
@@ -85,10 +85,10 @@ def _outcome(order: Order, found: str) -> CallOutcome:
         content=operation.text(completion),
         completion=completion,
         completion_id=operation.answer_id(completion),
-        model_used=str(entry["model_used"]),
-        provider_used=str(entry["provider_used"]),
+        model_used=str(written["model_used"]),
+        provider_used=str(written["provider_used"]),
         finish_reason=operation.finish_reason(completion),
-        usage=_usage(entry["usage"]),
+        usage=_usage(written["usage"]),
         cost_usd=Decimal(0),
         cached=True,
     )

@@ -1,4 +1,4 @@
-"""Where the answer cache keeps its entries: in Redis, which all workers share, or in the memory of one process."""
+"""Where the answer cache keeps its answers: in Redis, which all workers share, or in the memory of one process."""
 
 from __future__ import annotations
 
@@ -22,39 +22,39 @@ T = TypeVar("T")
 REDIS_SECONDS = 0.5
 # How long Redis is left alone after it could not be reached.
 REST_SECONDS = 5.0
-# About how much memory an entry takes besides its text.
+# About how much memory an answer takes besides its text.
 ENTRY_OVERHEAD_BYTES = 512
 
 
 class AnswerStore(Protocol):
-    """Texts by name, each for some seconds. A store that fails has nothing and keeps nothing; it never raises."""
+    """Keeps texts by name, each for some seconds. It never raises. While it fails, it finds and keeps nothing."""
 
     async def get(self, name: str) -> str | None: ...
     async def put(self, name: str, text: str, ttl: float) -> None: ...
 
 
 class MemoryAnswerStore:
-    """Entries in this process, at most `max_bytes` of them. The ones that were not used for the longest go first."""
+    """Answers in this process, in at most `max_bytes`. Those that nobody has used for the longest time go first."""
 
     def __init__(self, max_bytes: int) -> None:
-        self._entries: cachetools.TLRUCache[str, tuple[str, float]] = cachetools.TLRUCache(
+        self._answers: cachetools.TLRUCache[str, tuple[str, float]] = cachetools.TLRUCache(
             maxsize=max_bytes,
-            ttu=lambda _name, entry, now: now + entry[1],
+            ttu=lambda _name, answer, now: now + answer[1],
             timer=time.monotonic,
-            getsizeof=lambda entry: len(entry[0]) + ENTRY_OVERHEAD_BYTES,
+            getsizeof=lambda answer: len(answer[0]) + ENTRY_OVERHEAD_BYTES,
         )
 
     async def get(self, name: str) -> str | None:
-        entry = self._entries.get(name)
-        return None if entry is None else entry[0]
+        found = self._answers.get(name)
+        return None if found is None else found[0]
 
     async def put(self, name: str, text: str, ttl: float) -> None:
-        if len(text) + ENTRY_OVERHEAD_BYTES <= self._entries.maxsize:
-            self._entries[name] = (text, ttl)
+        if len(text) + ENTRY_OVERHEAD_BYTES <= self._answers.maxsize:
+            self._answers[name] = (text, ttl)
 
 
 class RedisAnswerStore:
-    """Entries in Redis. While Redis is away it finds nothing and keeps nothing, so that no call fails for it."""
+    """Answers in Redis. While Redis is away it finds nothing and keeps nothing, so that no call fails because of it."""
 
     def __init__(self, client: redis.asyncio.Redis) -> None:
         self._client = client
@@ -68,7 +68,7 @@ class RedisAnswerStore:
         await self._reach(lambda: self._client.set(name, text, px=max(1, round(ttl * 1000))))
 
     async def _reach(self, work: Callable[[], Awaitable[T]]) -> T | None:
-        """What Redis answers; None if it is away, or is left alone because it was away a moment ago."""
+        """What Redis answers. None if it is away, or if it was away a moment ago and is not asked again yet."""
         if not self._availability.may_be_asked:
             return None
         try:
@@ -83,7 +83,7 @@ class RedisAnswerStore:
 
 @asynccontextmanager
 async def open_answer_store(*, redis_url: str, max_bytes: int) -> AsyncGenerator[AnswerStore]:
-    """A store for the life of an event loop. Without `redis_url` it is in this process, with at most `max_bytes`."""
+    """A store for the life of an event loop. Without `redis_url` it keeps at most `max_bytes` in this process."""
     if not redis_url:
         yield MemoryAnswerStore(max_bytes)
         return

@@ -9,7 +9,8 @@ from django.utils import timezone
 
 from chat.models import LateHour
 
-# Changes to calls that are older than this are noted. The roll-ups only touch hours that are twice as old.
+# Changes to calls that are older than this are noted. The roll-ups only read hours that ended at least two hours ago
+# (`2 * LATE`).
 LATE = dt.timedelta(hours=1)
 
 

@@ -81,8 +81,8 @@ class CallOutcome:
 
     latency_ms: int
 
-    # The text of the answer. Of a call that was cancelled or failed, what a stream had passed on; and of a cancelled
-    # race for a whole answer, what the racer had produced that had got furthest.
+    # The text of the answer. If the call was cancelled or failed, this is the text already streamed. If a race for a
+    # whole answer was cancelled, it is the longest text that any racer had produced.
     content: str = ""
 
     # The upstream's answer as it came. A stream's is put together from its chunks if `keep_answer` asked for it, and

@@ -152,7 +152,7 @@ def _response_in(answer: Json) -> Json:
 def _is_output(item: Json) -> bool:
     """Whether an output item is an answer.
 
-    Reasoning is none, and neither is a message without content. The work of a tool is an answer.
+    Reasoning does not count as an answer. A message without content does not either. The work of a tool does.
     """
     match item.get("type"):
         case "reasoning":

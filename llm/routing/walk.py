@@ -68,8 +68,8 @@ class RaceFailed(Exception):
     def decisive(self) -> UpstreamError:
         """The error that the caller is told.
 
-        It is an error that no other model would survive, if there is one; otherwise the last error of a model that was
-        really asked; otherwise, if all were skipped, the last of these.
+        It is an error that every other model would give too, if there is one; otherwise the last error of a model that
+        was really asked; otherwise, if all were skipped, the last of these.
         """
         errors = [failure.error for failure in self.failures]
         final = [error for error in errors if not error.try_next_stage]
@@ -128,7 +128,8 @@ class Walk(Generic[T]):
                 waiting += [failure for failure in failed.failures if failure.error.retryable]
                 if not waiting or retry == self._retries.max_retries:
                     raise failed.decisive from None
-                # Racers that asked for the same wait failed a moment apart. Those that are ready soon are waited for.
+                # Upstreams that sent the same Retry-After did not do so at exactly the same time. Wait a little longer,
+                # so that their models are retried together.
                 resume_at = max(self._now() + self._retries.delay(retry), min(f.ready_at for f in waiting))
                 again = [failure for failure in waiting if failure.ready_at <= resume_at + TOGETHER_SECONDS]
                 resume_at = max(resume_at, *(failure.ready_at for failure in again))

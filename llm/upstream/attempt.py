@@ -47,7 +47,8 @@ class Attempt:
         self.usage: Usage | None = None
         # The provider's key that the request was sent with.
         self.key = ""
-        # False while a request has not been sent completely, and for good if it never was.
+        # The client sets it to False before it sends the request, and to True once the headers are sent. It stays False
+        # if sending them failed.
         self.reached_upstream = True
         self._clock = clock
         self._call_started = call_started

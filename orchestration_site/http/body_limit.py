@@ -5,6 +5,7 @@ The bytes are counted while they arrive, because Django would write the whole bo
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from io import BytesIO
 from typing import Any
 
@@ -14,19 +15,20 @@ from django.http import HttpRequest, HttpResponseBase
 
 from orchestration_site.http.asgi_types import Application, AsgiScope, Message, Receive, Send
 from orchestration_site.http.errors import error_response
-from orchestration_site.http.security import Cors, Security
+from orchestration_site.http.middleware import with_middleware
 
 
 class BodyLimit:
     """Wraps an ASGI application. A body of more than `max_bytes` is answered with 413.
 
     That holds for a length that Content-Length announces, and for one that shows only while the body arrives.
+    `middleware` are the dotted names of the middleware that this answer passes (`with_middleware`), as all others do.
     """
 
-    def __init__(self, application: Application, *, max_bytes: int) -> None:
+    def __init__(self, application: Application, *, max_bytes: int, middleware: Iterable[str]) -> None:
         self._application = application
         self._max_bytes = max_bytes
-        self._answer: Any = convert_exception_to_response(Security(Cors(self._too_large)))
+        self._answer: Any = convert_exception_to_response(with_middleware(self._too_large, middleware))
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

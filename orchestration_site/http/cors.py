@@ -1,9 +1,11 @@
 """What a page of another origin may send and read, as settings for django-cors-headers.
 
-Which origins these are, CORS_ALLOWED_ORIGINS says. The middleware itself is `security.Cors`.
+The setting CORS_ALLOWED_ORIGINS says which origins these are. The middleware itself is `security.Cors`.
 """
 
 from __future__ import annotations
+
+from access.limits.rate_limit_headers import RATE_LIMIT_HEADERS
 
 # The addresses that pages of other origins may call: the whole API. The admin is only for its own pages.
 URLS = r"^/(?!(?:admin|static)(?:/|$))"
@@ -35,10 +37,7 @@ RESPONSE_HEADERS = (
     "x-request-id",
     "retry-after",
     "www-authenticate",
-    "ratelimit-limit",
-    "ratelimit-remaining",
-    "ratelimit-reset",
-    *(f"x-ratelimit-{number}-{kind}" for kind in ("requests", "tokens") for number in ("limit", "remaining", "reset")),
+    *RATE_LIMIT_HEADERS,
     "idempotent-replayed",
     "x-cached",
     "x-attempts",

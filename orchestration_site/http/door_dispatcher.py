@@ -10,21 +10,19 @@ from __future__ import annotations
 import asyncio
 import io
 import tempfile
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Iterable, Iterator
 from contextlib import aclosing
-from typing import IO, Any, TypeAlias, cast
+from typing import IO, Any, cast
 
 from django.conf import settings
 from django.core.handlers.exception import response_for_exception
 from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponse, HttpResponseBase
 from django.urls import URLPattern, URLResolver, get_resolver
-from django.utils.module_loading import import_string
 
 from chat.doors.door import Door, DoorRequest
 from orchestration_site.http.asgi_types import Application, AsgiScope, Receive, Send
-
-View: TypeAlias = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
+from orchestration_site.http.middleware import with_middleware
 
 # For how long after the start of a call nobody watches whether its caller goes away. Most answers come within this
 # time, and so they need no task that watches.
@@ -38,15 +36,13 @@ class CallerGone(Exception):
 class DoorDispatcher:
     """An ASGI application that serves POST requests to doors, and gives all other requests to `django`.
 
-    `middleware` are dotted names of middleware classes. They must be async, because they run on the event loop.
+    `middleware` are the dotted names of the middleware that the answers of doors pass (`with_middleware`).
     """
 
     def __init__(self, django: Application, middleware: Iterable[str]) -> None:
         self._django = django
         self._doors = {f"/{address}": door for address, door in _find_doors(get_resolver().url_patterns)}
-        self._respond: View = _view_of_door
-        for name in reversed(list(middleware)):
-            self._respond = import_string(name)(self._respond)
+        self._respond = with_middleware(_view_of_door, middleware)
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] != "POST":
@@ -98,7 +94,7 @@ async def _read_body(receive: Receive) -> tuple[IO[bytes], int]:
     """Read the whole body. Returns it, on disk if it is large, and its size. Raises CallerGone.
 
     It is not kept in memory, because the caller's key has not been checked yet, and strangers must not be able to fill
-    the memory. How large it may be, BodyLimit has checked before.
+    the memory. `BodyLimit` has checked its size before.
     """
     body: IO[bytes] | None = None
     size = 0

@@ -18,7 +18,7 @@ PIECE_BYTES = 64 * 1024
 class MeasuredBodies:
     """Wraps an ASGI application. A body in chunks is read to its end, and then handed on with a Content-Length.
 
-    It is kept on disk if it is large. How large it may be, `BodyLimit` has checked before.
+    It is kept on disk if it is large. `BodyLimit` has checked its size before.
     """
 
     def __init__(self, application: Application) -> None:

@@ -10,8 +10,9 @@ from itertools import pairwise
 from chat.record.late_hours import hour_of
 
 HOUR = dt.timedelta(hours=1)
-# How many stretches between roll-ups are read from the calls at most. Each of them is a query more. If there would be
-# more stretches, the shortest parts between them are read from the calls too, so that stretches grow together.
+# How many stretches between roll-ups are read from the calls at most, because each of them is one more query. If there
+# are more, neighbouring stretches are joined: the hours between them are read from the calls too. The stretches
+# that are closest to each other are joined first.
 MAX_HOLES = 20
 
 

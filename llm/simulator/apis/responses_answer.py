@@ -35,7 +35,8 @@ def _respond(request: ResponsesRequest, behaviour: Behaviour) -> ResponsesAnswer
         model=request.prompt.model,
         repeated=request.repeated,
         output=output,
-        # The event that opens a tool call has its name, so the piece that stands for the name is no content here.
+        # The first event of a tool call already carries the tool's name. So the empty piece that stands for the name is
+        # left out.
         pieces=tuple(piece for piece in output.pieces if piece),
         tokens=TokenCounts.of(request.prompt.tokens, len(output.pieces), behaviour),
     )

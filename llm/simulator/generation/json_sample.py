@@ -45,8 +45,8 @@ def fitting_json(schema: object, *, param: str) -> str:
     """JSON text for a small value that fits the schema. It has what is required and nothing else.
 
     Knows the keywords that OpenAI's strict schemas may have, except `pattern`. Makes no length above 1,000 and no more
-    than 10,000 values. An empty object fits what is no schema at all. Raises Refusal (400) for `param` if no such value
-    fits.
+    than 10,000 values. If `schema` is not an object, the answer is `{}`. Raises Refusal (400) for `param` if no such
+    value fits.
     """
     if not isinstance(schema, dict):
         return "{}"
