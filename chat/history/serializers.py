@@ -9,7 +9,7 @@ from rest_framework import serializers
 from chat.models import Attempt, CallRecord
 from chat.record.content import content_of
 
-# What a list shows of a call. It is all that the row has, but for the primary key and the lease.
+# What a list shows of a call. These are all columns except the primary key and the lease.
 CALL_FIELDS: tuple[str, ...] = (
     "request_id",
     "created_at",

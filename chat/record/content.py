@@ -1,8 +1,9 @@
 """What was said in calls: their messages, their parameters and their answers.
 
-This is the only reader and writer of it. Nobody else names the table, so what was said could be kept in another place
-later (in object storage, say) by changing this file alone. The functions that return a condition are for queries of
-calls; a store that can't be joined would answer them from a column of its own.
+This is the only reader and writer of the table. To keep content in another place, such as object storage, one would
+change this file, and two things more: the functions that return a condition need columns of the call, because another
+place can't be joined; and `write_contents` and `drop_contents` now share the transaction of their caller.
+docs/ARCHITECTURE.md ("The record") also names the places where answers are kept for a while.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ TABLE = Table(CallContent)
 class Content:
     """What was said in one call.
 
-    `content` is the text of the answer. `completion` is the whole answer as the upstream gave it, where it is kept.
+    `content` is the text of the answer. `completion` is the whole answer as the upstream gave it, if it is kept.
     """
 
     messages: Any = field(default_factory=list)
@@ -46,7 +47,7 @@ class Content:
 
     @classmethod
     def from_values(cls, values: Values) -> Self:
-        """The opposite of `values`. Raises TypeError where a name is unknown."""
+        """The opposite of `values`. Raises TypeError if a name is unknown."""
         return cls(**values)
 
 
@@ -60,7 +61,7 @@ def write_contents(contents: Iterable[tuple[int, Content]], *, replace: bool = F
 
 
 def content_of(call: CallRecord) -> Content | None:
-    """What was said in a call; None where it is not kept. It is read once for each `call` object."""
+    """What was said in a call, or None if it is not kept. It is read once for each `call` object."""
     try:
         return _content(call.body)
     except CallContent.DoesNotExist:
@@ -73,7 +74,7 @@ def contents_of(calls: Sequence[CallRecord]) -> dict[int, Content]:
 
 
 def drop_contents(call_ids: Sequence[int]) -> None:
-    """Forget what was said in calls; the calls stay."""
+    """Delete what was said in calls. The calls themselves stay."""
     CallContent.objects.filter(call_id__in=call_ids).delete()
 
 
