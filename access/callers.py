@@ -12,7 +12,7 @@ from access.limit_rules import Limits
 
 
 class Scope(TextChoices):
-    """What a key may do. Every key may see the calls and statistics of its own, even without a scope."""
+    """What a key may do. Every key may see its own calls and statistics, even without a scope."""
 
     CHAT = "chat", "call models"
     READ_ALL = "read_all", "see the calls and statistics of every key"
@@ -21,10 +21,10 @@ class Scope(TextChoices):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who makes a request: an API key, or an anonymous client where no key is required. Then `name` is empty.
+    """Who makes a request: an API key, or if no key is required, an anonymous client, whose `name` is empty.
 
-    `models` are patterns of model names, and none of them means every model. `address` is the client's own address,
-    also behind a trusted proxy.
+    `models` are patterns of model names. If there are none, every model is allowed. `address` is the client's own
+    address, even if the client is behind a trusted proxy.
     """
 
     name: str

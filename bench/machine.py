@@ -62,7 +62,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def memory_mib(pid: int, *, peak: bool = False) -> float:
-    """Resident memory of the process and its descendants now, or the sum of the highest values of each.
+    """Resident memory of the process and its descendants: now, or with `peak` the sum of the highest value of each.
 
     Pages that processes share are counted for each of them.
     """
@@ -79,7 +79,7 @@ def memory_mib(pid: int, *, peak: bool = False) -> float:
 
 @dataclass(frozen=True)
 class CoreTime:
-    """Seconds since the machine started in which a core has worked, and in which the hypervisor used it for others."""
+    """For how many seconds a core has worked, and was taken by the hypervisor, since the machine started."""
 
     busy: float
     stolen: float

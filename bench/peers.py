@@ -1,8 +1,8 @@
 """Compares gateways in one run: `make bench`, or `make bench ARGS=--quick` for a few seconds each.
 
 The gateways run one after the other, each with the server's core to itself, and are started again for each round.
-Measured are whole answers on one and on 16 connections, streams, and a thousand slow streams. The medians over the
-rounds are printed, and written into docs/benchmarks.md.
+It measures whole answers on one and on 16 connections, streams, and a thousand slow streams. It prints the medians over
+the rounds, and writes them into docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Round:
 
 
 def check_answers(contestant: Contestant, running: Running) -> None:
-    """Check that the gateway passes the answers of the upstream on.
+    """Check that the gateway passes on the answers of the upstream.
 
     Raises RuntimeError if it answers something else.
     """

@@ -1,4 +1,4 @@
-"""Minutes of load show whether the service pauses, and whether its memory grows: `make bench-soak`.
+"""Shows whether the service pauses under minutes of load, and whether its memory grows: `make bench-soak`.
 
 First, 16 connections call `/v1/chat/completions` on SQLite, for at least five minutes and 200,000 calls. Meanwhile
 another process sends a request every two milliseconds. Then come 20,000 streams whose reader hangs up after the first
@@ -30,7 +30,7 @@ from bench.upstream_process import UPSTREAM_PORT, seen, upstream
 OURS = contestants.OURS[1]
 CONNECTIONS = 16
 SECONDS, CALLS, DISCONNECTS = 300, 200_000, 20_000
-# The load is divided into so many parts. The memory is measured after each of them.
+# How many parts the load is divided into. The memory is measured after each part.
 LOADS = 10
 
 

@@ -1,4 +1,4 @@
-"""Fields and the strict serializer with which the rooms of this package check what callers send."""
+"""Fields and a strict serializer, which check what callers send."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MAX_TTL_SECONDS = 31_536_000.0
 
 ROUTE_HELP = "A model, a race `a|b`, a fallback chain `a>b`, both, or a route that the settings name."
 
-# A date, a time and an offset whose `+` became a space: forms and query strings decode a plus sign like that.
+# A date, a time and an offset whose `+` became a space. Forms and query strings decode a plus sign as a space.
 SPACED_OFFSET = re.compile(r"(.+[T ].+) (\d\d(:?\d\d)?)")
 
 
@@ -100,11 +100,11 @@ class WholeNumberField(serializers.IntegerField):
 
 
 class TextField(serializers.CharField):
-    """A JSON string, taken as it is: it is not trimmed, and a number is no text."""
+    """A JSON string. It is not trimmed, and a number is refused."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(trim_whitespace=False, **options)
-        # An upstream takes a NUL, so a prompt may hold one. Lone surrogates can't come this far, because
+        # Upstreams accept a NUL, so a prompt may contain one. Lone surrogates can't come this far, because
         # `StrictJSONParser` refuses them. REST framework's own check looks at each character in Python, which would
         # hold up all other calls for a long prompt.
         self.validators = [v for v in self.validators if not isinstance(v, CHARACTER_CHECKS)]
@@ -138,7 +138,7 @@ class MetadataField(serializers.DictField):
 
 @extend_schema_field(OpenApiTypes.DATETIME)
 class MomentField(serializers.Field[dt.datetime, str, str, Any]):
-    """A date or a date-time in ISO 8601. Without an offset it is UTC; a date stands for its first moment."""
+    """A date or a date-time in ISO 8601. Without an offset it is UTC. A date alone means its first moment."""
 
     default_error_messages: ClassVar = {"invalid": "Must be a date or a date-time, like 2026-11-24T10:30:00Z."}
 

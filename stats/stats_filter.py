@@ -12,7 +12,7 @@ GROUP_BY: tuple[GroupBy, ...] = get_args(GroupBy)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatsFilter:
-    """Which calls are counted, and how they are grouped. None in a field means that it does not matter.
+    """Which calls are counted, and how they are grouped. A field that is None leaves no call out.
 
     A call at `since` is counted and one at `until` is not, so that neighbouring periods neither overlap nor leave a
     gap. Both times are aware. `model` is the model that answered, or the requested one if none answered. An empty

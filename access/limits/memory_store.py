@@ -1,6 +1,6 @@
 """Limits in the memory of one process.
 
-No method gives up control to the event loop while it works, so each of them is one step for everybody else.
+No method waits for anything, so no other task can run in the middle of one.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class _Entries:
         return entry
 
     def prune(self, now: float, *, in_order: bool) -> None:
-        """Remove the entries that have ended. `in_order`: stop at the first that has not."""
+        """Remove the entries that have ended. With `in_order`, stop at the first one that has not."""
         ended = []
         for admission_id, entry in self.by_admission.items():
             if entry.ends_at <= now:

@@ -35,8 +35,8 @@ class Unit(Enum):
 class Lifetime(Enum):
     """How long an entry counts against its limit."""
 
-    # As long as the limit's window, which begins when the call is admitted. So there are never more than the limit in
-    # any window of that length, wherever it begins.
+    # As long as the limit's window, which begins when the call is admitted. So no period
+    # of that length has more than the limit, wherever it begins.
     WINDOW = "window"
     # While the call runs. The process renews a lease, and it ends by itself if the process dies.
     LEASE = "lease"

@@ -1,4 +1,4 @@
-"""The refusal of a call that its limits leave no room for: status 429, which limit it is, and when to try again."""
+"""The refusal of a call that does not fit into its caller's limits: 429, which limit it is, and when to try again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from access.limits.limit_store import Reading
 from access.limits.meters import NANODOLLARS_PER_USD, Kind, Meter, Unit
 from access.limits.rate_limit_headers import rate_limit_headers
 
-# When to try again if a running call must end first. Nobody knows how long that takes, so the time is short.
+# How long to wait if a running call must end first. Nobody knows how long that takes, so the time is short.
 BUSY_SECONDS = 1.0
 
 

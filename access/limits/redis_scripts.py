@@ -4,7 +4,7 @@ Redis runs a script as one step, so nothing comes between a check and what follo
 clock of Redis, so that the clocks of the workers need not agree.
 
 The entries of a limit are a sorted set. Its members are `admission:amount`, and their scores are the times at which the
-entries end, in milliseconds. The total of the amounts stands beside the set, so that it need not be added up each time.
+entries end, in milliseconds. Their total is stored beside the set, so that it need not be added up each time.
 """
 
 # Functions that the scripts below share. Amounts are written as whole numbers, because Lua would write large ones with

@@ -116,7 +116,7 @@ class CallAdmin(CallColumns, CallModelAdmin):
         return [path("figures/", summary, name="chat_callrecord_summary"), *super().get_urls()]
 
     def summary_view(self, request: HttpRequest) -> HttpResponse:
-        """The summary of the calls that the query string picks, as a page. The list fetches this page and shows it."""
+        """The summary of the calls that the query string selects, as a page. The list fetches and shows it."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         try:
@@ -147,7 +147,7 @@ class CallAdmin(CallColumns, CallModelAdmin):
         return super().changelist_view(request, {**(extra_context or {}), **WHOLE_WIDTH})
 
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
-        for inline in context["inline_admin_formsets"]:  # empty for whoever may not view attempts
+        for inline in context["inline_admin_formsets"]:  # empty if the user may not view attempts
             attempts = list(inline.formset.get_queryset())
             context["attempts"] = rows_with_bars(attempts, context["original"].latency_ms)
         return super().render_change_form(request, {**context, **WHOLE_WIDTH}, *args, **kwargs)

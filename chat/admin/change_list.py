@@ -1,4 +1,4 @@
-"""The list of calls: Django's own filters and search, but pages by position, and nothing is counted."""
+"""The list of calls. It has Django's own filters and search, but it finds its pages by position, and counts nothing."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from chat.models import CallRecord
 
 
 class CallList(ChangeList):
-    """The calls that the query string picks. The page itself is read only when the template shows it."""
+    """The calls that the query string selects. The page itself is read only when the template shows it."""
 
     queryset: QuerySet[CallRecord]
     scan: Scan
-    # The part of the search that no index helps with, so that it is applied to a bounded number of calls.
+    # The part of the search that no index helps with. So it is applied to a bounded number of calls only.
     texts: Q | None = None
 
     def get_filters(self, request: HttpRequest) -> Any:
         try:
             return super().get_filters(request)
-        except (ValueError, OverflowError) as error:  # For example a filter for the year 9999.
+        except (ValueError, OverflowError) as error:  # for example because of a filter for the year 9999
             raise IncorrectLookupParameters(error) from error
 
     def get_queryset(
@@ -43,7 +43,7 @@ class CallList(ChangeList):
         for direction in Direction:  # The links of other filters must lead to the first page.
             self.params.pop(direction, None)
             self.filter_params.pop(direction, None)
-        # The search is done here and not by Django, because a search in texts has to know the position.
+        # The search is done here and not by Django, because a search in texts must know where the page begins.
         term, self.query = self.query.strip().replace("\x00", ""), ""
         calls: QuerySet[CallRecord] = super().get_queryset(request, exclude_parameters)
         self.query = term
@@ -88,7 +88,7 @@ class CallList(ChangeList):
     full_result_count = result_count
 
     def summarized(self) -> QuerySet[CallRecord]:
-        """The calls that the summary above the list is about: all that the filters let through, on whatever page."""
+        """The calls that the summary above the list adds up: all that pass the filters, whichever page is shown."""
         if self.texts is None:
             return self.queryset
         until = search_end(NEWEST.over(self.queryset), SEARCH_ROWS)
@@ -97,7 +97,7 @@ class CallList(ChangeList):
 
     @property
     def search_note(self) -> str:
-        """What a search did, for people who wonder why it found nothing. Empty where nothing was searched for."""
+        """What a search did, for people who wonder why it found nothing. Empty if nothing was searched for."""
         if not self.query:
             return ""
         if self.texts is not None:
@@ -113,7 +113,7 @@ class CallList(ChangeList):
 
         try:
             return read_dates(self.params, link)
-        except (ValueError, OverflowError):  # For example a month without its year.
+        except (ValueError, OverflowError):  # for example because a month has no year
             return Dates(None, [])
 
     @property

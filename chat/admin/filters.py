@@ -14,7 +14,7 @@ from chat.models import CallRecord
 
 # How many values of a column a filter offers at most.
 MAX_VALUES = 100
-# The choices of the cost filter: name in the address, label and condition.
+# The choices of the cost filter. Each has its name in the address, its label and its condition.
 COSTS = {
     "0": ("$0", Q(cost_usd=0)),
     "lt0.01": ("under $0.01", Q(cost_usd__gt=0, cost_usd__lt=Decimal("0.01"))),

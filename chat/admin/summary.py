@@ -25,14 +25,14 @@ class Summary:
     def error_rate(self) -> float | None:
         """The share of unanswered calls among those that are decided: neither cancelled nor in progress.
 
-        None where no call is decided.
+        None if no call is decided.
         """
         decided = self.calls - self.undecided
         return self.unanswered / decided if decided else None
 
 
 def read_summary(calls: QuerySet[CallRecord]) -> Summary:
-    """The database adds up the calls, in one query."""
+    """Read the summary of these calls with one query. The database adds them up."""
     row = calls.order_by().aggregate(
         calls=Count("*"),
         cost=Sum("cost_usd"),

@@ -22,7 +22,7 @@ def authorize(engine: Engine, caller: Caller, route: Route) -> None:
 
 
 def _may_call(engine: Engine, caller: Caller, model: ModelRef) -> bool:
-    """Whether one of the key's entries allows the model: a pattern of names, or a route that has the model in it."""
+    """Whether the key allows the model: by a pattern of names, or by the name of a route that contains the model."""
     names = [f"{model.provider}/{model.name}"]
     if model.provider == engine.config.default_provider:
         names.append(model.name)

@@ -24,7 +24,7 @@ SHOWN_ONCE = "This is the only time that the key is shown, because only its hash
 
 
 def dollars(written: str) -> Decimal:
-    """A type for argparse."""
+    """Read an amount of US dollars. This is a type for argparse."""
     try:
         return Decimal(written)
     except InvalidOperation as error:
