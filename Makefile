@@ -19,8 +19,8 @@ run: $(VENV)/run.stamp  ## the service, with its database set up, on http://127.
 test: $(VENV)/dev.stamp  ## the tests, without those that take long by nature; ARGS="tests/chat -x" chooses some
 	$(PYTEST) -m "not slow" $(ARGS)
 
-test-slow: $(VENV)/dev.stamp  ## those that `test` leaves out, and more random examples for the property tests
-	$(PYTEST) -m slow $(ARGS)
+test-slow: $(VENV)/dev.stamp  ## those that `test` leaves out, and the property tests with many more examples
+	HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-thorough} $(PYTEST) -m "slow or hypothesis" $(ARGS)
 
 test-all: test test-slow  ## every test
 

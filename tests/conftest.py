@@ -2,19 +2,45 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cache
 from typing import Any
 
 import httpx2
 import pytest
 import redis
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from llm import Provider
 from llm.simulator import SimulatorThread
+from llm.upstream.compat import ssl_context
+from tests.support.loopback import loopback_client
 from tests.support.site_thread import SharedServer, running_site, shared_server
 
+# How many random examples a property test tries (HYPOTHESIS_PROFILE). `make test` tries the same few each time, so that
+# it is never red by chance. `make test-slow` tries many, and others each time. `deep` is for whoever has an hour.
+# A test may not fail for being slow, because another process may have the machine.
+_patient = hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.register_profile("quick", _patient, max_examples=40, derandomize=True)
+hypothesis_settings.register_profile("thorough", _patient, max_examples=500, print_blob=True)
+hypothesis_settings.register_profile("deep", _patient, max_examples=5_000, print_blob=True)
+hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
 TEST_KEY = "sk-test-0123456789abcdef"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _certificates_are_read_once() -> Iterator[None]:
+    """Each engine would read all certificates of the machine, which takes 24 ms of CPU. The tests' engines share them.
+
+    The certificates are real, so that what depends on them still does.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("llm.upstream.client.ssl_context", cache(ssl_context))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -55,8 +81,7 @@ def start_site(
                 setattr(settings, name, value)
             site = shared_site.service() if shared_site.is_free else running_site()  # a test may start several at once
             base_url = stack.enter_context(site)
-            # Without `verify=False` each client would read all certificates of the machine, for 30 ms.
-            return stack.enter_context(httpx2.Client(base_url=base_url, timeout=30, trust_env=False, verify=False))
+            return stack.enter_context(loopback_client(base_url=base_url, timeout=30))
 
         yield start
 

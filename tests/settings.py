@@ -25,3 +25,11 @@ if os.environ.get("REDIS_URL"):
     os.environ["REDIS_URL"] = os.environ["REDIS_URL"].rpartition("/")[0] + f"/{number}"
 
 from orchestration_site.settings import *  # noqa: E402, F403
+from orchestration_site.settings import DATABASES, INSTALLED_APPS, ON_SQLITE  # noqa: E402
+
+INSTALLED_APPS = ["tests.support.quick_flush", *INSTALLED_APPS]
+if ON_SQLITE:
+    # What a power cut would take is lost with the tests anyway. Tests that kill a service have it in a process of its
+    # own, with the service's own settings.
+    _pragmas = DATABASES["default"]["OPTIONS"]["init_command"]
+    DATABASES["default"]["OPTIONS"]["init_command"] = _pragmas.replace("synchronous=FULL", "synchronous=OFF")

@@ -12,6 +12,7 @@ import pytest
 from openai import OpenAI
 
 from tests.access.conftest import MakeKey
+from tests.support.loopback import loopback_client
 
 StartSite = Callable[..., httpx2.Client]
 HELLO: Any = [{"role": "user", "content": "hi"}]
@@ -22,7 +23,7 @@ def sdk_of() -> Iterator[Callable[[httpx2.Client, str], OpenAI]]:
     with ExitStack() as stack:
 
         def make(client: httpx2.Client, key: str) -> OpenAI:
-            http = stack.enter_context(httpx2.Client(trust_env=False))
+            http = stack.enter_context(loopback_client())
             return stack.enter_context(OpenAI(base_url=f"{client.base_url}/v1", api_key=key, http_client=http))
 
         yield make

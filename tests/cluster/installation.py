@@ -14,6 +14,7 @@ import httpx2
 
 from tests.cluster.nginx_server import NginxServer
 from tests.support.database_servers import PostgresServer, RedisServer
+from tests.support.loopback import async_loopback_client
 from tests.support.site_subprocess import SiteProcess
 
 # How long to wait for something that must happen at some time. No test asserts how long it took, because other tests
@@ -57,9 +58,7 @@ class Installation:
     def client(self) -> httpx2.AsyncClient:
         """A client of nginx. It opens a new connection for each call, as many small clients would."""
         once = httpx2.Limits(max_keepalive_connections=0)
-        return httpx2.AsyncClient(
-            base_url=self.nginx.base_url, timeout=PATIENCE_SECONDS, trust_env=False, verify=False, limits=once
-        )
+        return async_loopback_client(base_url=self.nginx.base_url, timeout=PATIENCE_SECONDS, limits=once)
 
     def mend(self) -> None:
         """Start what is not running, and let nginx send calls to every process.

@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx2
 
 from tests.support.database_servers import require
+from tests.support.loopback import loopback_get
 from tests.support.ports import free_port
 from tests.support.site_subprocess import ROOT
 
@@ -81,7 +82,7 @@ class NginxServer:
         give_up = time.monotonic() + 20
         while time.monotonic() < give_up:
             try:
-                httpx2.get(f"{self.base_url}/metrics", timeout=5, trust_env=False)
+                loopback_get(f"{self.base_url}/metrics", timeout=5)
                 return self
             except httpx2.HTTPError:
                 time.sleep(0.05)

@@ -7,13 +7,13 @@ import time
 from decimal import Decimal
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from access.limits.meters import LEASE_SECONDS
 from tests.cluster.held_upstream import HeldUpstream
 from tests.cluster.installation import PATIENCE_SECONDS, Installation, eventually, statuses
 from tests.cluster.load import Load, Outcomes, call
+from tests.support.loopback import loopback_get
 
 pytestmark = pytest.mark.slow
 
@@ -85,7 +85,7 @@ async def history_is_whole(installation: Installation, quick: Outcomes, long: Ou
 
 async def nothing_waits_and_statistics_are_those_of_the_rows(installation: Installation) -> None:
     for site in installation.sites:
-        ready = httpx2.get(f"{site.base_url}/health/ready", trust_env=False, timeout=PATIENCE_SECONDS).json()
+        ready = loopback_get(f"{site.base_url}/health/ready", timeout=PATIENCE_SECONDS).json()
         assert ready["status"] == "ok"
         assert ready["checks"]["recorder"] == {"waiting": 0, "spool_depth": 0}
         assert ready["checks"]["open_calls"] == 0

@@ -15,6 +15,7 @@ import pytest
 
 from chat.models import CallRecord
 from llm.simulator import Behaviour, SimulatorThread
+from tests.support.loopback import loopback_client
 from tests.support.site_subprocess import SiteProcess
 from tests.support.wire import DOORS, OPENAI, answers, connected, raw, received, request
 
@@ -117,7 +118,7 @@ def test_slow_clients_do_not_hinder_others_and_take_little_memory(tmp_path: Path
     site.manage("migrate", "--verbosity", "0")
     site.start()
     try:
-        with httpx2.Client(base_url=site.base_url, trust_env=False) as client, ExitStack() as stack:
+        with loopback_client(base_url=site.base_url) as client, ExitStack() as stack:
             assert client.post("/chat", json={"prompt": "hi"}).status_code == 200
             before = memory_mb(site)
             for number in range(400):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
@@ -67,10 +66,8 @@ StartEngine = Callable[..., Awaitable[Asker]]
 
 
 @pytest.fixture
-async def start_engine(simulator: SimulatorThread, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[StartEngine]:
+async def start_engine(simulator: SimulatorThread) -> AsyncIterator[StartEngine]:
     """`await start_engine(upstream, max_retries=0, …)`: `m` is a model of `upstream`, `spare/ok` one that answers."""
-    # Upstreams on loopback need no certificates, which each client would load anew, in 20 ms.
-    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", lambda *_, **__: None)
     async with AsyncExitStack() as stack:
 
         async def start(upstream: str = "", **config: Any) -> Asker:

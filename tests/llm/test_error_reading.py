@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from llm import BreakerState, CallStatus, ModelRef
@@ -111,7 +111,6 @@ def test_a_retry_after_without_end_is_not_believed(name: str, written: str) -> N
     assert error.retry_after is None
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.text(), st.sampled_from(["retry-after", "retry-after-ms"]))
 def test_whatever_stands_in_retry_after_it_is_no_defect(written: str, name: str) -> None:
     seconds = read_error({}, http_status=429, headers={name: written}).retry_after
@@ -203,7 +202,6 @@ Jsons = st.recursive(
 Objects = st.fixed_dictionaries({}, optional=dict.fromkeys(("code", "type", "message", "param"), Jsons))
 
 
-@settings(max_examples=500, deadline=None, database=None)
 @example({"code": ["a list"]}, 400)
 @example({"code": "²"}, 200)
 @given(Objects | Jsons, st.sampled_from([None, 200, 400, 401, 404, 429, 500, 529]))

@@ -1,20 +1,19 @@
 """What holds for every call, whatever the route, the upstreams and the callers do: properties over random worlds.
 
 The engine's own Call, Walk, Upstream, breakers and budget run on an injected clock; only the HTTP client is scripted.
-`HYPOTHESIS_PROFILE=deep` tries 5,000 worlds for each property instead of 200.
+How many worlds are tried for each property: tests/conftest.py.
 """
 
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from llm import AttemptStatus, CallStatus, errors
@@ -25,18 +24,12 @@ from tests.llm.worlds.playing import play
 from tests.llm.worlds.random_worlds import NAMES, behaviours, crowds, seconds, troubles, worlds
 from tests.llm.worlds.world import NEVER, PROVIDERS, Behaviour, Caller, Fault, Gone, World
 
-PROFILES = {
-    "default": settings(max_examples=200, deadline=None),
-    "deep": settings(max_examples=5_000, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]),
-}
-PROFILE = PROFILES[os.environ.get("HYPOTHESIS_PROFILE", "default")]
-
 # Times are multiples of 1/8 s, which floats add up exactly. Only the jitter of a retry is not exact.
 NOISE = 1e-6
 
 
 def holds_in(every: st.SearchStrategy[World]) -> Callable[[Callable[[World], None]], Callable[[], None]]:
-    return lambda prop: PROFILE(given(world=every)(prop))
+    return given(world=every)
 
 
 # The properties
@@ -191,7 +184,6 @@ def test_a_hedge_starts_after_its_delay_or_a_failure_and_within_the_budget(world
         assert len(recent) <= max(1, math.ceil(world.config.hedge_budget * len(calls)))
 
 
-@PROFILE
 @given(
     models=st.fixed_dictionaries({name: st.lists(behaviours, min_size=1, max_size=1) for name in NAMES}),
     route=st.lists(st.lists(st.sampled_from(NAMES), min_size=1, max_size=4, unique=True), min_size=1, max_size=4),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from llm.simulator import Behaviour, SimulatorThread
+from tests.support.loopback import loopback_client
 from tests.support.site_subprocess import SiteProcess
 
 pytestmark = pytest.mark.slow
@@ -27,7 +27,7 @@ def test_the_upstream_key_is_nowhere_in_what_a_process_leaves_behind(
     site.start()
     try:
         headers = {"Authorization": f"Bearer {callers_key}"}
-        with httpx2.Client(base_url=site.base_url, timeout=30, trust_env=False, headers=headers) as client:
+        with loopback_client(base_url=site.base_url, timeout=30, headers=headers) as client:
             answers = [
                 client.post(door, json={"prompt": "a", "model": model}).text
                 for model in ("gpt-4o", "quoting", "refusing", "sim-500", "sim-html")

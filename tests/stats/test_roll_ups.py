@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db.models import Model
 from django.utils import timezone
 
 from chat.models import Attempt, CallRecord, LateHour
@@ -67,12 +68,25 @@ def rows_of(call: CallRecord, *, announced: bool = False, **values: Any) -> Call
     return CallRows(call=own, attempts=[attempt | {"cost_usd": own["cost_usd"]}], announced=announced)
 
 
+# The rows of `rolled_up`, from when they were first made.
+_rows: list[list[Model]] = []
+
+
 @pytest.fixture
 def rolled_up() -> None:
-    make_random_history(200)
-    roll_up()
-    assert HourlyCalls.objects.exists()
-    assert HourlyAttempts.objects.exists()
+    """A random history of three days, and its roll-ups.
+
+    It is rolled up once in a process, which takes most of a second, and its rows are copied for each test.
+    """
+    if not _rows:
+        make_random_history(200)
+        roll_up()
+        _rows.extend(list(model.objects.all()) for model in (CallRecord, Attempt, HourlyCalls, HourlyAttempts))
+        _rows.append(list(RollUpState.objects.all()))
+        assert all(_rows)
+    else:
+        for rows in _rows:
+            type(rows[0])._default_manager.bulk_create(rows)
 
 
 # --- What is read ----------------------------------------------------------------------------------------------------

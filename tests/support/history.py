@@ -6,7 +6,7 @@ import datetime as dt
 import math
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from itertools import count
 from typing import Any
@@ -22,6 +22,14 @@ _numbers = count(1)
 
 def make_call(*attempts: dict[str, Any], **columns: Any) -> CallRecord:
     """Store a call that succeeded with gpt-4o, except for the given columns, and its attempts in the same way."""
+    call = made_up_call(**columns)
+    call.save()
+    for attempt in made_up_attempts(call, attempts):
+        attempt.save()
+    return call
+
+
+def made_up_call(**columns: Any) -> CallRecord:
     model_used = columns.setdefault("model_used", "gpt-4o")
     columns.setdefault("provider_used", "openai" if model_used else "")
     defaults = {
@@ -32,11 +40,13 @@ def make_call(*attempts: dict[str, Any], **columns: Any) -> CallRecord:
         "model_requested": "gpt-4o",
         "status": "succeeded",
     }
-    call = CallRecord.objects.create(**defaults | columns)
+    return CallRecord(**defaults | columns)
+
+
+def made_up_attempts(call: CallRecord, attempts: Iterable[dict[str, Any]]) -> Iterator[Attempt]:
     for ordinal, attempt in enumerate(attempts):
         own = {"model": "gpt-4o", "provider": "openai", "status": "succeeded", "started_after_ms": 0}
-        Attempt.objects.create(call=call, ordinal=ordinal, **own | attempt)
-    return call
+        yield Attempt(call=call, ordinal=ordinal, **own | attempt)
 
 
 def make_random_history(calls: int = 300, seed: int = 7) -> None:
@@ -49,10 +59,12 @@ def make_random_history(calls: int = 300, seed: int = 7) -> None:
     def cost() -> Decimal | None:
         return maybe(Decimal(rng.randrange(10**9)).scaleb(-10))
 
+    rows: list[CallRecord] = []
+    attempts: list[list[dict[str, Any]]] = []
     for _ in range(calls):
         status = rng.choice(CallRecord.Status.values)
-        make_call(
-            *(
+        attempts.append(
+            [
                 {
                     "model": rng.choice(MODELS),
                     "status": rng.choice(Attempt.Status.values),
@@ -61,7 +73,9 @@ def make_random_history(calls: int = 300, seed: int = 7) -> None:
                     "cost_usd": cost(),
                 }
                 for _ in range(rng.randrange(4))
-            ),
+            ]
+        )
+        row = made_up_call(
             created_at=START + dt.timedelta(seconds=rng.randrange(3 * 86400), microseconds=rng.randrange(2) * 1500),
             door=rng.choice(CallRecord.Door.values),
             model_requested=rng.choice(MODELS),
@@ -77,6 +91,11 @@ def make_random_history(calls: int = 300, seed: int = 7) -> None:
             completion_tokens=maybe(rng.randrange(2000)),
             cost_usd=cost(),
         )
+        rows.append(row)
+    CallRecord.objects.bulk_create(rows)
+    Attempt.objects.bulk_create(
+        attempt for call, own in zip(rows, attempts, strict=True) for attempt in made_up_attempts(call, own)
+    )
 
 
 # The key of a call for each `group_by`.

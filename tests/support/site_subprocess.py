@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx2
 
+from tests.support.loopback import loopback_get
 from tests.support.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,7 +58,7 @@ class SiteProcess:
         give_up = time.monotonic() + 30
         while time.monotonic() < give_up:
             try:
-                if httpx2.get(f"{self.base_url}/health", timeout=1, trust_env=False).status_code == 200:
+                if loopback_get(f"{self.base_url}/health", timeout=1).status_code == 200:
                     return self
             except httpx2.HTTPError:
                 assert self.process.poll() is None, self.output.read_text()

@@ -23,6 +23,7 @@ from access.models import ApiKey, ApiKeySecret
 from chat.models import CallRecord
 from llm.simulator import SimulatorThread
 from tests.access.conftest import MakeKey
+from tests.support.loopback import loopback_get, loopback_post
 from tests.support.site_subprocess import SiteProcess
 
 StartSite = Callable[..., httpx2.Client]
@@ -303,14 +304,12 @@ def test_a_revoked_key_stops_within_seconds_on_every_worker_and_no_key_is_left_b
         answers = []
 
         def get(key: str, path: str = "/calls") -> int:
-            answer = httpx2.get(f"{site.base_url}{path}", headers=bearer(key), trust_env=False, verify=False)
+            answer = loopback_get(f"{site.base_url}{path}", headers=bearer(key))
             answers.append(answer.text)
             return answer.status_code
 
         def post(key: str, body: dict[str, Any]) -> None:
-            answer = httpx2.post(
-                f"{site.base_url}/chat", headers=bearer(key), json=body, trust_env=False, verify=False, timeout=20
-            )
+            answer = loopback_post(f"{site.base_url}/chat", headers=bearer(key), json=body, timeout=20)
             answers.append(answer.text)
 
         for key in (secret, wrong):

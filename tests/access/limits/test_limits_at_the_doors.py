@@ -21,6 +21,7 @@ from chat.models import CallRecord
 from llm.simulator import Behaviour, SimulatorThread
 from tests.access.conftest import MakeKey
 from tests.support.database_servers import RedisServer
+from tests.support.loopback import async_loopback_client, loopback_client
 from tests.support.site_subprocess import SiteProcess
 
 StartSite = Callable[..., httpx2.Client]
@@ -31,7 +32,7 @@ def statuses(base_url: str, calls: int, headers: dict[str, str] | None = None, *
     """How often each status was answered to so many calls at once, each on a connection of its own."""
 
     async def call() -> int:
-        async with httpx2.AsyncClient(base_url=base_url, timeout=60, trust_env=False, verify=False) as client:
+        async with async_loopback_client(base_url=base_url, timeout=60) as client:
             return (await client.post("/chat", json={**ORDER, **order}, headers=headers)).status_code
 
     async def burst() -> list[int]:
@@ -223,7 +224,7 @@ def test_redis_away_is_no_500_and_readiness_says_it(workers: SiteProcess, redis_
     redis_server.kill()
     workers.start()
     assert statuses(workers.base_url, 20, {"X-API-Key": secret}) == {200: 5, 429: 15}
-    with httpx2.Client(base_url=workers.base_url, trust_env=False) as client:
+    with loopback_client(base_url=workers.base_url) as client:
         ready = client.get("/health/ready")
         assert (ready.status_code, ready.json()["checks"]["redis"]) == (200, "away")
         assert workers.output.read_text().count('"redis_away"') == 1

@@ -21,6 +21,7 @@ from chat.models import CallRecord
 from llm.simulator import Behaviour, SimulatorThread
 from tests.support.database_servers import RedisServer
 from tests.support.event_streams import parse
+from tests.support.loopback import DIRECT, async_loopback_client
 from tests.support.ports import free_port
 from tests.support.site_subprocess import SiteProcess
 
@@ -200,7 +201,8 @@ def test_tool_calls_come_out_of_the_cache_as_the_sdk_reads_them(
 ) -> None:
     simulator.script("gpt-4o", Behaviour(tool_call=True))
     ask_v1(client, tools=TOOLS, stream=first)
-    with openai.OpenAI(base_url=f"{client.base_url}/v1", api_key="a", max_retries=0) as sdk:
+    http = openai.DefaultHttpxClient(**DIRECT)
+    with openai.OpenAI(base_url=f"{client.base_url}/v1", api_key="a", max_retries=0, http_client=http) as sdk:
         fields: dict[str, Any] = {"model": "gpt-4o", "messages": HELLO, "tools": TOOLS}
         extra = {"x-cache-ttl": 60}
         whole = sdk.chat.completions.create(**fields, extra_body=extra)
@@ -282,7 +284,7 @@ async def test_redis_is_shared_by_two_processes(
         answers = []
         for site in made:
             site.start()
-            async with httpx2.AsyncClient(base_url=site.base_url, trust_env=False, timeout=20) as client:
+            async with async_loopback_client(base_url=site.base_url, timeout=20) as client:
                 answers.append(await client.post("/chat", json={"prompt": "Hello", "cache_ttl": 60}))
         assert ["x-cached" in answer.headers for answer in answers] == [False, True]
         assert len(simulator.requests()) == 1
@@ -410,8 +412,8 @@ async def test_many_calls_at_once_take_turns_at_redis(
     monkeypatch.setattr("chat.call.answer_store.REDIS_SECONDS", 30)  # turns are tried here, not how fast the machine is
     site = start_site(REDIS_URL=redis_server.url)
     caplog.set_level(logging.WARNING)
-    async with httpx2.AsyncClient(
-        base_url=site.base_url, timeout=30, trust_env=False, limits=httpx2.Limits(max_connections=None)
+    async with async_loopback_client(
+        base_url=site.base_url, timeout=30, limits=httpx2.Limits(max_connections=None)
     ) as client:
         body = {"prompt": "Hello", "cache_ttl": 60}
         await client.post("/chat", json=body)

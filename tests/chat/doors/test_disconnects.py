@@ -21,6 +21,7 @@ from chat.models import Attempt, CallRecord
 from llm import Provider
 from llm.simulator import Behaviour, SimulatorThread
 from orchestration_site.http.security import Security
+from tests.support.loopback import loopback_client
 from tests.support.site_thread import SharedServer, running_site
 from tests.support.waiting import eventually
 
@@ -326,7 +327,7 @@ def test_a_stream_that_ends_within_the_grace_is_served_to_its_end(upstream: Simu
 
     def read(base_url: str) -> None:
         with (
-            httpx2.Client(base_url=base_url, timeout=10, trust_env=False) as client,
+            loopback_client(base_url=base_url, timeout=10) as client,
             client.stream("POST", "/chat/stream", json={"prompt": "a", "model": "paced"}) as response,
         ):
             for piece in response.iter_raw():
@@ -361,7 +362,7 @@ def test_stopping_the_site_ends_what_does_not_end_by_itself_within_its_grace_and
 ) -> None:
     upstream.script("paced", PACED)
     with ExitStack() as site:
-        client = httpx2.Client(base_url=site.enter_context(running_site()))
+        client = loopback_client(base_url=site.enter_context(running_site()))
         with (
             client,
             caller(client, "/chat/stream", model="paced") as streaming,

@@ -26,6 +26,7 @@ from django.utils import timezone
 from chat.models import CallRecord, IdempotencyKey
 from llm.simulator import Behaviour, SimulatorThread
 from tests.support.database_servers import PostgresServer
+from tests.support.loopback import async_loopback_client
 from tests.support.site_subprocess import SiteProcess
 from tests.support.waiting import eventually
 
@@ -337,7 +338,7 @@ async def rush(urls: list[str], keys: list[str]) -> list[httpx2.Response]:
 
     async def one(number: int, key: str) -> httpx2.Response:
         url = urls[number % len(urls)]
-        async with httpx2.AsyncClient(base_url=url, timeout=30, trust_env=False, verify=False) as client:
+        async with async_loopback_client(base_url=url, timeout=30) as client:
             return await client.post("/chat", json={"prompt": "a"}, headers={"Idempotency-Key": key})
 
     return await asyncio.gather(*(one(number, key) for number, key in enumerate(keys)))
@@ -389,7 +390,7 @@ async def test_a_killed_process_leaves_the_key_free_and_until_then_it_is_taken(
     (site,) = sites(tmp_path, simulator, 1)
     site.start()
     try:
-        async with httpx2.AsyncClient(trust_env=False, timeout=30) as client:
+        async with async_loopback_client(timeout=30) as client:
             lost = asyncio.create_task(rush([site.base_url], ["a"]))
             await asyncio.sleep(2)  # long enough for a row
             site.kill()

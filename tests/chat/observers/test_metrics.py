@@ -11,6 +11,7 @@ import httpx2
 import pytest
 
 from llm.simulator import Behaviour, SimulatorThread
+from tests.support.loopback import loopback_get, loopback_post
 from tests.support.site_subprocess import SiteProcess
 
 
@@ -132,10 +133,10 @@ def workers(tmp_path: Path, simulator: SimulatorThread) -> Iterator[SiteProcess]
 def test_whichever_worker_is_asked_answers_for_all_of_them(workers: SiteProcess) -> None:
     for _ in range(30):  # each on a connection of its own, so that both workers get some
         order = {"prompt": "hi", "model": "gpt-4o"}
-        assert httpx2.post(f"{workers.base_url}/chat", json=order, trust_env=False).status_code == 200
+        assert loopback_post(f"{workers.base_url}/chat", json=order).status_code == 200
 
     def metrics() -> str:
-        return httpx2.get(f"{workers.base_url}/metrics", trust_env=False).text
+        return loopback_get(f"{workers.base_url}/metrics").text
 
     for _ in range(6):
         assert value(metrics(), "llm_calls_total", model="gpt-4o", status="succeeded") == 30

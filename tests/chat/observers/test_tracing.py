@@ -12,6 +12,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from llm.simulator import Behaviour, SimulatorThread
+from tests.support.loopback import loopback_post
 from tests.support.site_thread import running_site
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -76,11 +77,10 @@ def test_a_call_is_a_span_under_the_callers_own_and_its_attempts_are_spans_under
     start_site()  # for its settings and its database
     settings.OTEL_EXPORTER_OTLP_ENDPOINT = collector.url
     with running_site() as base_url:
-        answer = httpx2.post(
+        answer = loopback_post(
             f"{base_url}/chat",
             json={"prompt": SECRET, "model": "bad>gpt-4o"},
             headers={"traceparent": f"00-{TRACE}-{PARENT}-01"},
-            trust_env=False,
         ).json()
     # Shutting down has sent what was left.
     (call,) = [span for span in collector.spans() if span.parent_span_id.hex() == PARENT]

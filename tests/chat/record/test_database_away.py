@@ -15,6 +15,7 @@ import pytest
 from chat.record.recorder import PATIENCE_SECONDS
 from llm.simulator import SimulatorThread
 from tests.support.database_servers import PostgresServer
+from tests.support.loopback import async_loopback_client
 from tests.support.site_subprocess import SiteProcess
 
 pytestmark = pytest.mark.slow
@@ -52,7 +53,7 @@ class Load:
         self._task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
-        async with httpx2.AsyncClient(base_url=self._site.base_url, timeout=30, trust_env=False) as client:
+        async with async_loopback_client(base_url=self._site.base_url, timeout=30) as client:
             await asyncio.gather(*(self._client(client) for _ in range(8)))
 
     async def _client(self, client: httpx2.AsyncClient) -> None:
@@ -78,7 +79,7 @@ class Load:
 
 
 async def checks(site: SiteProcess) -> tuple[int, dict[str, object]]:
-    async with httpx2.AsyncClient(base_url=site.base_url, timeout=30, trust_env=False) as client:
+    async with async_loopback_client(base_url=site.base_url, timeout=30) as client:
         ready = await client.get("/health/ready")
     return ready.status_code, ready.json()["checks"]
 

@@ -15,6 +15,7 @@ import httpx2
 import pytest
 
 from llm.simulator import Behaviour, SimulatorThread
+from tests.support.loopback import async_loopback_client
 from tests.support.site_subprocess import SiteProcess
 
 # How often the server is killed. `make test ARGS=… KILL_ROUNDS=20` makes a thorough run.
@@ -42,7 +43,7 @@ async def load(base_url: str, received: list[str], *, clients: int = 16) -> None
     """Calls whole and streamed, without a pause, until the server is gone. Notes the id of every whole answer."""
 
     async def one(number: int) -> None:
-        async with httpx2.AsyncClient(base_url=base_url, timeout=10, trust_env=False, verify=False) as client:
+        async with async_loopback_client(base_url=base_url, timeout=10) as client:
             while True:
                 try:
                     if number % 3:
@@ -83,7 +84,7 @@ async def test_a_call_in_flight_when_the_process_dies_becomes_interrupted(
 ) -> None:
     simulator.script("slow", Behaviour(latency_s=60))
     site.start()
-    async with httpx2.AsyncClient(base_url=site.base_url, trust_env=False) as client:
+    async with async_loopback_client(base_url=site.base_url) as client:
         call = asyncio.create_task(client.post("/chat", json={"prompt": "remember me", "model": "slow"}, timeout=60))
         give_up = time.monotonic() + 10
         while not rows(site, "select 1 from chat_callrecord where status = 'in_progress'"):
@@ -108,7 +109,7 @@ async def test_a_call_in_flight_when_the_process_dies_becomes_interrupted(
 async def test_a_long_call_has_one_row_from_its_start_to_its_end(site: SiteProcess, simulator: SimulatorThread) -> None:
     simulator.script("slow", Behaviour(latency_s=2.5))
     site.start()
-    async with httpx2.AsyncClient(base_url=site.base_url, trust_env=False, timeout=20) as client:
+    async with async_loopback_client(base_url=site.base_url, timeout=20) as client:
         call = asyncio.create_task(client.post("/chat", json={"prompt": "a", "model": "slow"}))
         await asyncio.sleep(2)
         during = rows(site, "select request_id, status from chat_callrecord")
@@ -125,7 +126,7 @@ async def test_sigterm_lets_open_calls_end_saves_them_and_exits_with_0(
 ) -> None:
     simulator.script("slow", Behaviour(answer=" ".join("word" for _ in range(40)), tokens_per_second=20))
     site.start()
-    async with httpx2.AsyncClient(base_url=site.base_url, trust_env=False, timeout=30) as client:
+    async with async_loopback_client(base_url=site.base_url, timeout=30) as client:
         stream = asyncio.create_task(client.post("/chat/stream", json={"prompt": "a", "model": "slow"}))
         whole = asyncio.create_task(client.post("/chat", json={"prompt": "a", "model": "slow"}))
         await asyncio.sleep(0.7)
@@ -155,7 +156,7 @@ async def test_sigterm_cancels_calls_that_outlast_the_grace_and_keeps_them_on_re
     hasty_site: SiteProcess, simulator: SimulatorThread
 ) -> None:
     simulator.script("stuck", Behaviour(stall_after=3))
-    async with httpx2.AsyncClient(base_url=hasty_site.base_url, trust_env=False, timeout=30) as client:
+    async with async_loopback_client(base_url=hasty_site.base_url, timeout=30) as client:
         stream = asyncio.create_task(client.post("/chat/stream", json={"prompt": "a", "model": "stuck"}))
         await asyncio.sleep(0.7)
         code = await asyncio.to_thread(hasty_site.terminate)
@@ -185,7 +186,7 @@ async def test_a_caller_whose_call_is_cancelled_by_the_end_of_the_service_is_tol
     hasty_site: SiteProcess, simulator: SimulatorThread, path: str, body: dict[str, object]
 ) -> None:
     simulator.script("stuck", Behaviour(latency_s=60))
-    async with httpx2.AsyncClient(base_url=hasty_site.base_url, trust_env=False, timeout=30) as client:
+    async with async_loopback_client(base_url=hasty_site.base_url, timeout=30) as client:
         call = asyncio.create_task(client.post(path, json=body))
         await asyncio.sleep(0.5)
         assert await asyncio.to_thread(hasty_site.terminate) == 0
@@ -205,7 +206,7 @@ async def test_a_locked_database_delays_no_answer_for_long_and_loses_no_row(site
     path = site.environment["DATABASE_URL"].removeprefix("sqlite:///")
     blocker = sqlite3.connect(path, isolation_level=None)
     blocker.execute("begin immediate")
-    async with httpx2.AsyncClient(base_url=site.base_url, trust_env=False, timeout=30) as client:
+    async with async_loopback_client(base_url=site.base_url, timeout=30) as client:
         answers = [await client.post("/chat", json={"prompt": "a"}) for _ in range(3)]
         ready = (await client.get("/health/ready")).json()
         assert [answer.status_code for answer in answers] == [200] * 3

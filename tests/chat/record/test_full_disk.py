@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import httpx2
 import pytest
 from django.utils import timezone
 
@@ -17,6 +16,7 @@ from chat.record.call_rows import CallRows
 from chat.record.recorder import QUEUE_BYTES
 from chat.record.spool import Spool
 from llm.simulator import SimulatorThread
+from tests.support.loopback import loopback_client
 from tests.support.site_subprocess import SiteProcess
 
 pytestmark = pytest.mark.slow
@@ -58,7 +58,7 @@ def fill(disk: Path) -> Path:
 def test_a_full_disk_is_reported_calls_are_answered_and_their_rows_come_in_when_there_is_room(
     site: SiteProcess, small_disk: Path
 ) -> None:
-    with httpx2.Client(base_url=site.base_url, timeout=30, trust_env=False) as client:
+    with loopback_client(base_url=site.base_url, timeout=30) as client:
         ids = [client.post("/chat", json={"prompt": "before"}).json()["request_id"]]
         ballast = fill(small_disk)
         for _ in range(3):
@@ -125,7 +125,7 @@ def test_no_call_is_taken_where_neither_database_nor_disk_takes_its_row_and_none
     ballast = fill(small_disk)
     answered: list[str] = []
     try:
-        with httpx2.Client(base_url=site.base_url, timeout=30, trust_env=False) as client:
+        with loopback_client(base_url=site.base_url, timeout=30) as client:
             blocker.execute("begin immediate")
             while (answer := client.post("/chat", json={"prompt": "x" * 15_000_000})).status_code == 200:
                 answered.append(answer.json()["request_id"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import AsyncIterator
 
 import httpx2
@@ -10,9 +9,7 @@ import openai
 import pytest
 
 from llm.simulator import RunningSimulator, serve
-
-# Never used, but every client would load its own, which takes 20 ms.
-TLS = ssl.create_default_context()
+from tests.support.loopback import DIRECT, async_loopback_client
 
 
 @pytest.fixture
@@ -25,13 +22,13 @@ async def simulator() -> AsyncIterator[RunningSimulator]:
 async def http(simulator: RunningSimulator) -> AsyncIterator[httpx2.AsyncClient]:
     origin = simulator.base_url.removesuffix("/v1")
     headers = {"Authorization": "Bearer any"}
-    async with httpx2.AsyncClient(base_url=origin, headers=headers, timeout=10, verify=TLS) as client:
+    async with async_loopback_client(base_url=origin, headers=headers, timeout=10) as client:
         yield client
 
 
 @pytest.fixture
 async def sdk(simulator: RunningSimulator) -> AsyncIterator[openai.AsyncOpenAI]:
-    http = openai.DefaultAsyncHttpxClient(verify=TLS)
+    http = openai.DefaultAsyncHttpxClient(**DIRECT)
     url = simulator.base_url
     async with openai.AsyncOpenAI(base_url=url, api_key="any", max_retries=0, timeout=10, http_client=http) as client:
         yield client

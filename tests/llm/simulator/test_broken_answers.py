@@ -74,7 +74,7 @@ async def test_a_cut_loses_no_chunk_under_uvloop() -> None:
 import asyncio, httpx2, uvloop
 from llm.simulator import Behaviour, serve
 async def main():
-    async with serve() as running, httpx2.AsyncClient(headers={"Authorization": "Bearer x"}) as client:
+    async with serve() as running, async_loopback_client(headers={"Authorization": "Bearer x"}) as client:
         running.state.script("m", Behaviour(cut_after=2, answer="first second third"))
         body = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "x"}]}
         got = b""

@@ -10,6 +10,7 @@ import pytest
 
 from llm.simulator import Behaviour, RunningSimulator
 from tests.llm.simulator.chat_client import HELLO, ask
+from tests.support.loopback import async_loopback_client
 
 
 @pytest.mark.parametrize(
@@ -60,7 +61,7 @@ async def test_the_sdk_maps_a_scripted_status_to_its_own_error(sdk: openai.Async
 
 
 async def test_without_authorization_the_answer_is_401(simulator: RunningSimulator) -> None:
-    async with httpx2.AsyncClient(base_url=simulator.base_url) as client:
+    async with async_loopback_client(base_url=simulator.base_url) as client:
         response = await client.post("/chat/completions", json={"model": "m", "messages": HELLO})
         assert response.status_code == 401
         assert response.json()["error"]["code"] == "invalid_api_key"

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 from llm.simulator import Behaviour, SimulatorThread
 from llm.simulator.generation.json_sample import fitting_json
 from llm.simulator.openai_errors import Refusal
+from tests.support.loopback import DIRECT
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +24,9 @@ def simulator() -> Iterator[SimulatorThread]:
 
 @pytest.fixture(scope="module")
 def sdk(simulator: SimulatorThread) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=simulator.base_url, api_key="any", max_retries=0, timeout=10) as client:
+    http = openai.DefaultHttpxClient(**DIRECT)
+    url = simulator.base_url
+    with openai.OpenAI(base_url=url, api_key="any", max_retries=0, timeout=10, http_client=http) as client:
         yield client
 
 

@@ -15,12 +15,13 @@ import pytest
 
 from llm.simulator import SIM_MODELS, Behaviour, RunningSimulator, SimulatorThread, serve
 from tests.llm.simulator.chat_client import CUT, HELLO, ask, eventually
+from tests.support.loopback import async_loopback_client, loopback_client, loopback_get
 
 
 async def test_leaving_serve_ends_open_streams_at_once_and_in_silence(
     caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with httpx2.AsyncClient(headers={"Authorization": "Bearer any"}, timeout=10) as client:
+    async with async_loopback_client(headers={"Authorization": "Bearer any"}, timeout=10) as client:
         async with serve() as running:
             for model, behaviour in {"a": Behaviour(stall_after=1), "b": Behaviour(latency_s=60)}.items():
                 running.state.script(model, behaviour)
@@ -54,7 +55,7 @@ async def test_a_taken_port_is_an_os_error(simulator: RunningSimulator) -> None:
 
 def test_a_simulator_in_a_thread_serves_sync_code() -> None:
     headers = {"Authorization": "Bearer any"}
-    with SimulatorThread() as simulator, httpx2.Client(base_url=simulator.base_url, headers=headers) as client:
+    with SimulatorThread() as simulator, loopback_client(base_url=simulator.base_url, headers=headers) as client:
         assert simulator.base_url == f"http://127.0.0.1:{simulator.port}/v1"
         simulator.script("m", Behaviour(status=500, times=1), Behaviour(answer="fine"))
         body = {"model": "m", "messages": HELLO}
@@ -67,7 +68,7 @@ def test_a_simulator_in_a_thread_serves_sync_code() -> None:
         assert len(simulator.requests()) == 1
     assert len(simulator.requests()) == 1
     with pytest.raises(httpx2.ConnectError):
-        httpx2.get(simulator.base_url)
+        loopback_get(simulator.base_url)
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
@@ -78,7 +79,7 @@ async def test_run_ends_cleanly_on_a_signal_with_a_stream_open(sign: signal.Sign
     assert process.stdout is not None
     base_url = (await process.stdout.readline()).decode().strip()
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/v1", base_url)
-    async with httpx2.AsyncClient(headers={"Authorization": "Bearer any"}) as client:
+    async with async_loopback_client(headers={"Authorization": "Bearer any"}) as client:
         body = {"model": "sim-stall", "messages": HELLO, "stream": True}
         async with client.stream("POST", f"{base_url}/chat/completions", json=body) as response:
             assert response.status_code == 200

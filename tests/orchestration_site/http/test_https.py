@@ -13,6 +13,7 @@ from django.conf import settings
 
 from llm.simulator import SimulatorThread
 from tests.support.loaded_settings import load_settings
+from tests.support.loopback import loopback_client, loopback_get, loopback_post
 from tests.support.site_subprocess import SiteProcess
 
 BY_HTTPS = {"X-Forwarded-Proto": "https"}
@@ -50,13 +51,13 @@ def started(folder: Path, simulator: SimulatorThread, **variables: str) -> Itera
 
 @pytest.fixture
 def client(site: SiteProcess) -> Iterator[httpx2.Client]:
-    with httpx2.Client(base_url=site.base_url, timeout=30, trust_env=False) as client:
+    with loopback_client(base_url=site.base_url, timeout=30) as client:
         yield client
 
 
 @pytest.fixture
 def misplaced_client(misplaced: SiteProcess) -> Iterator[httpx2.Client]:
-    with httpx2.Client(base_url=misplaced.base_url, timeout=30, trust_env=False) as client:
+    with loopback_client(base_url=misplaced.base_url, timeout=30) as client:
         yield client
 
 
@@ -123,16 +124,15 @@ def test_a_call_by_https_is_answered_and_browsers_are_told_to_insist_on_it(clien
 
 def test_the_admin_logs_in_behind_the_proxy_and_its_cookies_are_secure(site: SiteProcess) -> None:
     host = f"127.0.0.1:{site.port}"
-    page = httpx2.get(f"{site.base_url}/admin/login/", headers=BY_HTTPS, trust_env=False)
+    page = loopback_get(f"{site.base_url}/admin/login/", headers=BY_HTTPS)
     token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)
     assert token is not None
     csrf_cookie = page.headers["set-cookie"]
     assert "; Secure" in csrf_cookie
-    answer = httpx2.post(
+    answer = loopback_post(
         f"{site.base_url}/admin/login/",
         data={"username": "root", "password": "correct-horse-1", "csrfmiddlewaretoken": token[1], "next": "/admin/"},
         headers={**BY_HTTPS, "Cookie": csrf_cookie.partition(";")[0], "Origin": f"https://{host}"},
-        trust_env=False,
     )
     assert (answer.status_code, answer.headers["location"]) == (302, "/admin/")
     session = next(cookie for cookie in answer.headers.get_list("set-cookie") if cookie.startswith("sessionid="))

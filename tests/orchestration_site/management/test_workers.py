@@ -7,10 +7,10 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from llm.simulator import SimulatorThread
+from tests.support.loopback import async_loopback_client
 from tests.support.site_subprocess import SiteProcess
 
 pytestmark = pytest.mark.slow
@@ -31,14 +31,14 @@ def site(tmp_path: Path, simulator: SimulatorThread) -> Iterator[SiteProcess]:
 async def test_rows_statistics_and_log_lines_are_right_whichever_worker_took_the_call(site: SiteProcess) -> None:
     async def call() -> str:
         # A connection of its own, so that the calls spread over the workers.
-        async with httpx2.AsyncClient(base_url=site.base_url, timeout=30, trust_env=False, verify=False) as client:
+        async with async_loopback_client(base_url=site.base_url, timeout=30) as client:
             answer = await client.post("/chat", json={"prompt": "a", "model": "gpt-4o"})
             return str(answer.json()["request_id"])
 
     answered: list[str] = []
     for _ in range(CALLS // 10):
         answered += await asyncio.gather(*(call() for _ in range(10)))
-    async with httpx2.AsyncClient(base_url=site.base_url, timeout=30, trust_env=False) as client:
+    async with async_loopback_client(base_url=site.base_url, timeout=30) as client:
         stats = (await client.get("/stats")).json()
         kept = (await client.get("/calls", params={"page_size": 500})).json()["results"]
     assert stats["total_requests"] == CALLS

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from chat.models import CallRecord
 from llm.simulator import Behaviour, SimulatorThread
+from tests.support.loopback import DIRECT
 from tests.support.openai_sdk import HELLO, WEATHER
 from tests.support.written_upstream import Json
 
@@ -186,7 +187,7 @@ def test_the_raw_response_of_the_sdk_has_our_headers(sdk: openai.OpenAI) -> None
 
 
 async def test_the_asynchronous_sdk_whole_and_streamed(client: httpx2.Client) -> None:
-    async with openai.DefaultAsyncHttpxClient(trust_env=False) as http:
+    async with openai.DefaultAsyncHttpxClient(**DIRECT) as http:
         sdk = openai.AsyncOpenAI(base_url=f"{client.base_url}/v1", api_key="x", http_client=http)
         answers = await asyncio.gather(
             *(sdk.chat.completions.create(model="gpt-4o", messages=HELLO) for _ in range(5))  # type: ignore[arg-type]

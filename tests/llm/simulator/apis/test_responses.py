@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from llm.simulator import Behaviour, RunningSimulator, SimulatorThread
 from tests.llm.simulator.apis.responses_client import URL, ask, deltas, events_of, types
+from tests.support.loopback import DIRECT
 
 WEATHER: Any = {
     "type": "function",
@@ -242,7 +243,10 @@ async def test_a_structured_answer_fits_its_schema_so_that_the_sdk_parses_it(
 def test_it_serves_the_sync_sdk_from_a_thread() -> None:
     with (
         SimulatorThread() as simulator,
-        openai.OpenAI(base_url=simulator.base_url, api_key="any", max_retries=0, timeout=10) as client,
+        openai.DefaultHttpxClient(**DIRECT, timeout=10) as http,
+        openai.OpenAI(
+            base_url=simulator.base_url, api_key="any", max_retries=0, timeout=10, http_client=http
+        ) as client,
     ):
         simulator.script("m", Behaviour(status=503, times=1), Behaviour(answer="fine"))
         with pytest.raises(openai.InternalServerError):

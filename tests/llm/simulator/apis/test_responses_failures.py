@@ -14,7 +14,7 @@ from openai.types.responses import Response
 from llm.simulator import Behaviour, RunningSimulator
 from tests.llm.simulator.apis.responses_client import URL, ask, deltas, events_of, read_events, types
 from tests.llm.simulator.chat_client import CUT
-from tests.llm.simulator.conftest import TLS
+from tests.support.loopback import async_loopback_client
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ async def test_stored_responses_are_an_unknown_url_and_other_methods_not_allowed
 
 
 async def test_without_authorization_the_answer_is_401(simulator: RunningSimulator) -> None:
-    async with httpx2.AsyncClient(base_url=simulator.base_url, verify=TLS) as client:
+    async with async_loopback_client(base_url=simulator.base_url) as client:
         assert (await client.post("/responses", json={"model": "m", "input": "x"})).status_code == 401
 
 
