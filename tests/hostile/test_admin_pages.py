@@ -21,23 +21,26 @@ StartSite = Callable[..., httpx2.Client]
 
 LIST = "/admin/chat/callrecord/"
 KEYS = "/admin/access/apikey/"
+# Each takes most of a second, so `make test` has one of each kind.
 EVIL = (
-    "<script>window.owned=1</script>",
     '"><img src=x onerror="window.owned=1">',
-    "'><svg/onload=window.owned=1>",
     "</script><script>window.owned=1</script>",
     "</textarea></pre></style></title><iframe srcdoc='<script>owned</script>'>",
+    "{% load static %}{{ request.user.password }}{{ settings.SECRET_KEY }}{% debug %}",
+    "' OR 1=1 --",
+    "__class__ owner__secrets__digest",
+)
+MORE_EVIL = (
+    "<script>window.owned=1</script>",
+    "'><svg/onload=window.owned=1>",
     "<a href=javascript:owned>x</a>",
     "<base href=//evil.example>",
     "<!--><x onclick=owned>-->",
-    "{% load static %}{{ request.user.password }}{{ settings.SECRET_KEY }}{% debug %}",
     "%(password)s {0.__class__} ${7*7} #{7*7} <%= 7*7 %>",
-    "' OR 1=1 --",
     "'; DROP TABLE chat_callrecord; --",
     '" UNION SELECT digest FROM access_apikeysecret --',
     "\\' OR 1=1 #",
     "%' OR '%'='",
-    "__class__ owner__secrets__digest",
 )
 
 
@@ -96,7 +99,7 @@ def assert_nothing_runs(answer: httpx2.Response, evil: str) -> None:
     assert "insecure-and-only" not in answer.text
 
 
-@pytest.mark.parametrize("evil", EVIL)
+@pytest.mark.parametrize("evil", [*EVIL, *(pytest.param(evil, marks=pytest.mark.slow) for evil in MORE_EVIL)])
 def test_what_callers_and_models_wrote_is_text_on_every_page(
     browser: Any, simulator: SimulatorThread, evil: str
 ) -> None:

@@ -31,6 +31,10 @@ QUERIES = (
 )
 
 
+# The parameter twice, and once more without a name.
+AGAIN = "{name}=a&{name}={value}&{value}"
+
+
 def encoded(text: str) -> str:
     """The text for an address. Half of a surrogate pair becomes bytes that are not UTF-8."""
     return quote(text.encode("utf-8", "surrogatepass"))
@@ -75,7 +79,8 @@ def test_names_of_models_with_any_character_are_refused_or_on_record(client: htt
 
 
 @pytest.mark.parametrize("written", QUERIES)
-def test_a_query_with_any_character_is_answered_or_refused(client: httpx2.Client, written: str) -> None:
+@pytest.mark.parametrize("query", ["{name}={value}", pytest.param(AGAIN, marks=pytest.mark.slow)])
+def test_a_query_with_any_character_is_answered_or_refused(client: httpx2.Client, query: str, written: str) -> None:
     client.post("/v1/chat/completions", json={**DOORS["/v1/chat/completions"], "store": True})
     value = encoded(written)
     names: dict[str, tuple[str, ...]] = {
@@ -95,16 +100,16 @@ def test_a_query_with_any_character_is_answered_or_refused(client: httpx2.Client
         "/v1/chat/completions": ("after", "limit", "order", "model", "metadata[a]", "metadata", value),
         "/v1/chat/completions/x/messages": ("after", "limit", "order"),
         "/v1/models": ("a", value),
-        "/schema": ("lang", "version", "format", value),
+        # Making the schema takes 0.1 s, so what it reads comes in one query; `format` is for the choice of a renderer.
+        "/schema": ("format", f"lang={value}&version={value}&{value}"),
         "/docs": ("lang", value),
         "/health": (value,),
         "/metrics": ("name[]", value),
     }
     for path, parameters in names.items():
         for name in parameters:
-            answered = [client.get(f"{path}?{name}={value}"), client.get(f"{path}?{name}=a&{name}={value}&{value}")]
-            for answer in answered:
-                assert answer.status_code in (200, 400, 404, 406), (path, name, answer.text[:300])
+            answer = client.get(f"{path}?{query.format(name=name, value=value)}")
+            assert answer.status_code in (200, 400, 404, 406), (path, name, answer.text[:300])
     for key in (
         f"metadata[{value}]=x",
         f"metadata={value}:x",

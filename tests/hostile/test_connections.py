@@ -113,6 +113,7 @@ def test_a_slow_second_request_does_not_cut_off_the_answer_to_the_first(
         assert answered[0].body.endswith(b"data: [DONE]\n\n")
 
 
+@pytest.mark.slow
 def test_slow_clients_do_not_hinder_others_and_take_little_memory(tmp_path: Path, simulator: SimulatorThread) -> None:
     site = SiteProcess(tmp_path, upstream=simulator.base_url, RECEIVE_TIMEOUT="60")
     site.manage("migrate", "--verbosity", "0")
@@ -129,7 +130,7 @@ def test_slow_clients_do_not_hinder_others_and_take_little_memory(tmp_path: Path
                 started = time.monotonic()
                 assert client.post("/chat", json={"prompt": "hi"}).status_code == 200
                 seconds.append(time.monotonic() - started)
-            assert sorted(seconds)[10] < 0.5
+            assert sorted(seconds)[10] < 5  # half of them; one that waited for the slow ones would wait for 60 s
             assert memory_mb(site) - before < 60
     finally:
         site.close()

@@ -9,18 +9,29 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+# What the settings import takes a second, so it is imported once, and each environment has a fork of that process.
 SHOW = """
-import json
-from orchestration_site import settings
-print(json.dumps({name: str(value) for name, value in vars(settings).items() if name.isupper()}))
+import json, os, sys
+import django.conf, environ, llm
+for variables in json.load(sys.stdin):
+    if os.fork() == 0:
+        os.environ.update(variables)
+        from orchestration_site import settings
+        print(json.dumps({name: str(value) for name, value in vars(settings).items() if name.isupper()}))
+        break
+    assert os.wait()[1] == 0
 """
 
 
-def load_settings(**variables: str) -> dict[str, str]:
-    """All settings as texts, with these environment variables and no others."""
-    environment = {"PATH": os.environ["PATH"], "ENVIRONMENT": "test", **variables}
+def load_settings(*environments: dict[str, str]) -> list[dict[str, str]]:
+    """All settings as texts, for each of these environments, to which only PATH and ENVIRONMENT=test are added."""
     shown = subprocess.run(
-        [sys.executable, "-c", SHOW], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", SHOW],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "ENVIRONMENT": "test"},
+        input=json.dumps(environments),
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    values: dict[str, str] = json.loads(shown.stdout)
-    return values
+    return [json.loads(line) for line in shown.stdout.splitlines()]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-def eventually(holds: Callable[[], Any], within: float = 5.0, *, why: Callable[[], Any] = str) -> Any:
+def eventually(holds: Callable[[], Any], within: float = 20.0, *, why: Callable[[], Any] = str) -> Any:
     """The first true value of `holds`. If there is none in time, the test fails and says `why()`."""
     deadline = time.monotonic() + within
     while not (value := holds()):

@@ -347,10 +347,10 @@ def test_without_redis_the_model_answers_at_once_and_the_log_says_so_once(
 ) -> None:
     client = start_site(REDIS_URL=f"redis://127.0.0.1:{free_port()}/0")
     begun = time.monotonic()
-    for _ in range(3):
+    for _ in range(10):
         assert "x-cached" not in ask(client).headers
-    assert time.monotonic() - begun < 1
-    assert len(simulator.requests()) == 3
+    assert time.monotonic() - begun < 4  # 5 s if each waited half a second
+    assert len(simulator.requests()) == 10
     assert away(caplog) == ["cache_away"]
 
 
@@ -360,9 +360,9 @@ def test_a_redis_that_never_answers_costs_half_a_second_and_not_for_every_call(
     with socket.create_server(("127.0.0.1", 0)) as silent:
         client = start_site(REDIS_URL=f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
         begun = time.monotonic()
-        for _ in range(4):
+        for _ in range(10):
             ask(client)
-        assert time.monotonic() - begun < 1.2
+        assert time.monotonic() - begun < 4  # 5 s if each waited half a second
     assert away(caplog) == ["cache_away"]
 
 
@@ -384,7 +384,7 @@ def test_a_redis_that_goes_in_between_is_done_without_and_used_again_when_it_is_
         redis_server.freeze()
     begun = time.monotonic()
     assert "x-cached" not in ask(client).headers
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < 4
     assert away(caplog) == ["cache_away"]
     redis_server.kill()
     redis_server.start()

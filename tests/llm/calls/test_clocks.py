@@ -20,9 +20,11 @@ from llm import (
 )
 from llm.simulator import Behaviour, SimulatorThread
 from tests.llm.conftest import MODES, Asker, Mode, StartEngine, read_to_the_end
+from tests.llm.simulator.chat_client import eventually
 
-# How many seconds late a clock may be on a busy machine. On an idle one it is some milliseconds.
-LATE = 0.3
+# How many seconds late a clock may be on a busy machine. On an idle one it is some milliseconds. All clocks but the one
+# that is tested are many seconds away, so it can't be mistaken for another.
+LATE = 3
 
 
 @contextmanager
@@ -229,10 +231,10 @@ async def test_the_deadline_holds_whatever_the_upstreams_do(
 
 @pytest.mark.parametrize("mode", MODES)
 async def test_the_deadline_holds_over_a_chain_of_attempts_that_time_out(start_engine: StartEngine, mode: Mode) -> None:
-    asker = await start_engine(attempt_timeout=0.15)
+    asker = await start_engine(attempt_timeout=0.4)
     one = "sim-timeout|sim-timeout" if mode == "raced" else "sim-timeout"
-    with lasting(0.4):
-        outcome = await asker.ask(">".join([one] * 5), stream=mode == "streamed", timeout=0.4)
+    with lasting(1):
+        outcome = await asker.ask(">".join([one] * 30), stream=mode == "streamed", timeout=1)
     assert type(outcome.error) is CallerImpatient
     assert len(outcome.attempts) == (6 if mode == "raced" else 3)
 
@@ -243,7 +245,7 @@ async def test_the_deadline_holds_over_retries(start_engine: StartEngine, mode: 
     started = time.perf_counter()
     outcome = await ask(asker, mode, "sim-500", timeout=0.4)
     assert 0.3 <= time.perf_counter() - started <= 0.4 + LATE
-    assert all(attempt.started_after_ms <= 450 for attempt in outcome.attempts)
+    assert all(attempt.started_after_ms <= 400 + LATE * 1000 for attempt in outcome.attempts)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -260,8 +262,7 @@ async def test_at_the_deadline_the_upstream_sees_the_connection_go(
 ) -> None:
     asker = await start_engine()
     await ask(asker, mode, "sim-timeout", timeout=0.2)
-    await asyncio.sleep(0.1)
-    assert {seen["ended"] for seen in simulator.requests()} == {"disconnected"}
+    await eventually(lambda: {seen["ended"] for seen in simulator.requests()} == {"disconnected"})
     assert all(seen["disconnected_after_ms"] < 200 + LATE * 1000 for seen in simulator.requests())
 
 

@@ -88,7 +88,7 @@ async def test_the_second_racer_starts_after_hedge_after_and_may_win(
     first, second = outcome.attempts
     assert (first.status, second.status) == (AttemptStatus.CANCELLED, AttemptStatus.SUCCEEDED)
     assert first.raced and second.raced
-    assert 195 <= second.started_after_ms <= 500
+    assert 195 <= second.started_after_ms <= 5_000  # and not when the first would have answered
     assert not outcome.fallback_triggered
 
 
@@ -107,8 +107,8 @@ async def test_a_first_racer_that_fails_starts_the_second_at_once_budget_or_not(
     start_engine: StartEngine, stream: bool, budget: float
 ) -> None:
     started = time.perf_counter()
-    outcome = await (await start_engine(hedge_budget=budget)).ask("sim-500|ok", stream=stream, hedge_after=5)
-    assert time.perf_counter() - started < 1
+    outcome = await (await start_engine(hedge_budget=budget)).ask("sim-500|ok", stream=stream, hedge_after=20)
+    assert time.perf_counter() - started < 10
     assert outcome.model_used == "ok"
 
 

@@ -67,19 +67,19 @@ async def test_a_retry_is_never_earlier_than_retry_after(
     outcome = await (await start_engine(max_retries=1)).ask("m", stream=mode == "streamed")
     assert outcome.status is CallStatus.SUCCEEDED
     first, second = simulator.requests()
-    assert 0.4 <= second["started_at"] - first["started_at"] <= 1
+    assert 0.4 <= second["started_at"] - first["started_at"] <= 5
 
 
 @pytest.mark.parametrize("mode", MODES)
 async def test_a_retry_that_does_not_fit_into_the_deadline_is_not_waited_for(
     simulator: SimulatorThread, start_engine: StartEngine, mode: Mode
 ) -> None:
-    simulator.script("m", Behaviour(status=429, retry_after="5"))
+    simulator.script("m", Behaviour(status=429, retry_after="30"))
     started = time.perf_counter()
-    outcome = await (await start_engine(max_retries=3)).ask("m", stream=mode == "streamed", timeout=4)
-    assert time.perf_counter() - started < 1
+    outcome = await (await start_engine(max_retries=3)).ask("m", stream=mode == "streamed", timeout=20)
+    assert time.perf_counter() - started < 10
     assert isinstance(outcome.error, UpstreamRateLimited)
-    assert outcome.error.retry_after == 5
+    assert outcome.error.retry_after == 30
     assert len(outcome.attempts) == 1
 
 
@@ -87,10 +87,10 @@ async def test_a_retry_that_does_not_fit_into_the_deadline_is_not_waited_for(
 async def test_a_retry_after_of_an_earlier_stage_delays_nothing(
     simulator: SimulatorThread, start_engine: StartEngine, mode: Mode
 ) -> None:
-    simulator.script("m", Behaviour(status=429, retry_after="5"))
+    simulator.script("m", Behaviour(status=429, retry_after="30"))
     started = time.perf_counter()
     outcome = await (await start_engine(max_retries=3)).ask("m>ok", stream=mode == "streamed")
-    assert time.perf_counter() - started < 1
+    assert time.perf_counter() - started < 10
     assert outcome.status is CallStatus.SUCCEEDED
 
 

@@ -44,7 +44,7 @@ async def test_a_client_that_goes_is_noticed_in_every_phase(
     with pytest.raises(asyncio.CancelledError):
         await asking
     await eventually(lambda: simulator.state.open_requests == 0)
-    assert time.perf_counter() - left_at < 1
+    assert time.perf_counter() - left_at < 5
     (seen,) = simulator.state.requests()
     assert seen["ended"] == "disconnected"
     assert seen["disconnected_after_ms"] > 10

@@ -35,10 +35,13 @@ async def test_an_answer_takes_the_time_of_its_tokens(
 
 
 async def test_answers_on_a_kept_connection_are_not_held_back_by_nagle(http: httpx2.AsyncClient) -> None:
-    started = time.perf_counter()
+    seconds = []
     for _ in range(50):
+        started = time.perf_counter()
         await ask(http)
-    assert time.perf_counter() - started < 1.5  # 2 s with Nagle's algorithm and delayed acknowledgements
+        seconds.append(time.perf_counter() - started)
+    # With Nagle's algorithm and delayed acknowledgements each takes 0.04 s. A busy machine delays many, but not all.
+    assert sorted(seconds)[10] < 0.035
 
 
 async def test_every_so_many_requests_one_is_slower(simulator: RunningSimulator, http: httpx2.AsyncClient) -> None:

@@ -139,6 +139,7 @@ def test_the_documented_command_finds_nothing(tmp_path: Path) -> None:
     assert "no issues" in ended.stdout
 
 
+@pytest.mark.slow
 def test_an_item_can_be_ticked_off(tmp_path: Path) -> None:
     ended = documented(tmp_path, HTTPS="false")
     assert ended.returncode == 1

@@ -16,6 +16,8 @@ SERVE = ("manage.py", "serve")
 UVICORN = ("-m", "uvicorn", "orchestration_site.asgi:application")
 WORKERS_ON_SQLITE = ("site.E014", "DATABASE_URL is a SQLite file", "Set DATABASE_URL=postgres://")
 SECRET_KEY = "0123456789" * 6
+# Each start takes two seconds of CPU, so `make test` starts the service once in each way.
+LESS_OFTEN = pytest.mark.slow
 
 
 def start(folder: Path, *command: str, **variables: str) -> tuple[int, str]:
@@ -55,14 +57,14 @@ def test_each_bad_setting_is_named_with_what_to_do(tmp_path: Path, command: tupl
         assert expected in said
 
 
-@pytest.mark.parametrize("command", [SERVE, UVICORN])
+@pytest.mark.parametrize("command", [pytest.param(SERVE, marks=LESS_OFTEN), UVICORN])
 def test_a_misspelt_environment_is_no_way_round(tmp_path: Path, command: tuple[str, ...]) -> None:
     code, said = start(tmp_path, *command, ENVIRONMENT="prod")
     assert code != 0
     assert "site.E001" in said
 
 
-@pytest.mark.parametrize("command", [(*SERVE, "--workers", "2"), SERVE])
+@pytest.mark.parametrize("command", [(*SERVE, "--workers", "2"), pytest.param(SERVE, marks=LESS_OFTEN)])
 def test_several_workers_on_sqlite_are_refused(tmp_path: Path, command: tuple[str, ...]) -> None:
     code, said = start(tmp_path, *command, WEB_CONCURRENCY="1" if "--workers" in command else "2")
     assert code == 1

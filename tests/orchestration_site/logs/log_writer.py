@@ -1,6 +1,8 @@
 """One process of the midnight tests. It writes numbered lines to the log file before and after a given midnight.
 
-python log_writer.py FOLDER WORKER LINES MIDNIGHT FLIP MODE
+python log_writer.py FOLDER WORKER LINES MIDNIGHT MODE
+
+It says "ready", and begins when it is told FLIP, a real time, by its input.
 
 With the mode "shared" the clock of all workers passes MIDNIGHT when real time passes FLIP. Each worker stops after
 LINES lines of the new day. With the mode "skewed" the clock of each worker makes a step with each line, so that some
@@ -17,9 +19,11 @@ from orchestration_site.logs.formatter import JsonFormatter
 from orchestration_site.logs.midnight_file import MidnightFileHandler
 
 
-def main(folder: str, worker: str, lines: int, midnight: float, flip: float, mode: str) -> None:
+def main(folder: str, worker: str, lines: int, midnight: float, mode: str) -> None:
     handler = MidnightFileHandler(Path(folder) / "app.log", retention_days=7, now=lambda: midnight)
     handler.setFormatter(JsonFormatter())
+    print("ready", flush=True)
+    flip = float(sys.stdin.readline())
     number = after = 0
     while after < lines:
         moment = midnight + (time.time() - flip if mode == "shared" else (number - lines) * 0.001)
@@ -40,4 +44,4 @@ def main(folder: str, worker: str, lines: int, midnight: float, flip: float, mod
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]), float(sys.argv[5]), sys.argv[6])
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]), sys.argv[5])

@@ -244,19 +244,27 @@ def test_a_rollover_by_hand_does_nothing_within_the_day(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mode", ["shared", "skewed"])
 def test_four_processes_lose_double_and_misplace_no_line_at_midnight(tmp_path: Path, mode: str) -> None:
     writer = Path(__file__).with_name("log_writer.py")
-    flip = time.time() + 1.2
     workers = [
         subprocess.Popen(
-            [sys.executable, writer, tmp_path, str(worker), "400", repr(MIDNIGHT), repr(flip), mode],
+            [sys.executable, writer, tmp_path, str(worker), "400", repr(MIDNIGHT), mode],
             env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
         for worker in range(4)
     ]
-    written = [int(worker.communicate(timeout=20)[0]) for worker in workers]
+    for worker in workers:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == "ready\n"
+    flip = time.time() + 1
+    for worker in workers:
+        assert worker.stdin is not None
+        worker.stdin.write(f"{flip}\n")
+        worker.stdin.flush()
+    written = [int(worker.communicate(timeout=60)[0]) for worker in workers]
     assert [worker.returncode for worker in workers] == [0] * 4
-    assert min(written) > 700
+    assert min(written) > 450  # so each has written before midnight too
 
     found: Counter[tuple[str, int]] = Counter()
     for name, after_midnight in (("app-2025-12-21.log", False), ("app.log", True)):

@@ -119,7 +119,7 @@ def test_a_race_that_nobody_wins_in_time_is_a_504_and_nothing_goes_on(
     assert time.monotonic() - started < 5
     assert (response.status_code, response.json()["error"]["code"]) == (504, "upstream_timeout")
     for model in ("sim-timeout", "sim-stall"):
-        assert request_of(simulator, model, ended="disconnected")["disconnected_after_ms"] < 1500
+        assert request_of(simulator, model, ended="disconnected")["disconnected_after_ms"] < 5_000
 
 
 def test_the_fastest_success_wins_and_the_losers_are_cut_off_and_on_record(
@@ -130,7 +130,7 @@ def test_the_fastest_success_wins_and_the_losers_are_cut_off_and_on_record(
     answer = race(client, "slow", "quick", "sim-timeout").json()
     assert (answer["content"], answer["model_used"]) == ("quick", "quick")
     for model in ("slow", "sim-timeout"):
-        assert request_of(simulator, model, ended="disconnected")["disconnected_after_ms"] < 2000
+        assert request_of(simulator, model, ended="disconnected")["disconnected_after_ms"] < 5_000
 
     call = CallRecord.objects.get()
     assert (call.status, call.streamed, call.model_requested, call.model_used) == ("succeeded", False, "slow", "quick")
@@ -201,7 +201,7 @@ def test_a_slow_first_racer_is_joined_by_the_second_after_hedge_after(
     assert answer["model_used"] == "gpt-4o"
     first, second = CallRecord.objects.get().attempts.all()
     assert (first.status, second.status, second.raced) == ("cancelled", "succeeded", True)
-    assert 290 <= second.started_after_ms < 2000
+    assert 290 <= second.started_after_ms < 5_000
     times = {seen["model"]: seen["started_at"] for seen in simulator.requests()}
     assert times["gpt-4o"] - times["sim-timeout"] >= 0.25
 

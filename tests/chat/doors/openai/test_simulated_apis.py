@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +13,7 @@ import pytest
 from chat.models import CallRecord
 from llm.simulator import Behaviour, SimulatorThread
 from tests.support.openai_sdk import chunks_of, sdk_of
+from tests.support.waiting import eventually
 
 StartSite = Callable[..., httpx2.Client]
 WEATHER: Any = {
@@ -86,13 +86,10 @@ def test_a_client_that_goes_away_stops_the_upstream(
         for line in response.iter_lines():
             if "two" in line:
                 break
-    deadline = time.monotonic() + 5
-    while not CallRecord.objects.filter(status="cancelled").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    eventually(CallRecord.objects.filter(status="cancelled").exists)
     call = latest()
     assert (call.http_status, call.usage_estimated) == (499, True)
-    assert simulator.requests()[0]["ended"] == "disconnected"
+    eventually(lambda: simulator.requests()[0]["ended"] == "disconnected")
 
 
 def test_text_completions_whole_streamed_and_failed(start_site: StartSite, simulator: SimulatorThread) -> None:

@@ -17,6 +17,7 @@ from django.db import connection
 from chat.models import CallRecord
 from llm.simulator import Behaviour, SimulatorThread
 from tests.support.openai_sdk import HELLO, WEATHER, chunks_of, events_of, sdk_of
+from tests.support.waiting import eventually
 from tests.support.written_upstream import Json, Reply, event_stream, sse
 
 StartSite = Callable[..., httpx2.Client]
@@ -216,11 +217,8 @@ def test_a_client_that_goes_away_stops_the_upstream_and_leaves_a_cancelled_row(
         if chunk.choices[0].delta.content:
             break
     stream.close()
-    deadline = time.monotonic() + 5
-    while not (call := CallRecord.objects.filter(status="cancelled").first()):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    assert simulator.requests()[0]["ended"] == "disconnected"
+    call = eventually(CallRecord.objects.filter(status="cancelled").first)
+    eventually(lambda: simulator.requests()[0]["ended"] == "disconnected")
     assert (call.http_status, call.usage_estimated, call.body.completion) == (499, True, None)
     assert call.completion_id.startswith("chatcmpl-")
 
