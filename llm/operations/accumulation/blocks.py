@@ -71,7 +71,7 @@ class Block:
 
 
 class Blocks:
-    """Blocks in the order in which they began.
+    """Blocks in the order of their indexes, or that in which they began where they have none.
 
     Pieces with an index belong to the block of this index, type and id: Gemini's thoughts, readable and encrypted, all
     have index 0. Without one, a piece goes on with the last block where that has the same type, is not signed, and has
@@ -92,7 +92,11 @@ class Blocks:
     def whole(self) -> Any:
         if not self._blocks:
             return self._empty
-        return [block.whole() if isinstance(block, Block) else block for block in self._blocks]
+        blocks = [block.whole() if isinstance(block, Block) else block for block in self._blocks]
+        indexes = [index_of(block) for block in blocks]
+        if None in indexes:
+            return blocks
+        return [blocks[n] for n in sorted(range(len(blocks)), key=lambda n: indexes[n] or 0)]
 
     def add_text(self, text: str) -> None:
         last = self._blocks[-1] if self._blocks else None

@@ -150,4 +150,6 @@ class Audio(Record):
 def index_of(entry: Any) -> int | None:
     """The place that an entry names, or None where it names none; null is none."""
     index = entry.get("index") if isinstance(entry, dict) else None
-    return int(index) if isinstance(index, int | float) and not isinstance(index, bool) else None
+    if isinstance(index, float) and index.is_integer():
+        return int(index)
+    return index if isinstance(index, int) and not isinstance(index, bool) else None

@@ -26,8 +26,8 @@ TEXTS_OF_PARTS = {
 PARTS = {"content_part": ("content", "content_index"), "reasoning_summary_part": ("summary", "summary_index")}
 
 CALLS = frozenset(
-    {"web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call", "mcp_call"}
-)  # fmt: skip
+    f"{tool}_call" for tool in ("web_search", "file_search", "code_interpreter", "image_generation", "mcp")
+)
 """Items whose events say nothing but their status. `mcp_list_tools` has none."""
 
 
