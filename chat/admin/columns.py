@@ -9,7 +9,8 @@ from django.utils.safestring import SafeString
 
 from chat.admin import formats
 from chat.admin.conversation import pretty, read_turns, shortened
-from chat.models import CallContent, CallRecord
+from chat.models import CallRecord
+from chat.record.content import content_of
 
 
 class CallColumns:
@@ -55,31 +56,24 @@ class CallColumns:
 
     @admin.display(description="messages")
     def conversation(self, call: CallRecord) -> SafeString | str:
-        body = _body(call)
-        if body is None:
+        content = content_of(call)
+        if content is None:
             return "Not kept: content is not stored, or it was pruned."
-        return render_to_string("admin/chat/callrecord/conversation.html", {"turns": read_turns(body.messages)})
+        return render_to_string("admin/chat/callrecord/conversation.html", {"turns": read_turns(content.messages)})
 
     @admin.display(description="answer")
     def answer(self, call: CallRecord) -> SafeString | str:
-        body = _body(call)
-        return _text(body.content) if body and body.content else formats.NOTHING
+        content = content_of(call)
+        return _text(content.content) if content and content.content else formats.NOTHING
 
     @admin.display(description="parameters")
     def parameters(self, call: CallRecord) -> SafeString | str:
-        body = _body(call)
-        return _text(pretty(body.parameters)) if body and body.parameters else formats.NOTHING
+        content = content_of(call)
+        return _text(pretty(content.parameters)) if content and content.parameters else formats.NOTHING
 
     @admin.display(description="metadata")
     def caller_metadata(self, call: CallRecord) -> SafeString | str:
         return _text(pretty(call.metadata)) if call.metadata else formats.NOTHING
-
-
-def _body(call: CallRecord) -> CallContent | None:
-    try:
-        return call.body
-    except CallContent.DoesNotExist:
-        return None
 
 
 def _text(text: str) -> SafeString:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 from django.db import connections
-from django.db.models import Q, TextField
-from django.db.models.functions import Cast
-from django.db.models.lookups import IContains
+from django.db.models import Q
 
-from chat.models import ID_LENGTH, CallRecord
+from chat.models import CallRecord
+from chat.record.content import said
+from chat.request_ids import ID_LENGTH
 
 PREFIX = "req_"
 MIN_PREFIX = len(PREFIX) + 10
@@ -49,8 +48,5 @@ def texts_with(term: str, *, bodies: bool) -> Q:
     """The calls whose error message has the term in it; with `bodies`, also their messages and their answer."""
     matches = Q(error_message__icontains=term)
     if bodies:
-        matches |= Q(body__content__icontains=term)
-        # Messages are JSON, in which a quote, a line's end, and in some databases an accent are written as escapes.
-        for escaped in sorted({json.dumps(term)[1:-1], json.dumps(term, ensure_ascii=False)[1:-1]}):
-            matches |= Q(IContains(Cast("body__messages", TextField()), escaped))
+        matches |= said(term)
     return matches

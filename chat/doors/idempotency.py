@@ -21,9 +21,9 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from rest_framework.exceptions import APIException, ValidationError
 
-from chat.models import ID_LENGTH, CallRecord, IdempotencyKey
+from chat.models import CallRecord, IdempotencyKey
 from chat.record.database import in_database_thread
-from chat.record.writer import SUFFIX_LENGTH
+from chat.request_ids import common_start
 
 logger = logging.getLogger("chat.idempotency")
 
@@ -163,7 +163,7 @@ def _came_to_nothing(found: IdempotencyKey, now: datetime) -> bool:
     """Has the request that holds a key ended without an answer? Its call's row says so, lease and all."""
     # Both, because a caller may choose an X-Request-ID twice; the second call's row then has a suffix.
     calls = CallRecord.objects.filter(
-        created_at=found.created_at, request_id__startswith=found.request_id[: ID_LENGTH - SUFFIX_LENGTH]
+        created_at=found.created_at, request_id__startswith=common_start(found.request_id)
     )
     call = calls.values("status", "created_at", "latency_ms").first()
     if call is None:

@@ -12,7 +12,7 @@ from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 
-from chat.call.start import Conducted, Service, start_call
+from chat.call.start import RunningCall, Service, start_call
 from chat.doors.door import DoorRequest
 from chat.doors.idempotency import META_NAME, Claim, SavedAnswer, checked_key, claim_key, fingerprint
 from chat.doors.sse import EventStreamResponse, saved_events
@@ -109,7 +109,7 @@ async def _stream(request: Request, order: Order, style: Style, claim: Claim | N
     return response
 
 
-async def _cut(request: Request, call: Conducted) -> None:
+async def _cut(request: Request, call: RunningCall) -> None:
     """This request was cancelled. Raises Stopping, with the call on record, where its caller still waits for it."""
     stopping = _is_stopping(request)
     call.cancel(stopping=stopping)
@@ -124,7 +124,7 @@ def _is_stopping(request: Request) -> bool:
 
 
 async def _saving(
-    events: AsyncGenerator[bytes], claim: Claim, headers: Mapping[str, str], call: Conducted
+    events: AsyncGenerator[bytes], claim: Claim, headers: Mapping[str, str], call: RunningCall
 ) -> AsyncGenerator[bytes]:
     """The events of a stream as they come. Its last one waits until all of them are saved, if the stream ended well."""
     sent: list[bytes] = []

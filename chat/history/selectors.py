@@ -121,6 +121,4 @@ def call_with_attempts(request_id: str, *, api_key: str | None = None) -> CallRe
     found = CallRecord.objects.filter(request_id=request_id)
     if api_key is not None:
         found = found.filter(api_key=api_key)
-    return (
-        found.select_related("body").prefetch_related(Prefetch("attempts", Attempt.objects.order_by("ordinal"))).first()
-    )
+    return found.prefetch_related(Prefetch("attempts", Attempt.objects.order_by("ordinal"))).first()

@@ -11,7 +11,11 @@ from django.utils.timezone import localtime
 from chat.doors import sse
 from chat.errors import failure_envelope
 from chat.order import Order
+from chat.token_counts import token_counts
 from llm import AttemptRecord, CallOutcome, CallStatus, Json, Opening, Usage
+
+# The counts of an answer, in the order in which it has them.
+COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "reasoning_tokens")
 
 Ending = Callable[[], Awaitable[CallOutcome]]
 
@@ -90,14 +94,7 @@ def _attempt(attempt: AttemptRecord) -> dict[str, Any]:
 
 
 def _usage(usage: Usage | None) -> dict[str, Any]:
-    return {
-        "prompt_tokens": usage.prompt_tokens if usage else None,
-        "completion_tokens": usage.completion_tokens if usage else None,
-        "total_tokens": usage.total_tokens if usage else None,
-        "cached_tokens": usage.cached_tokens if usage else None,
-        "reasoning_tokens": usage.reasoning_tokens if usage else None,
-        "estimated": usage.estimated if usage else False,
-    }
+    return {**token_counts(usage, COUNTS), "estimated": usage is not None and usage.estimated}
 
 
 def _money(amount: Decimal | None) -> float | None:

@@ -30,10 +30,10 @@ from chat.doors.native.serializers import (
     FallbackSerializer,
     ParallelSerializer,
     PromptSerializer,
-    checked,
 )
 from chat.doors.serving import Style, serve, service_of
 from chat.errors import ErrorSerializer
+from chat.fields import checked
 from chat.history.keyset import history_page
 from chat.history.selectors import HistoryQuery, call_with_attempts, calls, read_query
 from chat.models import CallRecord
@@ -211,7 +211,10 @@ class CallView(APIView):
 
     @extend_schema(summary="One call", responses={200: CallDetailSerializer, 404: NOT_FOUND})
     async def get(self, request: Request, request_id: str) -> Response:
-        call = await sync_to_async(call_with_attempts)(request_id, api_key=caller_of(request).sees_only)
+        return Response(await sync_to_async(self._detail)(request_id, caller_of(request).sees_only))
+
+    def _detail(self, request_id: str, api_key: str | None) -> dict[str, Any]:
+        call = call_with_attempts(request_id, api_key=api_key)
         if call is None:
             raise Http404(f"There is no call '{request_id}'.")
-        return Response(CallDetailSerializer(call).data)
+        return CallDetailSerializer(call).data

@@ -16,7 +16,7 @@ from rest_framework.exceptions import ParseError, ValidationError
 from rest_framework.request import Request
 
 from access.keys.authentication import caller_of
-from chat.doors.native.serializers import (
+from chat.fields import (
     MAX_TIMEOUT_SECONDS,
     MAX_TTL_SECONDS,
     NumberField,

@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from chat.doors.native.serializers import ROUTE_HELP
+from chat.fields import ROUTE_HELP
 
 _INPUT_HELP = "A text, or a list, as OpenAI has it."
 

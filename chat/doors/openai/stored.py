@@ -13,9 +13,17 @@ from django.http import QueryDict
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound, ValidationError
 
-from chat.doors.native.serializers import MetadataField
+from chat.fields import MetadataField
 from chat.history.selectors import MetadataText
-from chat.models import NAME_LENGTH, CallContent, CallRecord
+from chat.models import NAME_LENGTH, CallRecord
+from chat.record.content import (
+    Content,
+    completion_names_model,
+    content_of,
+    contents_of,
+    drop_contents,
+    has_completion,
+)
 from llm import CHAT_COMPLETIONS, Json
 
 METADATA = re.compile(r"metadata\[(.{1,64})\]", re.DOTALL)
@@ -53,7 +61,7 @@ def list_completions(owner: str | None, query: Mapping[str, Any]) -> Json:
     """A page, oldest first unless the query says otherwise."""
     found = _stored(owner)
     if "model" in query:
-        found = found.filter(Q(model_used=query["model"]) | Q(body__completion__model=query["model"]))
+        found = found.filter(Q(model_used=query["model"]) | completion_names_model(query["model"]))
     for number, (key, value) in enumerate(query["metadata"]):
         name = f"metadata_{number}"
         found = found.alias(**{name: MetadataText("metadata", Value(key))}).filter(**{name: value})
@@ -65,27 +73,31 @@ def list_completions(owner: str | None, query: Mapping[str, Any]) -> Json:
         found = found.filter(older if newest_first else newer)
     order = ("-created_at", "-id") if newest_first else ("created_at", "id")
     calls = list(found.order_by(*order)[: query["limit"] + 1])
-    return _page([_completion(call) for call in calls], query["limit"])
+    contents = contents_of(calls)
+    completions = [_completion(call, contents[call.pk]) for call in calls if call.pk in contents]
+    return _page(completions, query["limit"])
 
 
 def read_completion(owner: str | None, completion_id: str) -> Json:
     """Raises NotFound."""
-    return _completion(_one(owner, completion_id))
+    call = _one(owner, completion_id)
+    return _completion(call, _content(call))
 
 
 def update_metadata(owner: str | None, completion_id: str, metadata: Mapping[str, str]) -> Json:
     """`metadata` must be fit to be kept, see `RowMaker`. Raises NotFound."""
     call = _one(owner, completion_id)
+    content = _content(call)
     call.metadata = dict(metadata)
     call.save(update_fields=["metadata"])
-    return _completion(call)
+    return _completion(call, content)
 
 
 def delete_completion(owner: str | None, completion_id: str) -> Json:
     """What was said goes; the figures stay, because they were paid. Raises NotFound."""
     call = _one(owner, completion_id)
     with transaction.atomic():
-        CallContent.objects.filter(call=call).delete()
+        drop_contents([call.pk])
         CallRecord.objects.filter(id=call.id).update(stored=False)
     return {"object": "chat.completion.deleted", "id": completion_id, "deleted": True}
 
@@ -95,7 +107,7 @@ def list_messages(owner: str | None, completion_id: str, query: Mapping[str, Any
     call = _one(owner, completion_id)
     messages = [
         {"content": None, **_as_object(message), "id": f"{completion_id}-{number}"}
-        for number, message in enumerate(call.body.messages)
+        for number, message in enumerate(_content(call).messages)
     ]
     for message in messages:
         if isinstance(message["content"], list):
@@ -118,12 +130,10 @@ def _stored(owner: str | None) -> QuerySet[CallRecord]:
     are, None for any.
     """
     listed = Q() if settings.STORED_COMPLETIONS == "all" else Q(stored=True)
-    kept = CallRecord.objects.filter(
-        listed, operation=CHAT_COMPLETIONS.name, body__completion__isnull=False, cached=False
-    )
+    kept = CallRecord.objects.filter(listed, has_completion(), operation=CHAT_COMPLETIONS.name, cached=False)
     if owner is not None:
         kept = kept.filter(api_key=owner)
-    return kept.exclude(completion_id="").select_related("body")
+    return kept.exclude(completion_id="")
 
 
 def _one(owner: str | None, completion_id: str, *, newest: bool = True) -> CallRecord:
@@ -133,13 +143,24 @@ def _one(owner: str | None, completion_id: str, *, newest: bool = True) -> CallR
     if "\x00" not in completion_id:
         call = _stored(owner).filter(completion_id=completion_id).order_by(*order).first()
     if call is None:
-        raise NotFound(f"There is no stored completion '{completion_id}'.")
+        raise _not_found(completion_id)
     return call
 
 
-def _completion(call: CallRecord) -> Json:
-    completion: Json = call.body.completion or {}
-    return {**completion, "metadata": call.metadata, "request_id": call.request_id}
+def _content(call: CallRecord) -> Content:
+    """Raises NotFound, for a completion that is deleted at this moment."""
+    content = content_of(call)
+    if content is None:
+        raise _not_found(call.completion_id)
+    return content
+
+
+def _not_found(completion_id: str) -> NotFound:
+    return NotFound(f"There is no stored completion '{completion_id}'.")
+
+
+def _completion(call: CallRecord, content: Content) -> Json:
+    return {**(content.completion or {}), "metadata": call.metadata, "request_id": call.request_id}
 
 
 def _as_object(message: object) -> Json:

@@ -163,7 +163,7 @@ class StoredCompletionView(OpenAIView):
     async def post(self, request: Request, completion_id: str) -> Response:
         serializer = stored.MetadataSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        metadata = service_of(request).row_maker.kept(serializer.validated_data["metadata"] or {})
+        metadata = service_of(request).row_maker.redacted(serializer.validated_data["metadata"] or {})
         return Response(
             await sync_to_async(stored.update_metadata)(caller_of(request).changes_only, completion_id, metadata)
         )

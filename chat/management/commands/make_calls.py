@@ -14,7 +14,8 @@ from django.utils import timezone
 from tqdm import tqdm
 
 from chat.management.arguments import whole_number
-from chat.models import Attempt, CallContent, CallRecord
+from chat.models import Attempt, CallRecord
+from chat.record.content import Content, write_contents
 from chat.record.late_hours import note_changes
 from chat.request_ids import new_request_id
 
@@ -49,7 +50,7 @@ class Command(BaseCommand):
                     saved = CallRecord.objects.bulk_create(calls)
                     Attempt.objects.bulk_create([attempt for call in saved for attempt in attempts_of(figures, call)])
                     if options["content"]:
-                        CallContent.objects.bulk_create([content_of(call) for call in saved])
+                        write_contents([(call.pk, made_up_content(call)) for call in saved])
                 progress.update(len(calls))
         self.stdout.write(f"Added {count} made-up calls.")
 
@@ -120,9 +121,8 @@ def attempts_of(figures: random.Random, call: CallRecord) -> list[Attempt]:
     return [first, loser] if raced else [first]
 
 
-def content_of(call: CallRecord) -> CallContent:
-    return CallContent(
-        call=call,
+def made_up_content(call: CallRecord) -> Content:
+    return Content(
         messages=[{"role": "user", "content": f"Question of {call.request_id}. " * 10}],
         parameters={"temperature": 0.7},
         content="An answer that was made up. " * 20,

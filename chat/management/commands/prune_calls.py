@@ -16,7 +16,8 @@ from tqdm import tqdm
 from access.ages import parse_age
 from chat.doors.idempotency import forget_old_keys, old_keys
 from chat.management.arguments import whole_number
-from chat.models import Attempt, CallContent, CallRecord
+from chat.models import Attempt, CallRecord
+from chat.record.content import drop_contents, has_content
 from chat.record.late_hours import note_changes
 
 
@@ -39,7 +40,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         limit, size = timezone.now() - options["older_than"], options["batch_size"]
         ended = CallRecord.objects.exclude(status=CallRecord.Status.IN_PROGRESS).filter(created_at__lt=limit)
-        doomed = ended.filter(body__isnull=False) if options["content_only"] else ended
+        doomed = ended.filter(has_content()) if options["content_only"] else ended
         what = "the content of calls" if options["content_only"] else "calls"
         total = doomed.count()
         if options["dry_run"]:
@@ -67,7 +68,7 @@ def delete(batch: Sequence[tuple[int, datetime]], *, content_only: bool) -> None
     """
     ids = [id_ for id_, _ in batch]
     with transaction.atomic():
-        CallContent.objects.filter(call_id__in=ids).delete()
+        drop_contents(ids)
         if not content_only:
             note_changes(created_at for _, created_at in batch)
             Attempt.objects.filter(call_id__in=ids).delete()
