@@ -10,7 +10,7 @@ from stats.aggregate_reader import Aggregate, Aggregates, read_aggregates
 from stats.aggregates import usd
 from stats.latencies import average, percentiles
 from stats.models import RollUpState
-from stats.periods import Period, sources
+from stats.roll_ups.periods import Period, sources
 from stats.statistics import Group, Statistics, StatsAnswer
 from stats.stats_filter import GroupBy, StatsFilter
 

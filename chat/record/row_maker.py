@@ -56,7 +56,7 @@ class RowMaker:
             "cost_usd": outcome.cost_usd,
             **_tokens(outcome.usage),
         }
-        completion = outcome.completion if order.keep_completion and not outcome.cached else None
+        completion = outcome.completion if order.keep_answer and not outcome.cached else None
         return CallRows(
             call=call,
             attempts=[self._attempt(attempt) for attempt in outcome.attempts],

@@ -1,4 +1,4 @@
-"""The shapes of the doors: what they take and what they answer. No rules beyond what a field may hold."""
+"""What the native doors take, and how the API's schema describes what they answer."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ from chat.fields import (
     TextField,
     WholeNumberField,
 )
-from chat.models import Attempt, CallRecord
-from chat.record.content import content_of
+from chat.models import Attempt
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 
@@ -32,7 +31,9 @@ class MessageSerializer(serializers.Serializer[Any]):
 
     def to_internal_value(self, data: Any) -> Any:
         if not (isinstance(data, dict) and data.get("role") in ROLES):
-            super().to_internal_value(data)  # says what is wrong; where nothing is, it takes long for a long history
+            # This raises an error that says what is wrong. It is left out for good messages, because it takes long for
+            # a long conversation.
+            super().to_internal_value(data)
         content = data.get("content")
         if not (content is None or isinstance(content, str) or (isinstance(content, list) and content)):
             raise serializers.ValidationError({"content": ["Must be text, or a list of content parts."]})
@@ -182,75 +183,3 @@ class AnswerSerializer(serializers.Serializer[Any]):
     latency_ms = serializers.IntegerField()
     created_at = serializers.DateTimeField()
     attempts = AnswerAttemptSerializer(many=True)
-
-
-CALL_FIELDS: tuple[str, ...] = (
-    "request_id",
-    "created_at",
-    "door",
-    "operation",
-    "streamed",
-    "route",
-    "model_requested",
-    "model_used",
-    "provider_used",
-    "status",
-    "fallback_triggered",
-    "is_default_message",
-    "error_code",
-    "error_message",
-    "http_status",
-    "latency_ms",
-    "time_to_first_token_ms",
-    "finish_reason",
-    "completion_id",
-    "stored",
-    "cached",
-    "prompt_tokens",
-    "completion_tokens",
-    "cached_tokens",
-    "reasoning_tokens",
-    "usage_estimated",
-    "cost_usd",
-    "metadata",
-    "api_key",
-    "client_ip",
-    "user_agent",
-)
-
-
-class CallSerializer(serializers.ModelSerializer[CallRecord]):
-    """A call in a list: its figures."""
-
-    cost_usd = serializers.FloatField(allow_null=True)
-
-    class Meta:
-        model = CallRecord
-        fields = CALL_FIELDS
-
-
-class AttemptSerializer(serializers.ModelSerializer[Attempt]):
-    cost_usd = serializers.FloatField(allow_null=True)
-
-    class Meta:
-        model = Attempt
-        exclude = ("id", "call")
-
-
-class CallDetailSerializer(CallSerializer):
-    """One call: its figures, its content where it is kept, and its attempts."""
-
-    # A call's row does not have these three, so they are null until `to_representation` has filled them in.
-    messages = serializers.JSONField(default=None, allow_null=True)
-    parameters = serializers.JSONField(default=None, allow_null=True)
-    content = serializers.CharField(default=None, allow_null=True)
-    attempts = AttemptSerializer(many=True)
-
-    class Meta(CallSerializer.Meta):
-        fields = (*CALL_FIELDS, "messages", "parameters", "content", "attempts")
-
-    def to_representation(self, instance: CallRecord) -> Any:
-        shown = super().to_representation(instance)
-        if content := content_of(instance):
-            shown |= {"messages": content.messages, "parameters": content.parameters, "content": content.content}
-        return shown

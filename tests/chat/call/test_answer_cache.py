@@ -19,8 +19,8 @@ import pytest
 from chat.call.answer_store import ENTRY_OVERHEAD_BYTES, MemoryAnswerStore
 from chat.models import CallRecord
 from llm.simulator import Behaviour, SimulatorThread
-from tests.chat.doors.test_sse import parse
 from tests.support.database_servers import RedisServer
+from tests.support.event_streams import parse
 from tests.support.ports import free_port
 from tests.support.site_subprocess import SiteProcess
 
