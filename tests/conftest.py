@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any
 
@@ -13,6 +13,8 @@ import redis
 from llm import Provider
 from llm.simulator import SimulatorThread
 from tests.support.site_thread import SharedServer, running_site, shared_server
+from tests.support.wire_answers import good, slow
+from tests.support.wire_replay import Playing, WireUpstream
 
 TEST_KEY = "sk-test-0123456789abcdef"
 
@@ -65,3 +67,25 @@ def start_site(
 def client(start_site: Callable[..., httpx2.Client]) -> httpx2.Client:
     """An HTTP client of the service with its default settings."""
     return start_site()
+
+
+@pytest.fixture
+def replayed_site(
+    start_site: Callable[..., httpx2.Client],
+) -> Iterator[Callable[..., tuple[httpx2.Client, WireUpstream]]]:
+    """`replayed_site(models, **settings)` gives a client of a site whose upstream plays `models`, and that upstream.
+
+    `models` maps names to steps, or to functions that make steps for a request; see `tests.support.wire_replay`. The
+    models `good` and `wide` answer well, and `slow` does so after `slow_seconds`.
+    """
+    with ExitStack() as stack:
+
+        def start(
+            models: Mapping[str, Playing], *, slow_seconds: float = 1.0, **overrides: object
+        ) -> tuple[httpx2.Client, WireUpstream]:
+            always: dict[str, Playing] = {"good": good, "wide": good, "slow": slow(slow_seconds)}
+            upstream = stack.enter_context(WireUpstream(always | dict(models)))
+            provider = Provider(name="openai", base_url=upstream.base_url, api_key=TEST_KEY)
+            return start_site(PROVIDERS={"openai": provider}, **overrides), upstream
+
+        yield start
