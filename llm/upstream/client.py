@@ -20,7 +20,7 @@ from llm.errors import InvalidRequest, UpstreamNotConfigured, UpstreamTimeout
 from llm.json_values import Json, write_json
 from llm.upstream.attempt import Attempt
 from llm.upstream.compat import ssl_context
-from llm.upstream.http_errors import HTTP_EXCEPTIONS, error_object, is_our_timeout, read_stream_exception
+from llm.upstream.http_errors import HTTP_EXCEPTIONS, error_body, is_our_timeout, read_stream_exception
 from llm.upstream.lost_connections import LostConnections
 from llm.upstream.provider_keys import ProviderKeys
 from llm.upstream.stream import OpenStream
@@ -142,7 +142,7 @@ class Upstream:
         if response.status < 300:
             return response
         async with response:
-            raise read_error(error_object(await response.read()), http_status=response.status, headers=response.headers)
+            raise read_error(error_body(await response.read()), http_status=response.status, headers=response.headers)
 
 
 async def _note_that_it_was_sent(

@@ -15,10 +15,15 @@ class EventTooLarge(ValueError):
     """An event is larger than MAX_EVENT_BYTES."""
 
 
+class ErrorData(bytes):
+    """The data of an event that is named `error`. It says what failed, whatever shape it has."""
+
+
 class EventReader:
     """Reads one stream.
 
-    Only an event's data is kept. Its other fields, like its name, say nothing that OpenAI's APIs don't say in the data.
+    Only an event's data is kept. Its other fields say nothing that OpenAI's APIs don't say in the data, but for one
+    name: some servers name an event `error`, and its data does not say that it is one (`ErrorData`).
     """
 
     def __init__(self) -> None:
@@ -55,5 +60,9 @@ def _data_of(event: bytes) -> bytes | None:
     """None for an event without data, like a comment that keeps the connection alive."""
     if event.startswith(b"data: ") and b"\n" not in event:
         return event[6:]
-    lines = [line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
-    return b"\n".join(lines) if lines else None
+    lines = event.split(b"\n")
+    data = [line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:")]
+    if not data:
+        return None
+    is_error = any(line.startswith(b"event:") and line[6:].strip() == b"error" for line in lines)
+    return ErrorData(b"\n".join(data)) if is_error else b"\n".join(data)

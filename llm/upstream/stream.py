@@ -9,12 +9,12 @@ from contextlib import suppress
 
 import aiohttp
 
-from llm.error_reading import read_error
+from llm.error_reading import error_in, read_error
 from llm.errors import InvalidUpstreamResponse, StreamInterrupted, UpstreamError
 from llm.json_values import Json, read_json
 from llm.upstream.attempt import Attempt
 from llm.upstream.compat import take_unread
-from llm.upstream.event_stream import EventReader, EventTooLarge
+from llm.upstream.event_stream import ErrorData, EventReader, EventTooLarge
 from llm.upstream.http_errors import HTTP_EXCEPTIONS, is_our_timeout, read_stream_exception
 from llm.upstream.whole_answer import read_answer
 
@@ -131,11 +131,13 @@ class OpenStream:
         try:
             chunk = read_json(data)
         except (ValueError, RecursionError) as exception:
+            if isinstance(data, ErrorData):
+                raise read_error(data.decode("utf-8", "replace"), http_status=200) from exception
             raise StreamInterrupted("The upstream sent a chunk that is not JSON.", http_status=200) from exception
         if not isinstance(chunk, dict):
             raise StreamInterrupted("The upstream sent a chunk that is not an object.", http_status=200)
-        if error := chunk.get("error"):
-            raise read_error(error, http_status=200)
+        if error := chunk if isinstance(data, ErrorData) else error_in(chunk):
+            raise read_error(error, http_status=200, headers=self._response.headers)
         self._reader.read(chunk)
         self._attempt.saw_chunk(chunk)
         return chunk

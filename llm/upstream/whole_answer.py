@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import aiohttp
 
-from llm.error_reading import read_error
+from llm.error_reading import error_in, read_error
 from llm.errors import InvalidUpstreamResponse
 from llm.json_values import Json, read_json
 from llm.operations import Operation
@@ -20,8 +20,8 @@ def read_answer(response: aiohttp.ClientResponse, body: bytes) -> Json:
         raise InvalidUpstreamResponse("The upstream's answer is not JSON.", http_status=200) from exception
     if not isinstance(answer, dict):
         raise InvalidUpstreamResponse("The upstream's answer is not a JSON object.", http_status=200)
-    if answer.get("error"):
-        raise read_error(answer["error"], http_status=response.status, headers=response.headers)
+    if error := error_in(answer):
+        raise read_error(error, http_status=response.status, headers=response.headers)
     return answer
 
 

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from llm.upstream import event_stream
-from llm.upstream.event_stream import EventReader, EventTooLarge
+from llm.upstream.event_stream import ErrorData, EventReader, EventTooLarge
 
 
 def read(*pieces: bytes) -> list[bytes]:
@@ -53,6 +53,21 @@ def test_it_makes_no_difference_where_the_network_cuts(cuts: list[int]) -> None:
     ends = [0, *sorted(cuts), len(STREAM)]
     pieces = [STREAM[start:end] for start, end in pairwise(ends)]
     assert read(*pieces) == [b"one", b"two\nlines", b"three", b"{}"]
+
+
+@pytest.mark.parametrize(
+    ("stream", "is_error"),
+    [
+        (b"event: error\ndata: a\n\n", True),
+        (b"data: a\nevent:error\n\n", True),
+        (b"event: errors\ndata: a\n\n", False),
+        (b"event: message\ndata: error\n\n", False),
+        (b"data: a\n\n", False),
+    ],
+)
+def test_the_data_of_an_event_that_is_named_error_is_known_as_such(stream: bytes, is_error: bool) -> None:
+    [data] = read(stream)
+    assert isinstance(data, ErrorData) == is_error
 
 
 def test_an_event_is_not_held_back_once_it_has_ended() -> None:
