@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from enum import Enum
 
 from llm.calls.asking import Asking, Success
 from llm.calls.context import EngineContext
 from llm.calls.outcome import forget_frames, make_outcome
 from llm.calls.progress import Progress
 from llm.calls.request import CallOutcome, CallRequest, CallStatus, Opening
+from llm.calls.state import State
 from llm.errors import ContextWindowExceeded, EmptyAnswer, InvalidRequest, UpstreamError, UpstreamTimeout
 from llm.json_values import Json
 from llm.routing.circuit_breaker import Permit
@@ -29,36 +29,6 @@ QUEUE_BATCHES = 8
 SILENCE_SECONDS = 15.0
 
 OnEnd = Callable[[CallOutcome], Awaitable[None]]
-
-
-class State(Enum):
-    """Where a call is in its life.
-
-        CREATED ────> RUNNING ─────────────────────> RECORDING ────> SETTLED
-           │             │                               ^
-           └─ cancel() ──┴──> CANCELLED or STOPPING ─────┘
-
-    A cancellation counts up to the moment when the outcome is known. From then on, all that `cancel()` says is that
-    nobody reads the stream any more.
-    """
-
-    # The task has not taken its first step.
-    CREATED = "created"
-
-    # Models are asked, or a stream is passed on.
-    RUNNING = "running"
-
-    # The caller has gone, and what still runs is being ended.
-    CANCELLED = "cancelled"
-
-    # The same, because the service stops.
-    STOPPING = "stopping"
-
-    # The outcome is known, and `on_end` has it.
-    RECORDING = "recording"
-
-    # The outcome is recorded, or a defect has ended the call. Whoever waits for the call is told.
-    SETTLED = "settled"
 
 
 class Call:
@@ -261,8 +231,7 @@ class Call:
         answer = attempt.answer or {}
         if self.request.stream:
             self._progress.relayed = attempt
-            self._opened.set()
-            await self._queue.put(self.request.operation.chunks_of(answer))
+            await self._stream_out(answer)
         kept = answer if self.request.keep_answer or not self.request.stream else None
         return self._make_outcome(CallStatus.SUCCEEDED, winner=attempt, completion=kept)
 
@@ -277,9 +246,12 @@ class Call:
         if completion is None:
             return self._make_outcome(CallStatus.FAILED, error=error)
         if self.request.stream:
-            self._opened.set()
-            await self._queue.put(operation.chunks_of(completion))
+            await self._stream_out(completion)
         return self._make_outcome(CallStatus.DEFAULTED, error=error, completion=completion)
+
+    async def _stream_out(self, answer: Json) -> None:
+        self._opened.set()
+        await self._queue.put(self.request.operation.chunks_of(answer))
 
     def _make_outcome(
         self,
