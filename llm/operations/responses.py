@@ -95,8 +95,8 @@ class Responses(Operation):
         if is_event(answer):
             if (kind := kind_of(answer)) not in ENDED:
                 return ""
-            status = "incomplete" if kind == "response.incomplete" else "completed"
-            return self.finish_reason({**object_in(answer.get("response")), "status": status, "object": "response"})
+            ended_as = "incomplete" if kind == "response.incomplete" else "completed"
+            return self.finish_reason({**object_in(answer.get("response")), "status": ended_as, "object": "response"})
         status = answer.get("status")
         if status == "incomplete":
             reason = str(object_in(answer.get("incomplete_details")).get("reason") or "incomplete")
