@@ -15,6 +15,7 @@ from llm.errors import (
     UnsupportedParameter,
     UpstreamAuthFailed,
     UpstreamError,
+    UpstreamQuotaExceeded,
     UpstreamTimeout,
 )
 from llm.json_values import Json
@@ -93,7 +94,8 @@ class Asking:
         breakers = self._context.breakers
         keys = self._context.upstream.keys[model.provider]
         attempt = self._start_attempt(model, race, racer)
-        permit = Permit(model) if race.forced else breakers.admit(model)
+        target, caller = self._request.target(model), self._request.caller
+        permit = Permit(target, caller) if race.forced else breakers.admit(target, caller)
         if permit is None:
             skipped = ModelSkipped(f"The circuit breaker of '{model.name}' is open.")
             attempt.end(AttemptStatus.SKIPPED, skipped)
@@ -106,7 +108,7 @@ class Asking:
                 breakers.released(permit)
                 raise KeyRefused from error
             if error.trips_breaker:
-                breakers.failed(permit, retry_after=error.retry_after)
+                breakers.failed(permit, retry_after=error.retry_after, certain=_is_certain(error, attempt))
             else:
                 breakers.released(permit)
             raise
@@ -164,3 +166,8 @@ class Asking:
     def _is_impatient(self) -> bool:
         """Does the caller give less time than the settings do?"""
         return self._request.timeout is not None and self._request.timeout < self._context.config.request_timeout
+
+
+def _is_certain(error: UpstreamError, attempt: Attempt) -> bool:
+    """Whether the reason of a failure can't be in the request: nothing was sent, or our key or money are no good."""
+    return not attempt.reached_upstream or isinstance(error, UpstreamQuotaExceeded) or error.http_status == 401

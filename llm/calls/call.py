@@ -16,6 +16,7 @@ from llm.errors import ContextWindowExceeded, EmptyAnswer, InvalidRequest, Upstr
 from llm.json_values import Json
 from llm.routing.circuit_breaker import Permit
 from llm.routing.retry import RetryPolicy
+from llm.routing.route import ModelRef
 from llm.routing.walk import Walk
 from llm.upstream.attempt import Attempt
 from llm.upstream.attempt_record import AttemptStatus
@@ -177,7 +178,7 @@ class Call:
             deadline=self._deadline,
             hedge_after=self.request.hedge_after,
             may_hedge=hedges.allow,
-            may_ask=self._context.breakers.would_admit,
+            may_ask=self._may_ask,
             retries=RetryPolicy(max_retries=config.max_retries, base=config.retry_base, cap=config.retry_cap),
         )
         has_race = any(len(stage.models) > 1 for stage in self.request.route.stages)
@@ -195,6 +196,13 @@ class Call:
             return await self._fail(error)
         success.attempt.end(AttemptStatus.SUCCEEDED)
         return self._make_outcome(CallStatus.SUCCEEDED, winner=success.attempt, completion=completion)
+
+    def _may_ask(self, model: ModelRef) -> bool:
+        return self._context.breakers.would_admit(self.request.target(model), self.request.caller)
+
+    def _permit(self, attempt: Attempt) -> Permit:
+        """The permit of a stream that has begun. If it was a trial, its verdict has been given already."""
+        return Permit(self.request.target(attempt.model), self.request.caller)
 
     async def _relay(self, attempt: Attempt, stream: OpenStream) -> None:
         """Pass a stream's batches on. After its first content only the caller's own timeout bounds the whole."""
@@ -216,13 +224,13 @@ class Call:
         except UpstreamError as error:
             attempt.end(AttemptStatus.FAILED, error)
             if error.trips_breaker:
-                self._context.breakers.failed(Permit(attempt.model), retry_after=error.retry_after)
+                self._context.breakers.failed(self._permit(attempt), retry_after=error.retry_after)
             raise
         except asyncio.CancelledError:
             attempt.end(AttemptStatus.CANCELLED)
             raise
         attempt.end(AttemptStatus.SUCCEEDED)
-        self._context.breakers.succeeded(Permit(attempt.model))
+        self._context.breakers.succeeded(self._permit(attempt))
 
     async def _give_empty(self, error: EmptyAnswer) -> CallOutcome:
         """The outcome of an empty answer where no other model is left: it is what the caller gets."""

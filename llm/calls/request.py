@@ -12,7 +12,7 @@ from llm.costs.usage import Usage
 from llm.errors import UpstreamError
 from llm.json_values import Json
 from llm.operations import CHAT_COMPLETIONS, Operation
-from llm.routing.route import Route
+from llm.routing.route import ModelOperation, ModelRef, Route
 from llm.upstream.attempt_record import AttemptRecord
 
 
@@ -27,6 +27,9 @@ class CallRequest:
 
     # The OpenAI API that is called.
     operation: Operation = CHAT_COMPLETIONS
+
+    # Who asks, as any text that tells callers apart. One caller's failures open no circuit breaker for the others.
+    caller: str = ""
 
     # Whether the answer is passed on as a stream.
     stream: bool = False
@@ -46,6 +49,10 @@ class CallRequest:
 
     # Whether the outcome of a stream has its whole answer.
     keep_answer: bool = False
+
+    def target(self, model: ModelRef) -> ModelOperation:
+        """What is asked of a model. It has a circuit breaker of its own."""
+        return ModelOperation(model.provider, model.name, self.operation.name)
 
 
 @dataclass(frozen=True, slots=True)

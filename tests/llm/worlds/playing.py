@@ -63,6 +63,7 @@ async def _one_call(context: EngineContext, seen: Seen, *, name: str) -> None:
     request = CallRequest(
         route=parse_route(caller.route, providers=PROVIDERS, default_provider="openai"),
         body={"messages": [{"role": "user", "content": name}], "temperature": 0.5, "max_tokens": 9},
+        caller=caller.who,
         stream=caller.stream,
         timeout=caller.timeout,
         hedge_after=caller.hedge_after,
