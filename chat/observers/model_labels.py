@@ -42,3 +42,11 @@ class ModelLabels:
             name = (providers[target.provider].name, self.of(target.name), target.operation)
             states[name] = min(state, states.get(name, state), key=WORST_FIRST.index)
         return states
+
+    def refused_parameters(self, engine: Engine) -> dict[str, list[str]]:
+        """By `provider/label`, the names of the parameters that are left out because a model has refused them."""
+        providers = engine.config.providers
+        refused: dict[str, set[str]] = {}
+        for model, names in engine.refused_parameters().items():
+            refused.setdefault(f"{providers[model.provider].name}/{self.of(model.name)}", set()).update(names)
+        return {model: sorted(names) for model, names in refused.items()}

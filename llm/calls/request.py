@@ -25,6 +25,10 @@ class CallRequest:
     # What `operation` takes. Its `model` and `stream` are set by the engine.
     body: Mapping[str, Any]
 
+    # The names of those fields of the body that its caller did not send. Where a model refuses one of them, the caller
+    # must never hear of it.
+    added: frozenset[str] = frozenset()
+
     # The OpenAI API that is called.
     operation: Operation = CHAT_COMPLETIONS
 
@@ -49,6 +53,12 @@ class CallRequest:
 
     # Whether the outcome of a stream has its whole answer.
     keep_answer: bool = False
+
+    @property
+    def own_body(self) -> Json:
+        """What the caller sent of the body, and whether it wants a stream."""
+        own = {name: value for name, value in self.body.items() if name not in self.added}
+        return {**own, "stream": True} if self.stream else own
 
     def target(self, model: ModelRef) -> ModelOperation:
         """What is asked of a model. It has a circuit breaker of its own."""

@@ -56,6 +56,7 @@ class ReadyView(OpenView):
             "circuit_breakers": {
                 breaker_name(*name): state for name, state in service.labels.breaker_states(service.engine).items()
             },
+            "refused_parameters": service.labels.refused_parameters(service.engine),
             "log_file": log_error or "ok",
             "open_calls": service.engine.open_calls,
         }

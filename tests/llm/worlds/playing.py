@@ -39,7 +39,7 @@ async def _play(world: World) -> History:
         prices=PRICES,
         breakers=breakers,
         hedges=hedges,
-        refused=RefusedParameters(),
+        refused=RefusedParameters(clock=clock),
     )
     await asyncio.gather(*(_one_call(context, seen, name=str(number)) for number, seen in enumerate(calls)))
     assert not breakers.permits, "a trial ended without a verdict"
