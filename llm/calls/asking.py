@@ -14,6 +14,7 @@ from llm.errors import (
     ModelSkipped,
     UpstreamAuthFailed,
     UpstreamError,
+    UpstreamMisconfigured,
     UpstreamQuotaExceeded,
     UpstreamTimeout,
 )
@@ -108,7 +109,7 @@ class Asking:
             success = await self._send(attempt, {**body, "model": model.name})
         except UpstreamError as error:
             attempt.end(AttemptStatus.FAILED, error)
-            if isinstance(error, UpstreamAuthFailed) and error.http_status == 401 and keys.refused(attempt.key):
+            if _is_of_the_key(error) and keys.refused(attempt.key):
                 breakers.released(permit)
                 raise KeyRefused from error
             if error.trips_breaker:
@@ -170,6 +171,13 @@ class Asking:
     def _is_impatient(self) -> bool:
         """Does the caller give less time than the settings do?"""
         return self._request.timeout is not None and self._request.timeout < self._context.config.request_timeout
+
+
+def _is_of_the_key(error: UpstreamError) -> bool:
+    """Whether another key of the provider may do: this one was refused, or can't even be sent."""
+    if isinstance(error, UpstreamMisconfigured):
+        return error.of_the_key
+    return isinstance(error, UpstreamAuthFailed) and error.http_status == 401
 
 
 def _is_certain(error: UpstreamError, attempt: Attempt) -> bool:
