@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from enum import Enum
 
 from llm.calls.asking import Asking, Success
 from llm.calls.context import EngineContext
-from llm.calls.outcome import forget_frames, kept_answer, make_outcome
-from llm.calls.progress import Progress, RelayedStream
+from llm.calls.outcome import forget_frames, make_outcome
+from llm.calls.progress import Progress
 from llm.calls.request import CallOutcome, CallRequest, CallStatus, Opening
-from llm.errors import ContextWindowExceeded, InvalidRequest, UpstreamError, UpstreamTimeout
+from llm.calls.state import State
+from llm.errors import ContextWindowExceeded, EmptyAnswer, InvalidRequest, UpstreamError, UpstreamTimeout
 from llm.json_values import Json
 from llm.routing.circuit_breaker import Permit
 from llm.routing.retry import RetryPolicy
@@ -30,36 +30,6 @@ QUEUE_BATCHES = 8
 SILENCE_SECONDS = 15.0
 
 OnEnd = Callable[[CallOutcome], Awaitable[None]]
-
-
-class State(Enum):
-    """Where a call is in its life.
-
-        CREATED ────> RUNNING ─────────────────────> RECORDING ────> SETTLED
-           │             │                               ^
-           └─ cancel() ──┴──> CANCELLED or STOPPING ─────┘
-
-    A cancellation counts up to the moment when the outcome is known. From then on, all that `cancel()` says is that
-    nobody reads the stream any more.
-    """
-
-    # The task has not taken its first step.
-    CREATED = "created"
-
-    # Models are asked, or a stream is passed on.
-    RUNNING = "running"
-
-    # The caller has gone, and what still runs is being ended.
-    CANCELLED = "cancelled"
-
-    # The same, because the service stops.
-    STOPPING = "stopping"
-
-    # The outcome is known, and `on_end` has it.
-    RECORDING = "recording"
-
-    # The outcome is recorded, or a defect has ended the call. Whoever waits for the call is told.
-    SETTLED = "settled"
 
 
 class Call:
@@ -105,7 +75,7 @@ class Call:
     @property
     def failed_unopened(self) -> CallOutcome | None:
         """The outcome of a stream that failed before it had any content; otherwise None."""
-        if self._progress.stream is not None or not self.is_settled:
+        if self._progress.relayed is not None or not self.is_settled:
             return None
         outcome = self._outcome.result()
         return outcome if outcome.status is CallStatus.FAILED else None
@@ -114,9 +84,9 @@ class Call:
     def opening(self) -> Opening:
         """Who is streaming, once `opened()` has returned."""
         attempts = len(self._progress.attempts)
-        if self._progress.stream is None:
+        attempt = self._progress.relayed
+        if attempt is None:
             return Opening(attempts=attempts)
-        attempt = self._progress.stream.attempt
         return Opening(attempt.model.name, attempt.provider.name, attempts=attempts)
 
     async def batches(self) -> AsyncGenerator[list[Json], None]:
@@ -219,7 +189,9 @@ class Call:
             completion = success.answer
             if success.stream is not None:
                 await self._relay(success.attempt, success.stream)
-                completion = kept_answer(self.request, self._progress)
+                completion = success.attempt.answer if self.request.keep_answer else None
+        except EmptyAnswer as error:
+            return await (self._give_empty(error) if self.request.default_message is None else self._fail(error))
         except UpstreamError as error:
             return await self._fail(error)
         success.attempt.end(AttemptStatus.SUCCEEDED)
@@ -234,14 +206,13 @@ class Call:
 
     async def _relay(self, attempt: Attempt, stream: OpenStream) -> None:
         """Pass a stream's batches on. After its first content only the caller's own timeout bounds the whole."""
-        relayed = self._progress.stream = RelayedStream(attempt)
+        self._progress.relayed = attempt
         self._opened.set()
         deadline = None if self.request.timeout is None else self._deadline
         all_passed_on = True
         try:
             async with asyncio.timeout_at(deadline), aclosing(stream.batches()) as batches:
                 async for batch in batches:
-                    relayed.add(batch, keep=self.request.keep_answer)
                     all_passed_on = False
                     await self._queue.put(batch)
                     all_passed_on = True
@@ -261,10 +232,21 @@ class Call:
         attempt.end(AttemptStatus.SUCCEEDED)
         self._context.breakers.succeeded(self._permit(attempt))
 
+    async def _give_empty(self, error: EmptyAnswer) -> CallOutcome:
+        """The outcome of an empty answer where no other model is left: it is what the caller gets."""
+        attempt = next(attempt for attempt in self._progress.attempts if attempt.error is error)
+        attempt.accept()
+        answer = attempt.answer or {}
+        if self.request.stream:
+            self._progress.relayed = attempt
+            await self._stream_out(answer)
+        kept = answer if self.request.keep_answer or not self.request.stream else None
+        return self._make_outcome(CallStatus.SUCCEEDED, winner=attempt, completion=kept)
+
     async def _fail(self, error: UpstreamError) -> CallOutcome:
         """The outcome of a failure: the default message if it may stand in, else the error."""
         is_callers_mistake = isinstance(error, InvalidRequest | ContextWindowExceeded)
-        may_stand_in = not is_callers_mistake and self._progress.stream is None
+        may_stand_in = not is_callers_mistake and self._progress.relayed is None
         if self.request.default_message is None or not may_stand_in:
             return self._make_outcome(CallStatus.FAILED, error=error)
         operation = self.request.operation
@@ -272,9 +254,12 @@ class Call:
         if completion is None:
             return self._make_outcome(CallStatus.FAILED, error=error)
         if self.request.stream:
-            self._opened.set()
-            await self._queue.put(operation.chunks_of(completion))
+            await self._stream_out(completion)
         return self._make_outcome(CallStatus.DEFAULTED, error=error, completion=completion)
+
+    async def _stream_out(self, answer: Json) -> None:
+        self._opened.set()
+        await self._queue.put(self.request.operation.chunks_of(answer))
 
     def _make_outcome(
         self,

@@ -11,6 +11,7 @@ from llm.costs.usage import Usage
 from llm.errors import StreamInterrupted, UpstreamError, UpstreamTimeout
 from llm.json_values import Json
 from llm.operations import Operation
+from llm.operations.accumulation import Accumulator
 from llm.routing.route import ModelRef
 from llm.routing.walk import Race
 from llm.upstream.attempt_record import AttemptRecord, AttemptStatus
@@ -44,7 +45,6 @@ class Attempt:
         self.error: UpstreamError | None = None
         self.http_status: int | None = None
         self.upstream_request_id = ""
-        self.usage: Usage | None = None
         # The provider's key that the request was sent with.
         self.key = ""
         # The client sets it to False before it sends the request, and to True once the headers are sent. It stays False
@@ -55,10 +55,9 @@ class Attempt:
         self._started = clock()
         self._first_token: float | None = None
         self._ended: float | None = None
-        # All text that the model has produced, to estimate its tokens from.
-        self._produced: list[str] = []
-        # The chunks of a whole answer that is fetched as a stream.
-        self.received: list[Json] = []
+        self._answer: Json | None = None
+        # Puts the chunks of a stream together. They are not kept themselves.
+        self._accumulator: Accumulator | None = None
 
     @property
     def ran(self) -> bool:
@@ -69,15 +68,34 @@ class Attempt:
         self.http_status = http_status
         self.upstream_request_id = upstream_request_id
 
-    def saw_completion(self, completion: Json) -> None:
-        self.usage = self.operation.usage(completion)
-        self._produced = self.operation.output_texts(completion)
+    @property
+    def answer(self) -> Json | None:
+        """What has come of the answer so far: as it came, or put together from the chunks of a stream."""
+        if self._answer is None and self._accumulator is not None:
+            self._answer = self._accumulator.answer()
+        return self._answer
+
+    def saw_answer(self, answer: Json, *, streamed: bool = False) -> None:
+        """A whole answer has come. `streamed` means that it came in place of a stream."""
+        self._answer = answer
+        if streamed:
+            self._first_token = self._clock()
 
     def saw_chunk(self, chunk: Json) -> None:
         if self._first_token is None and self.operation.says_something(chunk):
             self._first_token = self._clock()
-        self._produced += self.operation.output_texts(chunk)
-        self.usage = self.operation.usage(chunk) or self.usage
+        if self._accumulator is None:
+            self._accumulator = self.operation.accumulator()
+        self._accumulator.add(chunk)
+        self._answer = None
+
+    def saw_failure(self, chunk: Json) -> None:
+        """A chunk says that the answer failed. What it says besides, like its usage, counts all the same."""
+        self.saw_chunk({name: value for name, value in chunk.items() if name != "choices"})
+
+    def accept(self) -> None:
+        """It had failed because its answer is empty, and now that answer is given to the caller."""
+        self.status, self.error = AttemptStatus.SUCCEEDED, None
 
     def end(self, status: AttemptStatus, error: UpstreamError | None = None) -> None:
         """The attempt has ended. Only the first call counts: an attempt that has ended keeps its status."""
@@ -93,7 +111,8 @@ class Attempt:
     def record(self, prices: PriceList, *, raced: bool, prompt_tokens: Callable[[], int]) -> AttemptRecord:
         """The record of an attempt that has ended. `prompt_tokens` is called if the provider did not give its usage."""
         assert self.status is not None and self._ended is not None
-        usage = self.usage or self._estimate(prompt_tokens)
+        answer = self.answer
+        usage = (answer and self.operation.usage(answer)) or self._estimate(prompt_tokens)
         return AttemptRecord(
             ordinal=self.ordinal,
             model=self.model.name,
@@ -121,11 +140,12 @@ class Attempt:
         A request that the upstream refused, or that never reached it, has cost nothing.
         """
         worked = self.status in WORKED or isinstance(self.error, StreamInterrupted | UpstreamTimeout)
-        if not self.reached_upstream or not (worked or self._produced):
+        produced = self.operation.output_texts(self.answer) if self.answer else []
+        if not self.reached_upstream or not (worked or produced):
             return None
         return Usage(
             prompt_tokens=prompt_tokens(),
-            completion_tokens=count_tokens("".join(self._produced)),
+            completion_tokens=count_tokens("".join(produced)),
             estimated=True,
         )
 

@@ -11,6 +11,10 @@ MAX_EVENT_BYTES = 64 * 1024 * 1024
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
+# How a stream of events may begin: with a field of an event, or with a comment.
+BEGINNINGS = (b"data:", b"event:", b"id:", b"retry:", b":")
+
+
 class EventTooLarge(ValueError):
     """An event is larger than MAX_EVENT_BYTES."""
 
@@ -54,6 +58,17 @@ class EventReader:
         rest += b"\r" if ends_in_return else b""
         self._rest, self._size = [rest], len(rest)
         return [data for event in events if (data := _data_of(event)) is not None]
+
+    def end(self) -> list[bytes]:
+        """The data of a last event that came without the blank line which ends it. The standard would leave it out."""
+        return self.feed(b"\n\n")
+
+
+def begins_like_events(text: bytes) -> bool | None:
+    """Whether a body begins like a stream of events; None if so little of it has come that it may."""
+    if any(text.startswith(beginning) for beginning in BEGINNINGS):
+        return True
+    return None if any(beginning.startswith(text) for beginning in BEGINNINGS) else False
 
 
 def _data_of(event: bytes) -> bytes | None:

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from llm.upstream import event_stream
-from llm.upstream.event_stream import ErrorData, EventReader, EventTooLarge
+from llm.upstream.event_stream import ErrorData, EventReader, EventTooLarge, begins_like_events
 
 
 def read(*pieces: bytes) -> list[bytes]:
@@ -87,3 +87,27 @@ def test_a_large_event_in_many_pieces_is_put_together() -> None:
     for _ in range(1_000):
         assert reader.feed(b"x" * 1_000) == []
     assert read(b"data: ", *([b"x" * 1_000] * 1_000), b"\n", b"\n") == [b"x" * 1_000_000]
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n", b"\r", b"\n\n"])
+def test_a_last_event_is_read_without_the_blank_line_that_ends_it(end: bytes) -> None:
+    reader = EventReader()
+    assert [*reader.feed(b"data: a\n\ndata: b" + end), *reader.end()] == [b"a", b"b"]
+    assert reader.end() == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (b"data: {}", True),
+        (b"event: x", True),
+        (b": OPENROUTER PROCESSING", True),
+        (b"dat", None),
+        (b"", None),
+        (b"{", False),
+        (b"<html>", False),
+        (b"database", False),
+    ],
+)
+def test_the_first_bytes_tell_events_from_anything_else(text: bytes, expected: bool | None) -> None:
+    assert begins_like_events(text) is expected
