@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from llm.costs.tokens import count_input_tokens
-from llm.costs.usage import Usage
 from llm.json_values import Json
 from llm.operations.choices import (
     ChoicesReader,
@@ -19,7 +18,7 @@ from llm.operations.choices import (
     merge_head,
     stream_body,
     usage_chunks,
-    usage_of,
+    usages_of,
 )
 from llm.operations.operation import Operation, StreamReader
 
@@ -59,8 +58,8 @@ class Completions(Operation):
     def finish_reason(self, answer: Json) -> str:
         return first_finish_reason(answer)
 
-    def usage(self, answer: Json) -> Usage | None:
-        return usage_of(answer)
+    def usages(self, answer: Json) -> list[Json]:
+        return usages_of(answer)
 
     def messages(self, body: Mapping[str, Any]) -> list[Any]:
         return [{"role": "user", "content": body.get("prompt")}]

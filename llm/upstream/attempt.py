@@ -11,6 +11,7 @@ from llm.costs.usage import Usage
 from llm.errors import StreamInterrupted, UpstreamError, UpstreamTimeout
 from llm.json_values import Json
 from llm.operations import Operation
+from llm.operations.accumulation.usage import Usage as UsageInPieces
 from llm.routing.route import ModelRef
 from llm.routing.walk import Race
 from llm.upstream.attempt_record import AttemptRecord, AttemptStatus
@@ -44,7 +45,8 @@ class Attempt:
         self.error: UpstreamError | None = None
         self.http_status: int | None = None
         self.upstream_request_id = ""
-        self.usage: Usage | None = None
+        # What the provider has said of the usage, which may come in several chunks.
+        self._stated = UsageInPieces()
         # The provider's key that the request was sent with.
         self.key = ""
         # False while a request has not been sent completely, and for good if it never was.
@@ -69,14 +71,14 @@ class Attempt:
         self.upstream_request_id = upstream_request_id
 
     def saw_completion(self, completion: Json) -> None:
-        self.usage = self.operation.usage(completion)
+        self._note_usage(completion)
         self._produced = self.operation.output_texts(completion)
 
     def saw_chunk(self, chunk: Json) -> None:
         if self._first_token is None and self.operation.says_something(chunk):
             self._first_token = self._clock()
         self._produced += self.operation.output_texts(chunk)
-        self.usage = self.operation.usage(chunk) or self.usage
+        self._note_usage(chunk)
 
     def end(self, status: AttemptStatus, error: UpstreamError | None = None) -> None:
         """The attempt has ended. Only the first call counts: an attempt that has ended keeps its status."""
@@ -90,9 +92,9 @@ class Attempt:
             self.upstream_request_id = error.upstream_request_id or self.upstream_request_id
 
     def record(self, prices: PriceList, *, raced: bool, prompt_tokens: Callable[[], int]) -> AttemptRecord:
-        """The record of an attempt that has ended. `prompt_tokens` is called if the provider did not give its usage."""
+        """The record of an attempt that has ended. `prompt_tokens` is called if the provider did not count them."""
         assert self.status is not None and self._ended is not None
-        usage = self.usage or self._estimate(prompt_tokens)
+        usage = self._usage(prompt_tokens)
         return AttemptRecord(
             ordinal=self.ordinal,
             model=self.model.name,
@@ -113,6 +115,20 @@ class Attempt:
         """Milliseconds from `moment` to the first token, or None if none came."""
         return None if self._first_token is None else _ms(self._first_token - moment)
 
+    def _note_usage(self, answer: Json) -> None:
+        for usage in self.operation.usages(answer):
+            self._stated.add(usage)
+
+    def _usage(self, prompt_tokens: Callable[[], int]) -> Usage | None:
+        """What the provider counted, with our own counts in the place of those that are missing or can't be right."""
+        stated = self.operation.read_usage(self._stated.whole())
+        if stated is None:
+            return self._estimate(prompt_tokens)
+        return stated.completed(prompt_tokens=prompt_tokens, completion_tokens=self._produced_tokens)
+
+    def _produced_tokens(self) -> int:
+        return count_tokens("".join(self._produced))
+
     def _estimate(self, prompt_tokens: Callable[[], int]) -> Usage | None:
         """What was certainly billed if the provider did not give its usage, or None if nothing was.
 
@@ -124,7 +140,7 @@ class Attempt:
             return None
         return Usage(
             prompt_tokens=prompt_tokens(),
-            completion_tokens=count_tokens("".join(self._produced)),
+            completion_tokens=self._produced_tokens(),
             estimated=True,
         )
 

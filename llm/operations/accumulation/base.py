@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from llm.types import Json
+from llm.json_values import Json
 
 
 class Accumulator(Protocol):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
+from llm.json_values import Json
 from llm.operations.accumulation.growing import Kind, Record, Stated, Value, index_of
 from llm.operations.accumulation.rows import Row
 from llm.operations.accumulation.usage import Usage
-from llm.types import Json
 
 ENVELOPE: dict[str, Kind] = {
     **dict.fromkeys(("id", "created", "model", "system_fingerprint"), Stated),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from llm.json_values import Json
 from llm.operations.accumulation.growing import Audio
 from llm.operations.accumulation.responses.output import Output
-from llm.types import Json
 
 ENDS = ("completed", "incomplete", "failed", "cancelled", "done")
 """The events that state the whole response."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from llm.json_values import Json
 from llm.operations.accumulation.responses.items import Item, Part
-from llm.types import Json
 
 TEXTS_OF_ITEMS = {
     "function_call_arguments": ("function_call", "arguments"),

@@ -14,7 +14,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from llm.types import Json
+from llm.json_values import Json
 
 Queue = list[Json]
 

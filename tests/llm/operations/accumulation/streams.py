@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from llm.json_values import Json
 from llm.operations.accumulation import ChatAccumulator, CompletionAccumulator, ResponseAccumulator
-from llm.types import Json
 
 CASES = Path(__file__).parents[3] / "cases" / "wire"
 

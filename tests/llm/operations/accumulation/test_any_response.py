@@ -9,8 +9,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llm.json_values import Json
 from llm.operations import RESPONSES
-from llm.types import Json
 from tests.llm.operations.accumulation.answers import (
     ENTRIES,
     OBJECTS,

@@ -8,9 +8,9 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llm.json_values import Json
 from llm.operations import CHAT_COMPLETIONS
 from llm.operations import COMPLETIONS as TEXT_COMPLETIONS
-from llm.types import Json
 from tests.llm.operations.accumulation import answers
 from tests.llm.operations.accumulation.streams import chat, completion
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from llm.types import Json
+from llm.json_values import Json
 from tests.llm.operations.accumulation.streams import completion
 
 

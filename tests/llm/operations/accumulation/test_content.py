@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from llm.json_values import Json
 from llm.operations.accumulation import text_of
-from llm.types import Json
 from tests.llm.operations.accumulation.streams import message
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from llm.json_values import Json
 from llm.operations.accumulation import Accumulator, ChatAccumulator, CompletionAccumulator, ResponseAccumulator
-from llm.types import Json
 
 
 def chat_chunk(delta: Json, **more: Any) -> Json:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from llm.json_values import Json
 from llm.operations.accumulation import ResponseAccumulator
-from llm.types import Json
 from tests.llm.operations.accumulation.streams import response
 
 CREATED = {

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletionChunk
 
-from llm.types import Json
+from llm.json_values import Json
 from tests.llm.operations.accumulation.answers import ENTRIES, TEXTS, USAGES, cut, merged
 from tests.llm.operations.accumulation.streams import chat
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from llm.json_values import Json
 from llm.operations.accumulation import text_of
-from llm.types import Json
 from tests.llm.operations.accumulation.streams import chat, sent
 
 
