@@ -1,4 +1,4 @@
-"""Changes of a table that a running service writes to."""
+"""Operations for migrations that change a table while a running service writes to it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.db.migrations.operations import AddIndex
 
 
 class AddIndexWithoutLock(AddIndexConcurrently):
-    """Builds an index while rows are written, where the database can (PostgreSQL). Its migration must not be atomic."""
+    """Adds an index. PostgreSQL builds it while others write to the table; then the migration must not be atomic."""
 
     def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         if schema_editor.connection.vendor == "postgresql":

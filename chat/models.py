@@ -1,7 +1,8 @@
-"""What is kept of every call: its figures, its content, and the upstream attempts it took.
+"""The tables of this package: what is kept of every call, and what repeated requests and the roll-ups need.
 
-Three tables, because they are read by different people at different times. Lists and statistics read `CallRecord` and
-`Attempt` and never touch a body; bodies live in `CallContent` and can be dropped earlier than the figures.
+A call has its numbers, its content and its attempts in three tables, because they are read by different people at
+different times. Lists and statistics read `CallRecord` and `Attempt`, and never what was said. That is in
+`CallContent`, and can be deleted earlier than the numbers.
 """
 
 from __future__ import annotations
@@ -9,17 +10,18 @@ from __future__ import annotations
 from django.db import models
 from django.utils import timezone
 
-ID_LENGTH = 64
+from chat.request_ids import ID_LENGTH
+
 NAME_LENGTH = 200
 ROUTE_LENGTH = 1000
 
 
 class Tokens(models.Model):
-    """Token figures and their cost, alike for a call and for an attempt.
+    """Token counts and their cost. A call has the same columns as an attempt.
 
-    `cached_tokens` are the part of `prompt_tokens` that came from the provider's cache, `reasoning_tokens` the part of
-    `completion_tokens` that was thought and not said: as OpenAI counts them. Each token is priced once. All are null
-    where nothing is known, which is not the same as 0.
+    As OpenAI counts them, `cached_tokens` are the part of `prompt_tokens` that came from the provider's cache, and
+    `reasoning_tokens` are the part of `completion_tokens` that the model used for thinking and did not say. Each token
+    is priced once. All are null where nothing is known, which is not the same as 0.
     """
 
     prompt_tokens = models.PositiveIntegerField(null=True)
@@ -46,23 +48,23 @@ class CallRecord(Tokens):
         OPENAI = "openai"
 
     class Status(models.TextChoices):
+        # A model answered.
         SUCCEEDED = "succeeded"
-        """A model answered."""
+        # No model answered, and the caller got the default message.
         DEFAULTED = "defaulted"
-        """No model answered; the caller got the default message."""
+        # The caller got an error.
         FAILED = "failed"
-        """The caller got an error."""
+        # The call ended before its answer did: its caller went away, or the service stopped.
         CANCELLED = "cancelled"
-        """The caller went away first."""
+        # The call has been running for a while. It still runs as long as its lease lasts.
         IN_PROGRESS = "in_progress"
-        """It has been running for a while, and still is, as far as its lease says."""
+        # The process that ran the call died.
         INTERRUPTED = "interrupted"
-        """The process that ran it died."""
 
+    # The calls that an error rate counts as errors.
     UNANSWERED = (Status.FAILED, Status.DEFAULTED, Status.INTERRUPTED)
-    """What an error rate counts as errors."""
+    # The calls that an error rate leaves out, as errors and as calls, because nobody knows how they would have ended.
     UNDECIDED = (Status.CANCELLED, Status.IN_PROGRESS)
-    """What an error rate leaves out on both sides, because nobody knows how it would have ended."""
 
     request_id = models.CharField(max_length=ID_LENGTH, unique=True)
     created_at = models.DateTimeField(default=timezone.now)
@@ -102,7 +104,7 @@ class CallRecord(Tokens):
     class Meta:
         verbose_name = "call"
         indexes = (
-            # Pages run backwards over (created_at, id): the bare list, and the list under each filter.
+            # Pages of the history go backwards over (created_at, id): without a filter, and with each of the filters.
             models.Index(fields=("created_at", "id"), name="call_created"),
             models.Index(fields=("status", "created_at", "id"), name="call_status"),
             models.Index(fields=("model_used", "created_at", "id"), name="call_model"),
@@ -135,16 +137,16 @@ class Attempt(Tokens):
     """One HTTP request to an upstream, or one that was skipped because its circuit breaker was open."""
 
     class Status(models.TextChoices):
+        # The caller got its answer.
         SUCCEEDED = "succeeded"
-        """It is the answer that the caller got."""
+        # It ended in an error.
         FAILED = "failed"
-        """It ended in an error."""
+        # It was ended early: another attempt had won, the caller had gone, or the service stopped.
         CANCELLED = "cancelled"
-        """It was cut off: another one had won, or the caller had gone."""
+        # It succeeded in the same instant as the winner, and was not needed.
         LOST = "lost"
-        """It succeeded in the same instant as the winner, and was not needed."""
+        # It was never sent, because the model's circuit breaker was open.
         SKIPPED = "skipped"
-        """It was never sent: the model's circuit breaker was open."""
 
     call = models.ForeignKey(CallRecord, on_delete=models.CASCADE, related_name="attempts")
     ordinal = models.PositiveSmallIntegerField()
@@ -169,10 +171,10 @@ class Attempt(Tokens):
 
 
 class IdempotencyKey(models.Model):
-    """A key under which a caller may repeat a request, and the answer that it gets again.
+    """A key under which a caller may repeat a request, and the answer that the repeated request gets.
 
-    Unanswered while the first request runs. `claim` changes with every request that takes the key over from one that
-    came to nothing.
+    It is not answered while the first request runs. `claim` is the token of the request that holds the key. A request
+    that takes the key over, because the one before it came to nothing, writes a claim of its own.
     """
 
     api_key = models.CharField(max_length=NAME_LENGTH, blank=True, default="")
@@ -196,8 +198,8 @@ class IdempotencyKey(models.Model):
 class LateHour(models.Model):
     """A note that calls of an hour were written, changed or deleted when they were old already. See `late_hours`.
 
-    Several notes of one hour are no mistake: each writer leaves its own, so that whoever has dealt with the notes that
-    he saw can delete those, and never one whose changes he did not see.
+    An hour may have several notes. Each writer leaves its own, so that the roll-up can delete exactly the notes that it
+    has seen, and never one of a change that it has not seen.
     """
 
     hour = models.DateTimeField(db_index=True, help_text="Its first moment.")

@@ -28,7 +28,7 @@ from chat.record.recorder import Recorder
 from chat.record.row_maker import RowMaker
 from llm import Engine, EngineConfig, parse_route
 from llm.simulator import serve
-from stats.roll_up_task import RollUps
+from stats.roll_ups.task import RollUps
 
 logger = logging.getLogger("orchestration_site")
 

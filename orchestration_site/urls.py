@@ -17,6 +17,7 @@ PAGE_METHODS = ["get", "head"]
 urlpatterns = [
     path("", include("chat.doors.native.urls")),
     path("", include("chat.doors.openai.urls")),
+    path("", include("chat.history.urls")),
     path("", include("stats.urls")),
     path("health", HealthView.as_view(), name="health"),
     path("health/ready", ReadyView.as_view(), name="ready"),

@@ -21,7 +21,7 @@ from stats.aggregates import ATTEMPT_AGGREGATES, CALL_AGGREGATES
 from stats.group_keys import call_key, roll_up_key
 from stats.latencies import Latencies
 from stats.models import HourlyAttempts, HourlyCalls
-from stats.periods import Period, Sources
+from stats.roll_ups.periods import Period, Sources
 from stats.stats_filter import StatsFilter
 
 

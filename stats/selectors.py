@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from chat.models import LateHour
+from chat.models import CallRecord, LateHour
 from chat.record.snapshot import read_snapshot
 from stats.aggregate_reader import Aggregate, Aggregates, read_aggregates
 from stats.aggregates import usd
 from stats.latencies import average, percentiles
 from stats.models import RollUpState
-from stats.periods import Period, sources
+from stats.roll_ups.periods import Period, sources
 from stats.statistics import Group, Statistics, StatsAnswer
 from stats.stats_filter import GroupBy, StatsFilter
 
@@ -66,7 +66,7 @@ def _statistics(aggregate: Aggregate) -> Statistics:
         latency_ms=percentiles(latencies),
         time_to_first_token_ms=percentiles(aggregate.first_tokens.counted()),
         total_cost_usd=usd(calls["cost"]),
-        error_rate=_share(calls["unanswered"], calls["total"] - calls["cancelled"] - calls["in_progress"]),
+        error_rate=_share(calls["unanswered"], calls["total"] - sum(calls[status] for status in CallRecord.UNDECIDED)),
         attempt_error_rate=_share(attempts("failed"), attempts("sent")),
         fallback_rate=_share(calls["fallbacks"], calls["total"]),
         default_message_rate=_share(calls["defaults"], calls["total"]),

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import logging
 import secrets
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,10 +20,6 @@ from typing import Self, assert_never
 from weakref import WeakValueDictionary
 
 from django.utils import timezone
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
 from access.callers import Caller
 from access.limits.limit_store import Held, LimitStore, Verdict
@@ -33,6 +28,7 @@ from access.limits.meters import Estimate, Meter, Unit, meters_of, nanodollars
 from access.limits.rate_limit_headers import rate_limit_headers
 from access.limits.rate_limited import rate_limited
 from access.limits.redis_store import RedisLimitStore
+from access.redis_connection import REDIS_ERRORS, Availability, open_redis
 
 logger = logging.getLogger("access")
 
@@ -41,8 +37,6 @@ RENEW_SECONDS = 15.0
 # How long Redis is not asked after it has failed, so that not every call waits for it.
 AWAY_SECONDS = 1.0
 REDIS_TIMEOUT_SECONDS = 1.0
-REDIS_CONNECTIONS = 32
-REDIS_ERRORS = (RedisError, OSError, TimeoutError)
 
 # Reads from the history of calls what a key has spent since a time, in US dollars. None means that it can't be read.
 ReadSpent = Callable[[str, datetime], Awaitable[Decimal | None]]
@@ -107,8 +101,9 @@ class Limiter:
     memory: MemoryLimitStore = field(default_factory=MemoryLimitStore)
     # The admissions whose leases are renewed.
     leased: set[Admission] = field(default_factory=set)
-    # Until when Redis is not asked, by the monotonic clock. None while Redis answers.
-    _away_until: float | None = None
+    _availability: Availability = field(
+        default_factory=lambda: Availability(AWAY_SECONDS, logger, "redis_away", "redis_back", away_level=logging.ERROR)
+    )
     # One lock per caller id: while a long history is read for one key, the other keys need not wait.
     _reading: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
@@ -117,7 +112,7 @@ class Limiter:
         """One of `not used`, `ok` and `away`."""
         if self.redis is None:
             return "not used"
-        return "ok" if self._away_until is None else "away"
+        return "away" if self._availability.is_away else "ok"
 
     async def admit(self, caller: Caller, estimate: Estimate) -> Admission:
         """Take what the call may use of each limit.
@@ -147,7 +142,7 @@ class Limiter:
         try:
             await admission.store.settle(admission.caller_id, admission.id, meters, used)
         except REDIS_ERRORS as error:
-            self._lost_redis(error)
+            self._availability.lost(error)
 
     async def run(self) -> None:
         """Renew the leases of running calls. This also notices that Redis is away."""
@@ -159,18 +154,18 @@ class Limiter:
                 try:
                     await store.renew([_held(admission) for admission in self.leased if admission.store is store])
                 except REDIS_ERRORS as error:
-                    self._lost_redis(error)
+                    self._availability.lost(error)
 
     async def _admit(
         self, caller: Caller, caller_id: str, admission_id: str, meters: Sequence[Meter]
     ) -> tuple[LimitStore, Verdict]:
-        if self.redis is not None and (self._away_until is None or time.monotonic() >= self._away_until):
+        if self.redis is not None and self._availability.may_be_asked:
             try:
                 verdict = await self._admit_by(self.redis, caller, caller_id, admission_id, meters)
             except REDIS_ERRORS as error:
-                self._lost_redis(error)
+                self._availability.lost(error)
             else:
-                self._found_redis()
+                self._availability.found()
                 return self.redis, verdict
         return self.memory, await self._admit_by(self.memory, caller, caller_id, admission_id, meters)
 
@@ -195,16 +190,6 @@ class Limiter:
                 verdict = await store.admit(caller_id, admission_id, meters, read)
             return verdict
 
-    def _lost_redis(self, error: BaseException) -> None:
-        if self._away_until is None:
-            logger.error("redis_away", extra={"error": type(error).__name__})
-        self._away_until = time.monotonic() + AWAY_SECONDS
-
-    def _found_redis(self) -> None:
-        if self._away_until is not None:
-            logger.warning("redis_back")
-        self._away_until = None
-
 
 @contextlib.asynccontextmanager
 async def open_limiter(redis_url: str, read_spent: ReadSpent) -> AsyncGenerator[Limiter]:
@@ -212,15 +197,8 @@ async def open_limiter(redis_url: str, read_spent: ReadSpent) -> AsyncGenerator[
     if not redis_url:
         yield Limiter(read_spent)
         return
-    pool = BlockingConnectionPool.from_url(
-        redis_url,
-        max_connections=REDIS_CONNECTIONS,
-        timeout=REDIS_TIMEOUT_SECONDS,
-        socket_timeout=REDIS_TIMEOUT_SECONDS,
-        socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
-        retry=Retry(NoBackoff(), 0),  # a script may have run although its answer was lost, and must not run twice
-    )
-    async with Redis.from_pool(pool) as redis:
+    # No retries: a script may have run although its answer was lost, and must not run twice.
+    async with open_redis(redis_url, timeout_seconds=REDIS_TIMEOUT_SECONDS, retries=0) as redis:
         yield Limiter(read_spent, RedisLimitStore(redis))
 
 

@@ -1,4 +1,4 @@
-"""The attempts of a call: a table, and when each of them ran, as bars."""
+"""The attempts of a call: a table with a bar for each attempt that shows when it ran."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ if TYPE_CHECKING:
 else:
     AttemptTable = admin.TabularInline
 
-TINIEST_BAR = 0.4
-"""Percent; so that an attempt that took no time is still seen."""
+# The width of the narrowest bar in percent, so that an attempt that took no time can still be seen.
+NARROWEST_BAR = 0.4
+# The furthest place of a first token's mark in percent, so that the mark lies inside the picture.
+LAST_MARK = 99.5
 
 
 @dataclass(frozen=True)
 class Row:
-    """An attempt and its bar, in percent of the whole time."""
+    """An attempt and the place of its bar, in percent of the time of the whole call."""
 
     attempt: Attempt
     started: float
@@ -45,9 +47,7 @@ class Row:
 
     @property
     def tokens(self) -> str:
-        if self.attempt.prompt_tokens is None and self.attempt.completion_tokens is None:
-            return formats.NOTHING
-        return f"{formats.count(self.attempt.prompt_tokens)} / {formats.count(self.attempt.completion_tokens)}"
+        return formats.tokens(self.attempt)
 
     @property
     def cost(self) -> str:
@@ -61,6 +61,7 @@ class Row:
 
 
 def rows_with_bars(attempts: Sequence[Attempt], whole_ms: int | None) -> list[Row]:
+    """The attempts with their bars. `whole_ms` is the latency of the call, None while it is in progress."""
     ends = [attempt.started_after_ms + (attempt.latency_ms or 0) for attempt in attempts]
     whole = max([whole_ms or 0, *ends]) or 1
 
@@ -69,10 +70,10 @@ def rows_with_bars(attempts: Sequence[Attempt], whole_ms: int | None) -> list[Ro
 
     rows = []
     for attempt in attempts:
-        width = max(TINIEST_BAR, percent(attempt.latency_ms or 0))
+        width = max(NARROWEST_BAR, percent(attempt.latency_ms or 0))
         started = min(percent(attempt.started_after_ms), 100 - width)
         token_ms = attempt.time_to_first_token_ms
-        token = None if token_ms is None else min(99.5, percent(attempt.started_after_ms + token_ms))
+        token = None if token_ms is None else min(LAST_MARK, percent(attempt.started_after_ms + token_ms))
         rows.append(Row(attempt, started, width, token))
     return rows
 
@@ -80,7 +81,7 @@ def rows_with_bars(attempts: Sequence[Attempt], whole_ms: int | None) -> list[Ro
 class AttemptsInline(AttemptTable):
     model = Attempt
     template = "admin/chat/callrecord/attempts.html"
-    fields = ("ordinal",)  # the template shows its own columns
+    fields = ("ordinal",)  # Django wants a field; the template shows its own columns.
     extra = 0
     ordering = ("ordinal",)
 

@@ -1,4 +1,4 @@
-"""The pages of the call history: the list, the figures above it, and one call with its content and its attempts."""
+"""The pages of the call history: the list, the summary above it, and one call with its content and its attempts."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from chat.admin import formats
 from chat.admin.attempts import AttemptsInline, rows_with_bars
 from chat.admin.change_list import CallList
 from chat.admin.columns import CallColumns
-from chat.admin.figures import read_figures
 from chat.admin.filters import ApiKeyFilter, CostFilter, ModelFilter, ProviderFilter
 from chat.admin.search import MIN_PREFIX, PREFIX, SEARCH_ROWS
+from chat.admin.summary import read_summary
 from chat.models import CallRecord
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 else:
     CallModelAdmin = admin.ModelAdmin
 
-SUMMARY = (
+OUTCOME = (
     None,
     {
         "fields": (
@@ -43,7 +43,7 @@ SUMMARY = (
         )
     },
 )
-FIGURES = (
+NUMBERS = (
     "Time, tokens and cost",
     {
         "fields": (
@@ -57,12 +57,12 @@ FIGURES = (
 CONTENT = ("Content", {"fields": ("conversation", "answer", "parameters")})
 CALLER = ("Caller", {"fields": (("api_key", "client_ip"), "user_agent", "caller_metadata")})
 CONTENT_PERMISSION = "chat.view_callcontent"
+# The pages have no sidebar, because their tables need the room. The breadcrumbs lead back.
 WHOLE_WIDTH = {"is_nav_sidebar_enabled": False}
-"""The tables need the room; the breadcrumbs lead back."""
 
 
 class CallAdmin(CallColumns, CallModelAdmin):
-    """Read-only for everyone. Who may view calls but not `chat.view_callcontent` sees, and searches, no prompts."""
+    """Read-only for everyone. Only users with the permission `chat.view_callcontent` see and search prompts."""
 
     list_display = (
         "request",
@@ -96,7 +96,7 @@ class CallAdmin(CallColumns, CallModelAdmin):
 
     class Media:
         css = {"all": ("chat/admin.css",)}  # noqa: RUF012 (Django's own shape)
-        js = ("chat/figures.js",)
+        js = ("chat/summary.js",)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -111,36 +111,37 @@ class CallAdmin(CallColumns, CallModelAdmin):
         return CallList
 
     def get_urls(self) -> list[URLPattern]:
-        figures = self.admin_site.admin_view(self.figures_view)
-        return [path("figures/", figures, name="chat_callrecord_figures"), *super().get_urls()]
+        summary = self.admin_site.admin_view(self.summary_view)
+        # The address is an older word for the summary. It stays, because people may have kept links to it.
+        return [path("figures/", summary, name="chat_callrecord_summary"), *super().get_urls()]
 
-    def figures_view(self, request: HttpRequest) -> HttpResponse:
-        """The figures of what the query string picks, on a page of their own; the list fetches them from it."""
+    def summary_view(self, request: HttpRequest) -> HttpResponse:
+        """The summary of the calls that the query string picks, as a page. The list fetches this page and shows it."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         try:
             calls = cast(CallList, self.get_changelist_instance(request))
         except IncorrectLookupParameters:
             return HttpResponseBadRequest("These filters cannot be understood.")
-        figures = read_figures(calls.counted())
+        summary = read_summary(calls.summarized())
         context = {
             **self.admin_site.each_context(request),
             "title": "Figures of the calls",
             "opts": self.opts,
             "cl": calls,
-            "counted": formats.count(figures.calls),
-            "cost": formats.cost(figures.cost_usd),
-            "cost_unknown": formats.count(figures.cost_unknown) if figures.cost_unknown else "",
-            "unanswered": formats.count(figures.unanswered),
-            "undecided": formats.count(figures.undecided),
-            "error_percent": None if figures.error_rate is None else f"{100 * figures.error_rate:.2f}",
+            "counted": formats.count(summary.calls),
+            "cost": formats.cost(summary.cost_usd),
+            "cost_unknown": formats.count(summary.cost_unknown) if summary.cost_unknown else "",
+            "unanswered": formats.count(summary.unanswered),
+            "undecided": formats.count(summary.undecided),
+            "error_percent": None if summary.error_rate is None else f"{100 * summary.error_rate:.2f}",
             "media": self.media,
         }
-        return TemplateResponse(request, "admin/chat/callrecord/figures.html", context)
+        return TemplateResponse(request, "admin/chat/callrecord/summary.html", context)
 
     def get_fieldsets(self, request: HttpRequest, obj: CallRecord | None = None) -> Any:
         content = (CONTENT,) if request.user.has_perm(CONTENT_PERMISSION) else ()
-        return (SUMMARY, FIGURES, *content, CALLER)
+        return (OUTCOME, NUMBERS, *content, CALLER)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         return super().changelist_view(request, {**(extra_context or {}), **WHOLE_WIDTH})

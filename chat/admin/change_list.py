@@ -1,4 +1,4 @@
-"""The list of calls as the admin needs it: filtered and searched as ever, but by position, and never counted."""
+"""The list of calls: Django's own filters and search, but pages by position, and nothing is counted."""
 
 from __future__ import annotations
 
@@ -11,43 +11,39 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 
+from chat.admin.columns import fields_read_by
 from chat.admin.dates import Dates, read_dates
-from chat.admin.paging import NEWER, OLDER, Cursor, Page, Position, read_page, search_end
+from chat.admin.paging import NEWEST, Page, read_page, read_walk, search_end, walk_until, write_position
 from chat.admin.search import MIN_PREFIX, PREFIX, SEARCH_ROWS, ids_of_requests, texts_with
+from chat.history.keyset import Direction, Position, Walk
 from chat.models import CallRecord
-
-READ = (
-    *("request_id", "created_at", "door", "status", "model_used", "latency_ms", "time_to_first_token_ms"),
-    *("prompt_tokens", "completion_tokens", "cost_usd", "usage_estimated"),
-)
-"""All that the list reads of a call."""
 
 
 class CallList(ChangeList):
-    """What the query string picks. The page itself is read only when it is shown."""
+    """The calls that the query string picks. The page itself is read only when the template shows it."""
 
     queryset: QuerySet[CallRecord]
-    cursor: Cursor
+    walk: Walk
+    # The part of the search that no index helps with, so that it is applied to a bounded number of calls.
     texts: Q | None = None
-    """The part of the search that no index helps with, to be put to a bounded number of calls."""
 
     def get_filters(self, request: HttpRequest) -> Any:
         try:
             return super().get_filters(request)
-        except (ValueError, OverflowError) as error:  # the year 9999, for one
+        except (ValueError, OverflowError) as error:  # For example a filter for the year 9999.
             raise IncorrectLookupParameters(error) from error
 
     def get_queryset(
         self, request: HttpRequest, exclude_parameters: list[str | None] | None = None
     ) -> QuerySet[CallRecord]:
         try:
-            self.cursor = Cursor.read(self.params)
+            self.walk = read_walk(self.params)
         except ValueError as error:
             raise IncorrectLookupParameters(error) from error
-        for name in (OLDER, NEWER):  # out of the links: another filter starts at the first page
-            self.params.pop(name, None)
-            self.filter_params.pop(name, None)
-        # The search is done here, because a search in texts has to know the position.
+        for direction in Direction:  # The links of other filters must lead to the first page.
+            self.params.pop(direction, None)
+            self.filter_params.pop(direction, None)
+        # The search is done here and not by Django, because a search in texts has to know the position.
         term, self.query = self.query.strip().replace("\x00", ""), ""
         calls: QuerySet[CallRecord] = super().get_queryset(request, exclude_parameters)
         self.query = term
@@ -60,11 +56,11 @@ class CallList(ChangeList):
         return calls
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
-        """Newest first, whatever the address says: positions are places in this order."""
+        """Newest first, whatever the address says, because positions are places in this order."""
         return ["-created_at", "-id"]
 
     def get_results(self, request: HttpRequest) -> None:
-        """What Django's templates ask of a list; the page is read when they do."""
+        """Set what Django's templates ask of a list. `page` is read when they ask for it."""
         self.show_full_result_count = False
         self.show_admin_actions = False
         self.can_show_all = False
@@ -74,8 +70,8 @@ class CallList(ChangeList):
     @cached_property
     def page(self) -> Page:
         return read_page(
-            self.queryset.only(*READ),
-            self.cursor,
+            self.queryset.only(*fields_read_by(self.list_display)),
+            self.walk,
             self.list_per_page,
             texts=self.texts,
             search_rows=SEARCH_ROWS,
@@ -91,17 +87,17 @@ class CallList(ChangeList):
 
     full_result_count = result_count
 
-    def counted(self) -> QuerySet[CallRecord]:
-        """The calls that the figures above the list are about: all that are filtered, on whatever page."""
+    def summarized(self) -> QuerySet[CallRecord]:
+        """The calls that the summary above the list is about: all that the filters let through, on whatever page."""
         if self.texts is None:
             return self.queryset
-        until = search_end(Cursor().walk(self.queryset), SEARCH_ROWS)
-        searched = self.queryset if until is None else Cursor().walk_until(self.queryset, until)
+        until = search_end(NEWEST.over(self.queryset), SEARCH_ROWS)
+        searched = self.queryset if until is None else walk_until(NEWEST, self.queryset, until)
         return searched.filter(self.texts)
 
     @property
     def search_note(self) -> str:
-        """What a search did, for those who wonder why it found nothing. Empty where there was none."""
+        """What a search did, for people who wonder why it found nothing. Empty where nothing was searched for."""
         if not self.query:
             return ""
         if self.texts is not None:
@@ -117,25 +113,27 @@ class CallList(ChangeList):
 
         try:
             return read_dates(self.params, link)
-        except (ValueError, OverflowError):  # a month without its year
+        except (ValueError, OverflowError):  # For example a month without its year.
             return Dates(None, [])
 
     @property
     def newest_link(self) -> str | None:
-        return self.get_query_string() if self.cursor.start else None
+        return self.get_query_string() if self.walk.start else None
 
     @property
     def newer_link(self) -> str | None:
-        return self._link(NEWER, self.page.newer)
+        return self._link(Direction.NEWER, self.page.newer)
 
     @property
     def older_link(self) -> str | None:
-        return self._link(OLDER, self.page.older)
+        return self._link(Direction.OLDER, self.page.older)
 
     @property
     def without_search(self) -> str:
         return self.get_query_string(remove=[SEARCH_VAR])
 
-    def _link(self, direction: str, start: Position | None) -> str | None:
-        parameters: Mapping[str, Any] = {direction: str(start)}
-        return self.get_query_string(dict(parameters)) if start else None
+    def _link(self, direction: Direction, start: Position | None) -> str | None:
+        if start is None:
+            return None
+        parameters: Mapping[str, Any] = {direction: write_position(start)}
+        return self.get_query_string(dict(parameters))

@@ -1,4 +1,4 @@
-"""Messages made readable: who said what, in turns of plain text. Escaping is the template's business, always."""
+"""Messages made readable: who said what, in turns of plain text. The templates escape the text, nothing here does."""
 
 from __future__ import annotations
 
@@ -8,29 +8,31 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+# How many characters of one text the page shows.
 MAX_CHARACTERS = 50_000
-"""How much of one text the page shows."""
-DATA_URL_SHOWN = 40
+# How many characters of encoded data the page shows, like those of an image that stands in its own address.
+DATA_SHOWN = 40
 
 
 @dataclass(frozen=True)
 class Part:
     text: str
+    # "text", or the name of what it is instead, like "image" or "tool call".
     kind: str = "text"
-    """text, or the name of what it is instead: image_url, tool call, …"""
+    # How many characters of the text were left out.
     hidden_characters: int = 0
 
 
 @dataclass(frozen=True)
 class Turn:
     role: str
+    # The name of the speaker, or the id of the tool call that is answered.
     about: str
-    """The speaker's name, or the tool call that is answered."""
     parts: list[Part]
 
 
 def read_turns(messages: Any) -> list[Turn]:
-    """The messages of a call in the OpenAI protocol's shape. What has another shape is shown as JSON."""
+    """The turns of a call's messages. They should have the shape of the OpenAI protocol; anything else becomes JSON."""
     return [_turn(message) for message in messages] if isinstance(messages, list) else [_unknown(messages)]
 
 
@@ -83,30 +85,30 @@ def _part(piece: Any) -> Part:
 def _tool_call(call: Any) -> Part:
     match call:
         case {"function": {"name": str(name), "arguments": str(arguments)}}:
-            with suppress(ValueError):  # models do write broken JSON; it is shown as it came
+            with suppress(ValueError):  # A model may write broken JSON, which is then shown as it came.
                 arguments = pretty(json.loads(arguments))
             return shortened(f"{name} {arguments}", "tool call")
     return shortened(pretty(call), "tool call")
 
 
 def _url(url: str) -> str:
-    """The address; of an image in the address itself, only how it starts. Nothing is ever loaded from it."""
+    """An address as text: the page loads nothing from it. Of an image within the address only the start is shown."""
     if not url.startswith("data:"):
         return url
-    return f"{url[:DATA_URL_SHOWN]}… ({len(url):,} characters)"
+    return f"{url[:DATA_SHOWN]}… ({len(url):,} characters)"
 
 
 def _without_data(piece: dict[str, Any]) -> str:
-    """As JSON, with what is certainly no text (base64 of sound or files) cut short."""
+    """A piece as JSON. Sound and files in base64 are shortened, because nobody can read them."""
 
-    def cut(value: Any) -> Any:
+    def shorten(value: Any) -> Any:
         if isinstance(value, dict):
             return {
-                name: f"{inner[:DATA_URL_SHOWN]}… ({len(inner):,} characters)"
+                name: f"{inner[:DATA_SHOWN]}… ({len(inner):,} characters)"
                 if name in ("data", "file_data") and isinstance(inner, str)
-                else cut(inner)
+                else shorten(inner)
                 for name, inner in value.items()
             }
         return value
 
-    return pretty(cut(piece))
+    return pretty(shorten(piece))

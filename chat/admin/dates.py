@@ -1,6 +1,7 @@
-"""Years, months and days that have calls, to go down into. Every step is a look into the index of created_at.
+"""The years, months and days that have calls, as links above the list.
 
-Django's own date hierarchy truncates the date of every row: minutes, with a million of them.
+Each is found by a look into the index of created_at. Django's own date hierarchy truncates the date of every row, which
+takes minutes with a million rows.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Dates:
 
 
 def read_dates(parameters: Mapping[str, str], link: Link) -> Dates:
-    """What to offer where `parameters` have a year, a month or a day chosen already, or nothing."""
+    """The dates to offer, below the year, month or day that the parameters have chosen already."""
     year, month, day = (int(parameters.get(name) or 0) for name in (YEAR, MONTH, DAY))
     if year and month and day:
         chosen = date(year, month, day)
@@ -74,14 +75,15 @@ def read_dates(parameters: Mapping[str, str], link: Link) -> Dates:
 
 
 def _ends() -> tuple[datetime | None, datetime | None]:
-    # In two queries: SQLite uses the index for a MIN or a MAX, and reads everything for both at once.
+    """The moments of the first and the last call."""
+    # Two queries, because SQLite uses the index for one MIN or MAX, but reads the whole table for both at once.
     first = CallRecord.objects.aggregate(at=Min("created_at"))["at"]
     last = CallRecord.objects.aggregate(at=Max("created_at"))["at"]
     return (timezone.localtime(first), timezone.localtime(last)) if first and last else (None, None)
 
 
 def _with_calls(periods: list[tuple[date, date]]) -> list[date]:
-    """The first days of the periods in which there is a call. One query, one look into the index for each."""
+    """The first days of those periods in which there is a call: one query, one look into the index for each period."""
     looks = {
         f"period_{number}": Exists(
             CallRecord.objects.filter(created_at__gte=_midnight(start), created_at__lt=_midnight(end))

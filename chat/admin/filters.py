@@ -1,4 +1,4 @@
-"""The filters beside the list. None of them reads the whole table to know what it can offer."""
+"""The filters beside the list. None of them reads the whole table to find the values that it offers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from django.http import HttpRequest
 
 from chat.models import CallRecord
 
+# How many values of a column a filter offers at most.
 MAX_VALUES = 100
+# The choices of the cost filter: name in the address, label and condition.
 COSTS = {
     "0": ("$0", Q(cost_usd=0)),
     "lt0.01": ("under $0.01", Q(cost_usd__gt=0, cost_usd__lt=Decimal("0.01"))),
@@ -37,9 +39,10 @@ class CostFilter(admin.SimpleListFilter):
 
 
 class ValuesFilter(admin.SimpleListFilter):
-    """One choice for each value that the column has."""
+    """A filter with one choice for each value that the column has."""
 
     parameter_name: str
+    # The label of the empty value, in brackets.
     blank = "none"
 
     def values(self) -> list[str]:
@@ -48,7 +51,7 @@ class ValuesFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> list[tuple[str, str]]:
         values = self.values()
         chosen = self.value()
-        if chosen is not None and chosen not in values:  # by hand, in the address
+        if chosen is not None and chosen not in values:  # Someone wrote it into the address.
             values = sorted([*values, chosen])
         return [(value, value or f"({self.blank})") for value in values]
 
@@ -81,15 +84,15 @@ class ProviderFilter(ValuesFilter):
 def existing_values(column: str) -> list[str]:
     """The first `MAX_VALUES` values of a column that leads an index, in order.
 
-    A loose index scan: it jumps from each value to the next, so that its cost is one look into the index for each
-    value, however many rows there are. SQLite and PostgreSQL would read the whole index for a SELECT DISTINCT.
+    This is a loose index scan: it jumps from each value to the next, so it costs one look into the index for each
+    value, however many rows there are. For a SELECT DISTINCT, SQLite and PostgreSQL would read the whole index.
     """
     connection = connections[CallRecord.objects.db]
     table = connection.ops.quote_name(CallRecord._meta.db_table)
     name = connection.ops.quote_name(column)
     with connection.cursor() as cursor:
         cursor.execute(
-            f"WITH RECURSIVE existing(value) AS ("  # noqa: S608 (both names come from the model)
+            f"WITH RECURSIVE existing(value) AS ("  # noqa: S608 - both names come from the model
             f" SELECT MIN({name}) FROM {table} UNION ALL"
             f" SELECT (SELECT MIN({name}) FROM {table} WHERE {name} > existing.value)"
             f" FROM existing WHERE existing.value IS NOT NULL"

@@ -1,4 +1,4 @@
-"""How figures are written: costs, durations, moments, states."""
+"""How the pages write numbers, costs, durations, moments and states."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from decimal import ROUND_HALF_UP, Decimal
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+
+from chat.models import Tokens
 
 NOTHING = "–"
 SIGNIFICANT_DIGITS = 3
@@ -29,7 +31,7 @@ def cost(amount: Decimal | None, *, estimated: bool = False) -> str:
 
 
 def exact_cost(amount: Decimal | None, *, estimated: bool = False) -> str:
-    """Every digit that is kept."""
+    """Every digit that is stored."""
     if amount is None:
         return "unknown (no price is known)"
     return f"{'~' if estimated else ''}${amount.normalize():f}{' (estimated)' if estimated else ''}"
@@ -42,6 +44,13 @@ def milliseconds(duration: int | None) -> str:
     return f"{duration} ms" if duration < 10 * SECOND else f"{duration / SECOND:,.1f} s"
 
 
+def tokens(of: Tokens) -> str:
+    """`1,234 / 56`: the tokens of the prompt and of the answer."""
+    if of.prompt_tokens is None and of.completion_tokens is None:
+        return NOTHING
+    return f"{count(of.prompt_tokens)} / {count(of.completion_tokens)}"
+
+
 def count(number: int | None) -> str:
     return NOTHING if number is None else f"{number:,}"
 
@@ -51,5 +60,5 @@ def moment(at: datetime) -> str:
 
 
 def badge(status: str) -> SafeString:
-    """The state in its colour; the colours are in chat/admin.css."""
+    """A state as a coloured label. The colours stand in chat/admin.css."""
     return format_html('<span class="badge badge-{}">{}</span>', status, status.replace("_", " "))

@@ -1,32 +1,35 @@
-"""What the search box finds: a call by its request id, at once; or a text, in a bounded number of calls."""
+"""What the search box finds: a call by its request id, or a text in a bounded number of calls."""
 
 from __future__ import annotations
 
-import json
 import re
 
 from django.db import connections
-from django.db.models import Q, TextField
-from django.db.models.functions import Cast
-from django.db.models.lookups import IContains
+from django.db.models import Q
 
-from chat.models import ID_LENGTH, CallRecord
+from chat.models import CallRecord
+from chat.record.content import said
+from chat.request_ids import ID_LENGTH
 
+# Every request id of our own starts with this.
 PREFIX = "req_"
+# The shortest beginning of an id that is searched for. An id begins with its time, so fewer than ten digits would find
+# more calls than those of the same quarter of a second.
 MIN_PREFIX = len(PREFIX) + 10
-"""An id begins with its time: calls of the same quarter of a second share ten digits."""
+# How many calls a beginning of an id finds at most.
 MAX_IDS = 500
+# How many calls one search in texts reads at most.
 SEARCH_ROWS = 10_000
-"""How many calls one search in the texts reads at most."""
-
+# What a request id may look like, also one that a caller has chosen.
 ANY_ID = re.compile(rf"[A-Za-z0-9._-]{{8,{ID_LENGTH}}}")
+# No text that goes on after a beginning comes after this character in the order of the index.
 LAST_CHARACTER = "\U0010ffff"
 
 
 def ids_of_requests(term: str) -> list[int] | None:
-    """The primary keys of the calls whose request id is `term`, or starts with it. Null: the term is a text.
+    """The primary keys of the calls whose request id is `term`, or starts with it. None if the term is a text.
 
-    The rows are found by the unique index of the request ids alone, before any other condition is looked at.
+    The rows are found with the unique index of the request ids alone, before any other condition is tested.
     """
     if not ANY_ID.fullmatch(term) and not term.startswith(PREFIX):
         return None
@@ -38,7 +41,7 @@ def ids_of_requests(term: str) -> list[int] | None:
     if len(term) < MIN_PREFIX:
         return []
     if connections[named.db].vendor == "sqlite":
-        # LIKE ignores case there, and so the index.
+        # LIKE ignores case in SQLite, and therefore can't use the index.
         starting = named.filter(request_id__gte=term, request_id__lt=term + LAST_CHARACTER)
     else:
         starting = named.filter(request_id__startswith=term)
@@ -46,11 +49,8 @@ def ids_of_requests(term: str) -> list[int] | None:
 
 
 def texts_with(term: str, *, bodies: bool) -> Q:
-    """The calls whose error message has the term in it; with `bodies`, also their messages and their answer."""
+    """The condition that the term stands in a call's error message or, with `bodies`, in its messages or answer."""
     matches = Q(error_message__icontains=term)
     if bodies:
-        matches |= Q(body__content__icontains=term)
-        # Messages are JSON, in which a quote, a line's end, and in some databases an accent are written as escapes.
-        for escaped in sorted({json.dumps(term)[1:-1], json.dumps(term, ensure_ascii=False)[1:-1]}):
-            matches |= Q(IContains(Cast("body__messages", TextField()), escaped))
+        matches |= said(term)
     return matches

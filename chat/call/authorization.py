@@ -1,4 +1,4 @@
-"""Which models a caller may call. Routes are seen through: it may call a route if it may call every model in it."""
+"""Which models a caller may call. It may call a route if it may call every model in that route."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from llm import Engine, ModelRef, Route
 
 
 def authorize(engine: Engine, caller: Caller, route: Route) -> None:
-    """Raises PermissionDenied that names the scope or the model that is refused."""
+    """Raises PermissionDenied, which names the scope or the model that is refused."""
     caller.require(Scope.CHAT)
     if not caller.models:
         return
@@ -22,6 +22,7 @@ def authorize(engine: Engine, caller: Caller, route: Route) -> None:
 
 
 def _may_call(engine: Engine, caller: Caller, model: ModelRef) -> bool:
+    """Whether one of the key's entries allows the model: a pattern of names, or a route that has the model in it."""
     names = [f"{model.provider}/{model.name}"]
     if model.provider == engine.config.default_provider:
         names.append(model.name)

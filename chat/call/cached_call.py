@@ -1,4 +1,4 @@
-"""A call that the cache answers. To its door it looks like one that a model answers."""
+"""A call that the cache answers. Its door treats it like a call that a model answers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from llm import CallOutcome, Json, Opening, Operation
 
 
 class CachedCall:
-    """It is on record before it is made, so there is nothing to wait for and nothing to cancel."""
+    """It is on record before this object is made, so there is nothing to wait for and nothing to cancel."""
 
     failed_unopened: CallOutcome | None = None
     is_settled = True

@@ -1,4 +1,4 @@
-"""What every call passes before it starts: may its caller do this, and is there room in its limits?"""
+"""The check before a call starts: may its caller do this, and do its limits have room for it?"""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from chat.observers.metrics import REFUSED_CALLS
 from chat.order import Order
 from llm import EMBEDDINGS, MAX_TOKENS, CallOutcome, Engine, ModelRef, PriceList, Stage, Usage
 
+# The tokens that an answer is estimated to need if the caller does not limit it.
 ANSWER_TOKENS = 1_000
-"""What an answer is taken to need where the caller sets no bound to it."""
+# The fields with which a caller limits the tokens of an answer.
 BOUNDS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
-"""By which names a caller bounds an answer."""
+# Limit on the number of answers in an estimate. It is more than any upstream gives at once, and an upstream refuses a
+# larger `n` itself.
 MAX_ANSWERS = 1_000
-"""More than any upstream gives at once. A larger `n` is the upstream's to refuse."""
 
 
 class Gate:
@@ -33,7 +34,10 @@ class Gate:
         self._prices = PriceList(engine.config.prices)
 
     async def admit(self, order: Order) -> Admission:
-        """Raises PermissionDenied or RateLimited. An admission is to be settled."""
+        """Take what the call may use from its caller's limits. Whoever gets the admission has to settle it.
+
+        Raises PermissionDenied or RateLimited.
+        """
         authorize(self._engine, order.caller, order.request.route)
         try:
             return await self.limiter.admit(order.caller, self._estimate(order))
@@ -42,7 +46,7 @@ class Gate:
             raise
 
     def _estimate(self, order: Order) -> Estimate:
-        """What the most expensive stage of the route would use, with all its racers."""
+        """What the call may use: as much as the most expensive stage of its route, with all racers of that stage."""
         limits = order.caller.limits
         if not limits.need_estimate:
             return Estimate()
@@ -57,7 +61,7 @@ class Gate:
         return sum((self._price(model, usage, name) for model in stage.models), Decimal())
 
     def _price(self, model: ModelRef, usage: Usage, name: str) -> Decimal:
-        """Raises PermissionDenied: what has no price can't be held against a budget, and would be spent without one."""
+        """Raises PermissionDenied if the price is not known: the call could spend more than the key's budget."""
         cost = self._prices.cost_usd(self._engine.config.providers[model.provider], model.name, usage)
         if cost is None:
             raise PermissionDenied(
@@ -67,7 +71,7 @@ class Gate:
 
 
 async def settle(admission: Admission, outcome: CallOutcome) -> None:
-    """Settle for what all attempts used, the losers' too."""
+    """Settle for what all attempts of the call used, those that lost a race included."""
     usages = [attempt.usage for attempt in outcome.attempts if attempt.usage is not None]
     await admission.settle(tokens=sum(usage.total_tokens for usage in usages), cost_usd=outcome.cost_usd)
 

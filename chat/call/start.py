@@ -1,4 +1,4 @@
-"""The bridge between the engine and Django: start a call, see it recorded, tell who wants to know."""
+"""Starts a call in the engine, sees to its record, and tells the observers when it has ended."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from llm import Call, CallOutcome, Engine, Json, Opening
 
 logger = logging.getLogger("chat")
 
-
+# Is told of every call that has ended, after the call is on record: the log, the metrics and the traces. An observer
+# must not block.
 Observer = Callable[[Order, CallOutcome], None]
-"""Is told of every call that has ended, after it is on record: the log, the metrics, the traces. Must not block."""
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What lives as long as the process, and is found in every request's `scope["state"]`."""
+    """The parts that live as long as the process. A request finds them in its `scope["state"]`."""
 
     engine: Engine
     recorder: Recorder
@@ -47,31 +47,45 @@ class Service:
 
 
 class NoCapacity(APIException):
-    """Nothing can be recorded any more, so nothing is taken that would be lost."""
+    """No more calls can be recorded, so none is started: its record would be lost."""
 
     status_code = 503
     default_detail = "The service can't record calls at the moment. Please try again later."
 
 
-class Conducted(Protocol):
-    """A call as its door sees it, whoever answers it. See `llm.Call`."""
+class RunningCall(Protocol):
+    """A call as its door sees it: an `llm.Call`, which a model answers, or a `CachedCall`, which the cache answers."""
 
     @property
-    def opening(self) -> Opening: ...
+    def opening(self) -> Opening:
+        """What is known when a stream begins: the model that answers it."""
+
     @property
-    def is_settled(self) -> bool: ...
+    def is_settled(self) -> bool:
+        """Whether the call has ended and is on record."""
+
     @property
-    def failed_unopened(self) -> CallOutcome | None: ...
-    async def settled(self) -> CallOutcome: ...
-    async def opened(self) -> None: ...
-    def batches(self) -> AsyncGenerator[list[Json], None]: ...
-    def cancel(self, *, stopping: bool = False) -> None: ...
+    def failed_unopened(self) -> CallOutcome | None:
+        """The outcome of a call that failed before its stream had any content."""
+
+    async def settled(self) -> CallOutcome:
+        """Wait until the call has ended and is on record."""
+
+    async def opened(self) -> None:
+        """Wait until a stream has content, or the call has settled without any."""
+
+    def batches(self) -> AsyncGenerator[list[Json], None]:
+        """The chunks of a stream as they come. A batch is empty if nothing has come for a while."""
+
+    def cancel(self, *, stopping: bool = False) -> None:
+        """End the call early. `stopping` says that the service stops, and not that the caller has gone."""
 
 
-async def start_call(service: Service, order: Order) -> Conducted:
-    """Start a call, or answer it from the cache. Its rows are safe before anyone sees the end of its answer.
+async def start_call(service: Service, order: Order) -> RunningCall:
+    """Start a call, or answer it from the cache. Its rows are safe before its caller sees the end of the answer.
 
-    Raises PermissionDenied for what its caller may not do, RateLimited beyond its limits, and NoCapacity.
+    Raises PermissionDenied if the caller may not call these models, RateLimited if its limits have no room, and
+    NoCapacity.
     """
     if not service.recorder.has_room:
         raise NoCapacity
@@ -88,6 +102,7 @@ async def start_call(service: Service, order: Order) -> Conducted:
 
 
 async def _cached(service: Service, order: Order) -> CachedCall | None:
+    """The call as the cache answers it, already on record; None where the cache has no answer."""
     started = time.monotonic()
     outcome = await service.answers.find(order)
     if outcome is None:
@@ -99,6 +114,7 @@ async def _cached(service: Service, order: Order) -> CachedCall | None:
 
 
 def _start(service: Service, order: Order, admission: Admission) -> Call:
+    """Start the call in the engine, which calls `record` with its outcome before the caller sees the end of it."""
 
     def start_rows() -> CallRows:
         lease_until = timezone.now() + timedelta(seconds=LEASE_SECONDS)
@@ -107,13 +123,14 @@ def _start(service: Service, order: Order, admission: Admission) -> Call:
     async def record(outcome: CallOutcome) -> None:
         rows = service.row_maker.rows(order, outcome)
         if announced := service.open_calls.ended(open_call):
+            # The call has a row since it was running. That row's id has a suffix if a caller chose the same id twice.
             rows.announced = True
             rows.call["request_id"] = announced.request_id
         try:
             await service.recorder.save(rows)
         finally:
-            # After the row, because a budget may be read from rows; before the answer ends, because the caller's next
-            # call may need what this one has held.
+            # After the row is written, because a budget may be read from the rows. Before the answer ends, because the
+            # caller's next call may need what this call has held.
             await settle(admission, outcome)
         _observe(service, order, outcome)
         if order.cache_ttl:
@@ -121,13 +138,14 @@ def _start(service: Service, order: Order, admission: Admission) -> Call:
 
     open_call = service.open_calls.opened(start_rows)
     call = service.engine.start(order.request, record)
+    # For a call that ends without calling `record`, by an error that nobody expected.
     call.task.add_done_callback(lambda _: service.open_calls.ended(open_call))
     call.task.add_done_callback(lambda _: admission.end_renewal())
     return call
 
 
 def _observe(service: Service, order: Order, outcome: CallOutcome) -> None:
-    """Tell who wants to know. The call is on record already, and none of them may spoil its answer."""
+    """Tell the observers. The call is on record already, and an observer that fails must not spoil its answer."""
     for observer in service.observers:
         try:
             observer(order, outcome)

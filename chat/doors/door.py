@@ -1,6 +1,6 @@
-"""What the doors that ask a model have in common: a view that serves a POST wholly on the event loop.
+"""What all doors have in common: a view that serves a POST wholly on the event loop.
 
-REST framework's own way hands each request to a thread, and prepares much that no door uses. Why: docs/decisions/0013.
+REST framework's own way hands each request to a thread, and prepares much that no door uses: see docs/decisions/0013.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.keys.authentication import authenticate
+from chat.compat import forget_parser_context, forget_renderer_context
 from chat.errors import Stopping
 
+# What nearly all clients accept. A door can write each of these, so nothing has to be negotiated.
 USUAL = ("*/*", "application/json", "text/event-stream")
-"""What clients accept, all of which a door can write."""
 
 
 class DoorRequest(ASGIRequest):
-    """A POST to a door, and the task that serves it, which is cancelled when its caller goes or the service stops."""
+    """A POST to a door, with the task that serves it. It is cancelled when the caller goes or the service stops."""
 
     def __init__(self, scope: Mapping[str, Any], body: IO[bytes], door: type[Door]) -> None:
         cast(Any, super()).__init__(scope, body)
@@ -37,14 +38,14 @@ class DoorRequest(ASGIRequest):
 
     @property
     def service_is_stopping(self) -> bool:
-        """Was the task cancelled though the caller is still there?"""
+        """Whether the task was cancelled although the caller is still there."""
         return self.task.cancelling() > 0 and not self.caller_gone
 
 
 class Door(APIView):
-    """A view whose POST asks a model. Any other method takes REST framework's own way.
+    """A view whose POST asks a model. Any other method is served in REST framework's own way.
 
-    Refusals and errors do as well: they are made by `handle_exception` and rendered here.
+    Errors are answered in REST framework's way too: `handle_exception` makes the response, and it is rendered here.
     """
 
     @abstractmethod
@@ -55,6 +56,7 @@ class Door(APIView):
         return self._serve(request) if isinstance(request, DoorRequest) else super().dispatch(request, *args, **kwargs)
 
     async def _serve(self, http_request: DoorRequest) -> HttpResponseBase:
+        # These are what REST framework's own `dispatch` sets, and what its other methods use.
         self.args: tuple[Any, ...] = ()
         self.kwargs: dict[str, Any] = {}
         self.headers: dict[str, str] = {}
@@ -63,19 +65,19 @@ class Door(APIView):
         try:
             request.auth = await authenticate(http_request)
             if http_request.META.get("HTTP_ACCEPT", "*/*") not in USUAL:
-                self.perform_content_negotiation(request)  # raises NotAcceptable
+                self.perform_content_negotiation(request)  # Raises NotAcceptable.
             return await self.post(request)
         except asyncio.CancelledError:
             if not http_request.service_is_stopping:
                 raise
-            # It is obeyed: nothing but this answer is left to do for the task that was cancelled.
+            # The cancellation ends here, because answering 503 is all that is left for this task to do.
             response = self.handle_exception(Stopping())
-        except Exception as exception:  # noqa: BLE001 - what is no error of ours is raised again by handle_exception
+        except Exception as exception:  # noqa: BLE001 - handle_exception raises again what is no error of ours
             response = self.handle_exception(exception)
         finally:
-            request.parser_context.clear()  # where it holds itself: its body would stay until garbage is collected
+            forget_parser_context(request)
         answer = self.finalize_response(request, response)
         if isinstance(answer, Response):
             answer.render()
-            cast(Any, answer).renderer_context.clear()  # here too
+            forget_renderer_context(answer)
         return cast(HttpResponseBase, answer)

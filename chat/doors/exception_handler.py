@@ -13,6 +13,7 @@ from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from chat.doors.refusal_log import log_refusal
 from chat.errors import CODES, CallFailed, envelope, failure_envelope
 from chat.request_ids import request_id_of
 
@@ -35,10 +36,10 @@ def handle(exception: Exception, context: Mapping[str, Any]) -> Response:
             return Response(envelope(CODES[400], message, request_id, {"fields": fields}), 400)
         case exceptions.APIException():
             code = CODES.get(exception.status_code, "error")
-            headers = _headers(exception)
+            message, headers = str(exception.detail), _headers(exception)
             if exception.status_code in REFUSALS:
-                _log_refusal(exception, code, context["request"])
-            return Response(envelope(code, str(exception.detail), request_id), exception.status_code, headers=headers)
+                log_refusal(logger, context["request"], status=exception.status_code, code=code, detail=message)
+            return Response(envelope(code, message, request_id), exception.status_code, headers=headers)
         case Http404():
             return Response(envelope(CODES[404], str(exception) or "Not found.", request_id), 404)
         case DatabaseError():
@@ -71,24 +72,8 @@ def flatten(detail: Any, path: str = "") -> dict[str, list[str]]:
     return flat
 
 
-def _log_refusal(exception: exceptions.APIException, code: str, request: Any) -> None:
-    """Log a request that our own rules refused. It made no call, so there is no row that tells of it.
-
-    The message may name the key; it never holds its secret.
-    """
-    extra = {
-        "request_id": request_id_of(request),
-        "code": code,
-        "http_status": exception.status_code,
-        "detail": str(exception.detail),
-        "path": request.path,
-        "client_ip": request.META.get("REMOTE_ADDR"),
-    }
-    logger.info("request_refused", extra=extra)
-
-
 def _headers(exception: exceptions.APIException) -> dict[str, str]:
     """The headers that say how to authenticate, when to try again, and what is left of a limit."""
-    scheme = getattr(exception, "auth_header", None)  # set by the view, from its authentication class
+    scheme = getattr(exception, "auth_header", None)  # The view has set it, from its authentication class.
     challenge = {"WWW-Authenticate": scheme} if scheme else {}
     return challenge | retry_after_header(getattr(exception, "wait", None)) | getattr(exception, "headers", {})

@@ -16,16 +16,16 @@ TOO_DEEP = f"The body's JSON is nested too deeply: at most {MAX_DEPTH} levels."
 
 
 class CompressedBody(APIException):
-    """Unpacking could make a small body a huge one, and no client of these APIs packs."""
+    """Compressed bodies are refused: a small one can unpack to a huge one, and no client of these APIs compresses."""
 
     status_code = 415
     default_detail = "The body must come as it is, with no Content-Encoding."
 
 
 class StrictJSONParser(JSONParser):
-    """JSON as its standard has it: UTF-8, no NaN, no number beyond a float, no half of a surrogate pair.
+    """JSON as its standard has it: UTF-8, no NaN, no number too large for a float, no half of a surrogate pair.
 
-    What passes can be sent upstream and stored. Raises ParseError (400) with the reason, or CompressedBody.
+    A body that passes can be sent upstream and stored. Raises ParseError with the reason, or CompressedBody.
     """
 
     def parse(
@@ -37,10 +37,10 @@ class StrictJSONParser(JSONParser):
         try:
             text = stream.read().decode("utf-8")
             value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
-            # Counting brackets is much cheaper, and few bodies have so many.
+            # Counting brackets is much cheaper than looking at the depth, and few bodies have so many brackets.
             if text.count("[") + text.count("{") > MAX_DEPTH and is_too_deep(value):
                 raise ParseError(TOO_DEEP)
-            if "\\u" in text:  # only an escape can smuggle in a lone surrogate
+            if "\\u" in text:  # Only an escape can contain a lone surrogate, because the text was valid UTF-8.
                 json.dumps(value, ensure_ascii=False).encode("utf-8")
         except RecursionError as error:
             raise ParseError(TOO_DEEP) from error

@@ -1,4 +1,4 @@
-"""Media types that the doors can answer with, besides JSON."""
+"""The media types of answers besides JSON."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from rest_framework.renderers import JSONRenderer
 
 
 class EventStreamRenderer(JSONRenderer):
-    """Lets in a client that accepts only `text/event-stream`. What it renders, an error, is JSON all the same."""
+    """Lets in a client that accepts only `text/event-stream`.
+
+    REST framework renders only errors here, and they are JSON. The doors write their streams themselves.
+    """
 
     media_type = "text/event-stream"
     format = "sse"

@@ -1,4 +1,4 @@
-"""From an order to an HTTP response, whole or streamed: what the native doors and the OpenAI ones have in common."""
+"""From an order to an HTTP response, whole or streamed, for native doors and those of the OpenAI protocol alike."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
+from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 
-from chat.call.start import Conducted, Service, start_call
+from chat.call.start import RunningCall, Service, start_call
+from chat.compat import http_request_of
 from chat.doors.door import DoorRequest
 from chat.doors.idempotency import META_NAME, Claim, SavedAnswer, checked_key, claim_key, fingerprint
 from chat.doors.sse import EventStreamResponse, saved_events
@@ -20,31 +22,31 @@ from chat.errors import CallFailed, Stopping
 from chat.order import Order
 from llm import CallOutcome, CallStatus, Json, Opening, write_json
 
+# Waits until a call has ended and is on record, and returns its outcome.
 Ending = Callable[[], Awaitable[CallOutcome]]
 
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How a door writes: the JSON of a whole answer, the bytes of a stream, and the headers of either.
+    """How a door writes its answers."""
 
-    `events` yields the end of a good stream as its last item, and only after `ending` has returned: the call is on
-    record by then. `headers` is given what is known when they go out.
-    """
-
+    # The JSON of a whole answer.
     answer: Callable[[Order, CallOutcome], Mapping[str, Any]]
+    # The bytes of a stream. The end of a good stream must be its last item, and must come only after `Ending` has
+    # returned, because the call is on record by then.
     events: Callable[[Order, AsyncIterator[list[Json]], Ending], AsyncGenerator[bytes]]
-    headers: Callable[[Opening | CallOutcome], Mapping[str, str]] = lambda _: {}
+    # The headers, made of what is known when they are sent: the opening of a stream, or the outcome of a whole answer.
+    headers: Callable[[Opening | CallOutcome], Mapping[str, str]]
 
 
 def service_of(request: Request) -> Service:
-    """What the lifespan opened for this process."""
-    scope: Mapping[str, Any] = request._request.scope  # type: ignore[attr-defined]
-    service: Service = scope["state"]["service"]
+    """The service of this process, which the lifespan has opened."""
+    service: Service = cast(ASGIRequest, http_request_of(request)).scope["state"]["service"]
     return service
 
 
 async def serve(request: Request, order: Order, style: Style) -> HttpResponseBase:
-    """Run the order, or repeat the answer that its idempotency key has. Raises CallFailed and other APIExceptions."""
+    """Run the order, or repeat the answer that its idempotency key stands for. Raises CallFailed and APIException."""
     written = request.META.get(META_NAME)
     if written is None:
         return await _answer(request, order, style, None)
@@ -60,7 +62,8 @@ async def serve(request: Request, order: Order, style: Style) -> HttpResponseBas
     try:
         return await _answer(request, order, style, claim)
     except Exception:
-        # Not where the caller has gone: the call is ending, and its row will say so when it has.
+        # A caller that has gone does not come here (CancelledError is no Exception). Its call is still ending, and the
+        # row of the call will tell the next request with this key when it has ended.
         await claim.release()
         raise
 
@@ -75,7 +78,7 @@ async def _whole(request: Request, order: Order, style: Style, claim: Claim | No
     try:
         outcome = await call.settled()
     except asyncio.CancelledError:
-        await _cut(request, call)
+        await _cancel(request, call)
         raise
     if outcome.status is CallStatus.FAILED:
         raise CallFailed(outcome)
@@ -87,8 +90,8 @@ async def _whole(request: Request, order: Order, style: Style, claim: Claim | No
 
 async def _stream(request: Request, order: Order, style: Style, claim: Claim | None) -> HttpResponseBase:
     call = await start_call(service_of(request), order)
-    # The answer may be dropped before it has begun, if the caller goes while middleware holds it. The task that serves
-    # this request ends in any case.
+    # If the caller goes while middleware holds the answer, nobody ever iterates over it. The task that serves this
+    # request ends in any case, so its end cancels the call.
     serving = asyncio.current_task()
     assert serving is not None
     serving.add_done_callback(lambda _: call.cancel(stopping=_is_stopping(request)))
@@ -97,7 +100,7 @@ async def _stream(request: Request, order: Order, style: Style, claim: Claim | N
         if call.failed_unopened is not None:
             raise CallFailed(call.failed_unopened)
     except asyncio.CancelledError:
-        await _cut(request, call)
+        await _cancel(request, call)
         raise
     headers = style.headers(call.opening)
     events = style.events(order, call.batches(), call.settled)
@@ -109,8 +112,11 @@ async def _stream(request: Request, order: Order, style: Style, claim: Claim | N
     return response
 
 
-async def _cut(request: Request, call: Conducted) -> None:
-    """This request was cancelled. Raises Stopping, with the call on record, where its caller still waits for it."""
+async def _cancel(request: Request, call: RunningCall) -> None:
+    """Cancel the call of a request that was cancelled. Raises Stopping if the caller still waits for an answer.
+
+    The call is on record by then.
+    """
     stopping = _is_stopping(request)
     call.cancel(stopping=stopping)
     if stopping:
@@ -119,14 +125,14 @@ async def _cut(request: Request, call: Conducted) -> None:
 
 
 def _is_stopping(request: Request) -> bool:
-    http_request = request._request
+    http_request = http_request_of(request)
     return isinstance(http_request, DoorRequest) and http_request.service_is_stopping
 
 
 async def _saving(
-    events: AsyncGenerator[bytes], claim: Claim, headers: Mapping[str, str], call: Conducted
+    events: AsyncGenerator[bytes], claim: Claim, headers: Mapping[str, str], call: RunningCall
 ) -> AsyncGenerator[bytes]:
-    """The events of a stream as they come. Its last one waits until all of them are saved, if the stream ended well."""
+    """The events of a stream as they come. If it ends well, its last event waits until all of them are saved."""
     sent: list[bytes] = []
     held = False
     async with aclosing(events):
@@ -134,7 +140,8 @@ async def _saving(
             if held:
                 yield sent[-1]
             sent.append(event)
-            held = call.is_settled  # until then it is not the last one, and must not wait for the next
+            # While the call is running this can't be the last event, so it must not wait for the next one.
+            held = call.is_settled
             if not held:
                 yield event
         outcome = await call.settled()
@@ -145,6 +152,7 @@ async def _saving(
 
 
 def _repeated(answer: SavedAnswer) -> HttpResponseBase:
+    """The response to a request that was answered before."""
     response: HttpResponseBase
     if answer.content_type == "text/event-stream":
         response = EventStreamResponse(saved_events(answer.body))

@@ -1,4 +1,4 @@
-"""Server-sent events: how a stream of text is written, kept alive, and closed.
+"""Server-sent events: how a stream of text is written, kept alive and closed.
 
 Source: HTML Standard, section 9.2, "Server-sent events".
 """
@@ -14,16 +14,17 @@ from django.http import StreamingHttpResponse
 
 from llm import write_json
 
+# A comment, sent during a long silence so that no proxy takes the silence for the end of the stream.
 HEARTBEAT = b": keep-alive\n\n"
-"""A comment, so that no proxy takes a long silence for an end."""
+# The last event of a stream that ended well.
 DONE = b"data: [DONE]\n\n"
 _LINE_END = re.compile("\r\n|\r|\n")
 
 
 def text_event(text: str) -> bytes:
-    """A default event that carries `text` itself: each of its lines is a data line; the client joins them again.
+    """A default event with the text itself. Each line of the text is a data line, and the client joins them again.
 
-    A piece of the answer that reads like our end marker goes out as two events, so that no model can end a stream.
+    A text that reads like our end marker is sent as two events, so that a model can't end a stream by writing it.
     """
     if text == "[DONE]":
         return text_event("[") + text_event("DONE]")
@@ -32,20 +33,20 @@ def text_event(text: str) -> bytes:
 
 
 def event(name: str, data: Any) -> bytes:
-    """A typed event with JSON data. An upstream may have chosen the name: it stays one line."""
+    """A typed event with JSON data. An upstream may have chosen the name, so line ends are taken out of it."""
     line = _LINE_END.sub(" ", name).encode("utf-8", "replace")
     return b"event: %s\ndata: %s\n\n" % (line, write_json(data))
 
 
 async def saved_events(body: bytes) -> AsyncGenerator[bytes]:
-    """A stream that was written down before, all at once."""
+    """A saved stream as one item."""
     yield body
 
 
 class EventStreamResponse(StreamingHttpResponse):
-    """A streaming answer that closes its source at once when the caller goes.
+    """A streaming response that closes its source at once when the caller goes.
 
-    Django closes only its own wrapper around the iterator; `aclosing` closes ours in the same task.
+    Django closes only its own wrapper around the iterator. `aclosing` closes the source itself, in the same task.
     """
 
     def __init__(self, events: AsyncGenerator[bytes]) -> None:

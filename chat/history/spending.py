@@ -13,7 +13,7 @@ from chat.record.database import in_database_thread
 
 
 async def spent(api_key: str, since: datetime) -> Decimal | None:
-    """US dollars since a moment, as the history says; None while it can't be read."""
+    """What the key has spent since a moment, in US dollars, or None while the history can't be read."""
     return await in_database_thread(lambda: _spent(api_key, since))
 
 

@@ -1,0 +1,1 @@
+"""Management commands for the call history, and the types of their arguments."""

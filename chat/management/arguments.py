@@ -1,4 +1,4 @@
-"""Types of command-line arguments: each refuses what it can't take, and says why."""
+"""Types of command-line arguments. Each refuses a wrong value and says why."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 def whole_number(least: int, most: int) -> Callable[[str], int]:
-    """A whole number from `least` to `most`."""
+    """The type of an argument that must be a whole number from `least` to `most`."""
 
     def read(text: str) -> int:
         try:

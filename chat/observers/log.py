@@ -1,17 +1,19 @@
-"""One log line for each call. No prompt, no answer."""
+"""One log line for each call that has ended. Neither the prompt nor the answer is in it."""
 
 from __future__ import annotations
 
 import logging
 
 from chat.order import Order
+from chat.token_counts import token_counts
 from llm import CallOutcome
 
 logger = logging.getLogger("chat")
 
 
 def log_call(order: Order, outcome: CallOutcome) -> None:
-    usage = outcome.usage
+    """The observer that writes the line."""
+    counts = token_counts(outcome.usage)
     logger.info(
         "llm_call",
         extra={
@@ -23,8 +25,8 @@ def log_call(order: Order, outcome: CallOutcome) -> None:
             "provider": outcome.provider_used,
             "latency_ms": outcome.latency_ms,
             "cost_usd": outcome.cost_usd,
-            "prompt_tokens": usage.prompt_tokens if usage else None,
-            "completion_tokens": usage.completion_tokens if usage else None,
+            "prompt_tokens": counts["prompt_tokens"],
+            "completion_tokens": counts["completion_tokens"],
             "attempts": len(outcome.attempts),
             "cached": outcome.cached,
             "error_code": outcome.error_code or None,

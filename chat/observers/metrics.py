@@ -1,7 +1,7 @@
-"""What Prometheus reads: calls, attempts, their time, tokens and money, and what is going on right now.
+"""The metrics that Prometheus reads: calls and attempts with their time, tokens and cost, and the state of the process.
 
-With several worker processes, each writes its numbers into files of PROMETHEUS_MULTIPROC_DIR (`manage.py serve` sets
-it), and whichever worker is asked adds them up. Source: prometheus_client's documentation, "Multiprocess Mode".
+With several worker processes, each writes its numbers into files in PROMETHEUS_MULTIPROC_DIR (`manage.py serve` sets
+it), and the worker that is asked adds them all up. Source: prometheus_client's documentation, "Multiprocess Mode".
 """
 
 from __future__ import annotations
@@ -32,8 +32,10 @@ from llm import BreakerState, CallOutcome, Engine, Usage
 
 M = TypeVar("M", Counter, Histogram)
 
+# How often the state of the process is written down.
 REFRESH_SECONDS = 1.0
 
+# The upper bounds of the buckets of all durations.
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 300)
 
 CALLS = Counter("llm_calls", "Calls that ended.", ("door", "operation", "model", "status"))
@@ -64,11 +66,12 @@ BREAKER = Gauge(
     ("provider", "model"),
     multiprocess_mode="livemax",
 )
+# A breaker that is not in here is closed, which is 0.
 BREAKER_VALUES = {BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 2}
 
 
 class CallMetrics:
-    """Counts calls that have ended."""
+    """The observer that counts calls that have ended."""
 
     def __init__(self, labels: ModelLabels) -> None:
         self._labels = labels
@@ -100,12 +103,12 @@ class CallMetrics:
 
 @cache
 def _child(metric: M, *labels: str) -> M:
-    """The metric for these labels: looking it up here takes a fraction of what `labels()` takes."""
+    """The metric for these labels. Looking it up in this cache is much quicker than `labels()`."""
     return metric.labels(*labels)
 
 
 def _tokens(usage: Usage) -> Iterable[tuple[str, int]]:
-    """Kinds that share no token, so that their sum is what was used."""
+    """The kinds of tokens and their counts. No token is in two kinds, so that all kinds add up to what was used."""
     yield "prompt", usage.prompt_tokens - min(usage.cached_tokens, usage.prompt_tokens)
     yield "cached_prompt", min(usage.cached_tokens, usage.prompt_tokens)
     yield "completion", usage.completion_tokens - min(usage.reasoning_tokens, usage.completion_tokens)
@@ -113,7 +116,7 @@ def _tokens(usage: Usage) -> Iterable[tuple[str, int]]:
 
 
 class StateMetrics:
-    """What goes on in this process, written down every second: another worker may be the one that is asked."""
+    """The state of this process, written down every second, because another worker may be asked for it."""
 
     def __init__(self, engine: Engine, labels: ModelLabels, recorder: Recorder, open_calls: OpenCalls) -> None:
         self._engine = engine
@@ -123,11 +126,13 @@ class StateMetrics:
         self._broken: set[tuple[str, str]] = set()
 
     async def run(self) -> None:
+        """Refresh the state again and again. Runs until it is cancelled."""
         while True:
             self.refresh()
             await asyncio.sleep(REFRESH_SECONDS)
 
     def refresh(self) -> None:
+        """Write down the state of this moment."""
         OPEN_CALLS.set(len(self._open_calls))
         WAITING.set(self._recorder.waiting)
         SPOOL.set(self._recorder.spool_depth)
@@ -142,10 +147,11 @@ class StateMetrics:
 
 
 def exposition() -> tuple[bytes, str]:
-    """All metrics as text, and its media type. It reads files where there are several workers."""
+    """All metrics as text, and the media type of the text. Where there are several workers, this reads files."""
     folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
     if not folder:
         return generate_latest(REGISTRY), CONTENT_TYPE_LATEST
+    # A worker that was killed could not take back its gauges.
     for file in Path(folder).glob("gauge_live*_*.db"):
         process = int(file.stem.rpartition("_")[2])
         if not Path(f"/proc/{process}").exists():
@@ -156,6 +162,6 @@ def exposition() -> tuple[bytes, str]:
 
 
 def forget_process() -> None:
-    """What went on in this process is over; what it counted stays."""
+    """Remove the gauges of this process at its end. What it has counted stays."""
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         multiprocess.mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]

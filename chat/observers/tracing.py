@@ -1,7 +1,7 @@
-"""OpenTelemetry spans: one for a call, and one for each of its attempts. No prompt and no answer is in them.
+"""OpenTelemetry spans: one for a call, and one for each of its attempts. They hold neither prompts nor answers.
 
-Source of the names: OpenTelemetry's semantic conventions for generative AI. They are imported only where the settings
-want traces.
+Source of the names: OpenTelemetry's semantic conventions for generative AI. This module is imported only where the
+settings want traces, because importing OpenTelemetry takes about a second.
 """
 
 from __future__ import annotations
@@ -21,20 +21,29 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from opentelemetry.util.types import AttributeValue
 
 from chat.order import Order
+from chat.token_counts import token_counts
 from llm import AttemptRecord, AttemptStatus, CallOutcome, CallStatus, Usage
 
+# What the conventions call each of our operations.
 OPERATIONS = {
     "chat.completions": "chat",
     "completions": "text_completion",
     "embeddings": "embeddings",
     "responses": "chat",
 }
+# What the conventions call each of our token counts.
+USAGE_NAMES = {
+    "gen_ai.usage.input_tokens": "prompt_tokens",
+    "gen_ai.usage.output_tokens": "completion_tokens",
+    "gen_ai.usage.cache_read.input_tokens": "cached_tokens",
+    "gen_ai.usage.reasoning.output_tokens": "reasoning_tokens",
+}
+# A millisecond in nanoseconds, because a span counts its time in nanoseconds.
 MILLISECOND = 1_000_000
-"""In nanoseconds, the unit of a span's times."""
 
 
 class CallTracer:
-    """Makes the spans of a call when it has ended: only then is all of it known."""
+    """The observer that makes the spans of a call. It does so when the call has ended, because all is known then."""
 
     def __init__(self, provider: TracerProvider) -> None:
         self._tracer = provider.get_tracer("llm-orchestration")
@@ -44,7 +53,7 @@ class CallTracer:
         started = ended - outcome.latency_ms * MILLISECOND
         operation = OPERATIONS[order.request.operation.name]
         asked = order.request.route.first
-        # The caller's own span, where it sent one.
+        # The span of the caller, if it sent one.
         parent = TraceContextTextMapPropagator().extract({"traceparent": order.traceparent})
         span = self._tracer.start_span(
             f"{operation} {asked.name}",
@@ -105,7 +114,7 @@ class CallTracer:
 
 @contextmanager
 def open_tracer() -> Generator[CallTracer]:
-    """Sends spans in the background to OTEL_EXPORTER_OTLP_ENDPOINT; what is left goes out at the end."""
+    """Sends spans in the background to OTEL_EXPORTER_OTLP_ENDPOINT. Those that are left are sent at the end."""
     provider = TracerProvider(resource=Resource.create({"service.name": "llm-orchestration"}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     try:
@@ -128,11 +137,5 @@ def _answered(outcome: CallOutcome) -> dict[str, AttributeValue]:
 
 
 def _usage(usage: Usage | None) -> dict[str, AttributeValue]:
-    if usage is None:
-        return {}
-    return {
-        "gen_ai.usage.input_tokens": usage.prompt_tokens,
-        "gen_ai.usage.output_tokens": usage.completion_tokens,
-        "gen_ai.usage.cache_read.input_tokens": usage.cached_tokens,
-        "gen_ai.usage.reasoning.output_tokens": usage.reasoning_tokens,
-    }
+    counts = token_counts(usage)
+    return {name: count for name, column in USAGE_NAMES.items() if (count := counts[column]) is not None}

@@ -1,0 +1,1 @@
+"""The record: from the outcome of a call to its rows in the database."""

@@ -1,7 +1,7 @@
 """Many rows of a model in one statement, for the recorder.
 
-Django's `bulk_create` makes an instance of each row and asks each of its fields several times for each value, which
-takes most of the time of a batch. Here each column is looked at once. Figures: docs/decisions/0013.
+Django's `bulk_create` makes an instance of each row and asks each of its fields several times for each value. That took
+most of the time of a batch. Here each column is looked at once. Why: docs/decisions/0013-speed.md.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Field
 from django.db.models.fields import NOT_PROVIDED
 
-from chat.record.call_rows import Values
+# One row: its values by the `attname` of their field.
+Values = dict[str, Any]
 
+# The fields whose values every database takes as they are.
 PLAIN = (models.CharField, models.TextField, models.BooleanField, models.IntegerField)
-"""Fields whose values any database takes as they are."""
 
-
+# The most values in one statement. SQLite takes 32,766 of them, unless it was built to take more.
 MAX_VALUES = 30_000
-"""In one statement. SQLite takes 32,766 where nobody has built it for more."""
 
 
 class Table:
-    """Where rows of a model go. A row is values by the model's `attname`s; what is missing has its field's default."""
+    """The table of a model. A value that is missing in a row is the default of its field."""
 
     def __init__(self, model: type[models.Model]) -> None:
         self._name = model._meta.db_table
@@ -35,16 +35,16 @@ class Table:
         self._names = [str(field.column) for field in fields]
 
     def insert(self, rows: Sequence[Values], *, unique: str = "", returning: Sequence[str] = ()) -> list[Any]:
-        """Insert rows. A row whose `unique` column is there already takes the place of the old one.
+        """Insert rows. Returns the columns `returning` of each row, in any order. Raises django.db's errors.
 
-        Gives the columns `returning` of each row, in any order. Raises django.db's errors.
+        With `unique`, a new row takes the place of an old one that has the same value in that column.
         """
         at_once = MAX_VALUES // len(self._names)
         parts = [rows[start : start + at_once] for start in range(0, len(rows), at_once)]
         return [row for part in parts for row in self._insert(part, unique, returning)]
 
     def _insert(self, rows: Sequence[Values], unique: str, returning: Sequence[str]) -> list[Any]:
-        # Django's `connection` looks up the thread's own one each time that it is asked for anything.
+        # Django's `connection` looks up the connection of the thread each time that an attribute of it is used.
         database = connections[DEFAULT_DB_ALIAS]
         before, row, after = self._statement(unique, tuple(returning))
         with database.cursor() as cursor:
@@ -56,7 +56,7 @@ class Table:
 
     @cache  # noqa: B019 - tables live as long as the process
     def _statement(self, unique: str, returning: Sequence[str]) -> tuple[str, str, str]:
-        """What stands before the values, for the values of one row, and after them."""
+        """The statement in three parts: what is before the values, the places of one row, what is after the values."""
         quote = connections[DEFAULT_DB_ALIAS].ops.quote_name
         names = ", ".join(map(quote, self._names))
         before = f"INSERT INTO {quote(self._name)} ({names}) VALUES "  # noqa: S608 - our own names
@@ -77,7 +77,10 @@ class Table:
 
 
 def _default_of(field: Field[Any, Any]) -> Any:
-    """What a row has that was written before the field was there. Taken once: every row brings its own `created_at`."""
+    """The value for rows that do not bring one: those of a spool file that was written before the field existed.
+
+    It is taken once for all rows. That is fine for `created_at`, too, because every row brings its own.
+    """
     if field.db_default is not NOT_PROVIDED:
         return field.db_default.value if isinstance(field.db_default, models.Value) else field.db_default
     return field.get_default()

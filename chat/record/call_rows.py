@@ -1,4 +1,4 @@
-"""The rows of one call on their way into the database: plain values, so that a file can hold them as well."""
+"""The rows of one call on their way into the database, as plain values, so that the spool can hold them as well."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any, Self
 
 from django.core.serializers.json import DjangoJSONEncoder
 
-from chat.models import Attempt, CallContent, CallRecord
-
-Values = dict[str, Any]
+from chat.models import Attempt, CallRecord
+from chat.record.bulk_insert import Values
+from chat.record.content import Content
 
 
 @dataclass(slots=True)
 class CallRows:
-    """Values by field name. `size` is about their number of bytes.
+    """The row of a call, the rows of its attempts, and what was said in it, where that is kept.
 
-    `announced`: a row of this call is there already, since it ran long enough to get one while it was in progress; what
-    is in here takes its place.
+    `announced`: the call ran for so long that it got a row while it was in progress, and these rows take the place of
+    that one. `size` is about how many bytes the rows have.
     """
 
     call: Values
     attempts: list[Values]
-    content: Values | None = None
+    content: Content | None = None
     announced: bool = False
     size: int = 0
 
@@ -34,35 +34,36 @@ class CallRows:
 
     @property
     def is_start(self) -> bool:
-        """Is this the row of a call that is still running?"""
+        """Whether this is the row of a call that is still running."""
         return bool(self.call["status"] == CallRecord.Status.IN_PROGRESS)
 
     def to_json(self) -> str:
-        """One line."""
-        parts = {"call": self.call, "attempts": self.attempts, "content": self.content, "announced": self.announced}
+        """All but the size, as one line."""
+        content = self.content.values() if self.content else None
+        parts = {"call": self.call, "attempts": self.attempts, "content": content, "announced": self.announced}
         return json.dumps(parts, cls=_ExactEncoder)
 
     @classmethod
     def from_json(cls, line: str) -> Self:
-        """Raises ValueError, KeyError or TypeError where the line is not one of ours."""
+        """The opposite of `to_json`. Raises ValueError, KeyError or TypeError if `to_json` has not written the line."""
         parts = json.loads(line)
         return cls(
             call=_read(CallRecord, parts["call"]),
             attempts=[_read(Attempt, attempt) for attempt in parts["attempts"]],
-            content=parts["content"] and _read(CallContent, parts["content"]),
+            content=Content.from_values(parts["content"]) if parts["content"] else None,
             announced=parts["announced"],
             size=len(line),
         )
 
 
 class _ExactEncoder(DjangoJSONEncoder):
-    """Moments with all their microseconds: they tell two calls with one id apart."""
+    """Writes moments with all their microseconds, because they tell apart two calls that have the same id."""
 
     def default(self, o: Any) -> Any:
         return o.isoformat() if hasattr(o, "isoformat") else super().default(o)
 
 
-def _read(model: type[CallRecord | Attempt | CallContent], values: Mapping[str, Any]) -> Values:
-    """JSON values as the model's fields have them: dates and decimals were text."""
+def _read(model: type[CallRecord | Attempt], values: Mapping[str, Any]) -> Values:
+    """JSON values as the model's fields have them: in JSON, dates and decimals are text."""
     fields = {field.name: field for field in model._meta.concrete_fields}
     return {name: fields[name].to_python(value) for name, value in values.items()}

@@ -1,4 +1,4 @@
-"""Which hours of the history were changed after they might have been summed up."""
+"""Notes of hours in which calls changed after those hours may have been rolled up."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from django.utils import timezone
 
 from chat.models import LateHour
 
+# Changes to calls that are older than this are noted. The roll-ups only touch hours that are twice as old.
 LATE = dt.timedelta(hours=1)
-"""How old a call is when a change of it is noted. Whoever sums up the history leaves alone what is not twice as old."""
 
 
 def hour_of(moment: dt.datetime) -> dt.datetime:
@@ -21,8 +21,8 @@ def hour_of(moment: dt.datetime) -> dt.datetime:
 def note_changes(created: Iterable[dt.datetime]) -> None:
     """Note that calls which began at these moments were written, changed or deleted.
 
-    To be called inside the transaction that does it, so that nobody sees the one without the other. Costs a comparison
-    for a call that is young, as nearly all are.
+    Call it inside the transaction that changes them, so that nobody sees the change without the note. For a young call,
+    as nearly all are, it costs one comparison.
     """
     limit = timezone.now() - LATE
     late = {hour_of(moment) for moment in created if moment < limit}

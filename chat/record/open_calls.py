@@ -1,7 +1,7 @@
-"""Calls that are under way. One that runs for longer than a moment gets a row while it runs, with a lease.
+"""Calls that are running. A call that runs for longer than a moment gets a row while it runs, and the row a lease.
 
-If its process dies, the lease ends, and any process of the service marks the row `interrupted`. Most calls are shorter
-than that moment, and cost nothing here. Why leases: docs/decisions/0004-interrupted-calls.md.
+If the process dies, nobody renews the lease, and any process of the service marks the row `interrupted`. Most calls end
+before they get a row, and cost nothing here. Why leases: docs/decisions/0004-interrupted-calls.md.
 """
 
 from __future__ import annotations
@@ -18,20 +18,22 @@ from django.db.models.functions import Now
 
 from chat.models import CallRecord
 from chat.record.call_rows import CallRows
+from chat.record.database import prepare_connection
 from chat.record.late_hours import note_changes
 from chat.record.recorder import Recorder
-from chat.record.writer import look_at_connection
 
+# How long a call runs before it gets a row.
 ANNOUNCE_SECONDS = 1.0
-"""How long a call runs before it gets a row."""
+# How often the open calls are looked through.
 TICK_SECONDS = 0.5
+# How long a lease lasts, and how often it is renewed.
 LEASE_SECONDS = 15.0
 RENEW_SECONDS = 5.0
 
 
 @dataclass(slots=True, eq=False)
 class OpenCall:
-    """`start_rows` makes the row of a call that is still running."""
+    """A running call. `start_rows` makes the row that it gets while it runs; `announced` is that row, if it has one."""
 
     start_rows: Callable[[], CallRows]
     since: float = field(default_factory=time.monotonic)
@@ -49,16 +51,18 @@ class OpenCalls:
         return len(self._open)
 
     def opened(self, start_rows: Callable[[], CallRows]) -> OpenCall:
+        """Say that a call has begun."""
         call = OpenCall(start_rows)
         self._open.add(call)
         return call
 
     def ended(self, call: OpenCall) -> CallRows | None:
-        """Called when a call's last rows are made. Returns the rows it was announced with, if it was."""
+        """Say that a call has ended, when its last rows are made. Returns the row that it got while it ran, if any."""
         self._open.discard(call)
         return call.announced
 
     async def run(self) -> None:
+        """Give rows to calls that run long, and renew their leases. Runs until it is cancelled."""
         renew_at = 0.0
         while True:
             await self._announce()
@@ -69,12 +73,12 @@ class OpenCalls:
             await asyncio.sleep(TICK_SECONDS)
 
     def _renew_and_sweep(self, request_ids: list[str]) -> None:
-        # In the recorder's thread, which has a spool to write: a database that is away makes whoever asks it wait.
+        # This is the recorder's thread, which has a spool to write. Asking a database that is away would hold it up.
         if not self._recorder.database_away:
             renew_and_sweep(request_ids)
 
     async def _announce(self) -> None:
-        """Give a row to calls that have run for a moment, in one transaction. Their end waits behind it."""
+        """Give a row to each call that has run for a moment. The recorder writes it before it writes the call's end."""
         late = time.monotonic() - ANNOUNCE_SECONDS
         due = [call for call in self._open if call.announced is None and call.since <= late]
         for call in due:
@@ -83,25 +87,28 @@ class OpenCalls:
 
 
 def renew_and_sweep(request_ids: list[str]) -> None:
-    """Renew the leases of these calls, and mark the calls whose lease has ended. By the database's clock, not ours."""
+    """Renew the leases of these calls, and mark the calls whose lease has ended.
+
+    All by the database's clock, because the clocks of several machines may differ.
+    """
     try:
-        look_at_connection()
+        prepare_connection()
         in_progress = CallRecord.objects.filter(status=CallRecord.Status.IN_PROGRESS)
         if request_ids:
             in_progress.filter(request_id__in=request_ids).update(lease_until=Now() + timedelta(seconds=LEASE_SECONDS))
-        abandoned = in_progress.filter(lease_until__lt=Now())
-        if not (begun := list(abandoned.values_list("created_at", flat=True))):
+        expired = in_progress.filter(lease_until__lt=Now())
+        if not (begun := list(expired.values_list("created_at", flat=True))):
             return
         with transaction.atomic():
             note_changes(begun)
-            # Not one more than was noted, should another lease have ended meanwhile.
-            abandoned.filter(created_at__in=begun).update(
+            # Another lease may have ended meanwhile. Only calls whose hour was noted are changed.
+            expired.filter(created_at__in=begun).update(
                 status=CallRecord.Status.INTERRUPTED,
                 error_code="interrupted",
                 error_message="The process that ran this call ended before the call did.",
                 lease_until=None,
             )
     except DatabaseError:
-        # The recorder says that the database is away, and leases can wait: a lease that ended in the meantime is mended
-        # when its call ends.
+        # The recorder reports that the database is away, and leases can wait. If a lease ends meanwhile, its row is put
+        # right when its call ends.
         return

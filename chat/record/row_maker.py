@@ -1,4 +1,4 @@
-"""From an outcome of the engine to the rows that are kept of it."""
+"""Makes the rows that are kept of a call from its order and its outcome."""
 
 from __future__ import annotations
 
@@ -11,18 +11,25 @@ from typing import Any
 from chat.errors import Stopping, openai_status_of, status_of
 from chat.models import NAME_LENGTH, ROUTE_LENGTH, CallRecord
 from chat.order import Order
-from chat.record.call_rows import CallRows, Values
+from chat.record.bulk_insert import Values
+from chat.record.call_rows import CallRows
+from chat.record.content import Content
+from chat.token_counts import token_counts
 from llm import AttemptRecord, CallOutcome, CallStatus, Json, UpstreamError, Usage
 
 REDACTED = "[redacted]"
+# Stands for an upstream's error message, where content is not stored.
 NOT_STORED = "The upstream's own words, which are not stored."
+# The status of a call whose caller went away before it was answered. nginx writes the same one into its log.
 CLIENT_CLOSED_REQUEST = 499
-"""What a caller that went away is said to have got. Source: nginx."""
 
 
 @dataclass(frozen=True, slots=True)
 class RowMaker:
-    """Makes rows by the operator's rules: `store_content` keeps what was said, `redact` what must not be kept."""
+    """Makes rows by the operator's rules.
+
+    What was said is kept only with `store_content`. What matches a pattern of `redact` is kept nowhere.
+    """
 
     store_content: bool = True
     redact: tuple[re.Pattern[str], ...] = ()
@@ -43,17 +50,18 @@ class RowMaker:
             "finish_reason": _storable(outcome.finish_reason)[:64],
             "completion_id": _name(outcome.completion_id),
             "cached": outcome.cached,
-            # The answer is stored with the call that a model answered; its id must not be listed twice.
+            # The answer is listed as the completion of the call that a model answered. A call that was answered from
+            # the cache has the same completion id, and that id must not be listed twice.
             "stored": order.stored and not outcome.cached,
             "cost_usd": outcome.cost_usd,
             **_tokens(outcome.usage),
         }
-        kept = outcome.completion if order.keep_completion and not outcome.cached else None
+        completion = outcome.completion if order.keep_answer and not outcome.cached else None
         return CallRows(
             call=call,
             attempts=[self._attempt(attempt) for attempt in outcome.attempts],
-            content=self._content(order, outcome.content, kept),
-            size=order.body_bytes + len(outcome.content) + (len(json.dumps(kept)) if kept else 0),
+            content=self._content(order, outcome.content, completion),
+            size=order.body_bytes + len(outcome.content) + (len(json.dumps(completion)) if completion else 0),
         )
 
     def start_rows(self, order: Order, *, lease_until: datetime) -> CallRows:
@@ -66,7 +74,7 @@ class RowMaker:
         )
 
     def _ordered(self, order: Order) -> Values:
-        """What is known of a call when it begins."""
+        """The columns that are known when a call begins."""
         request = order.request
         return {
             "request_id": order.request_id,
@@ -77,23 +85,23 @@ class RowMaker:
             "streamed": request.stream,
             "route": request.route.written[:ROUTE_LENGTH],
             "model_requested": request.route.first.name,
-            "metadata": self.kept(order.metadata),
+            "metadata": self.redacted(order.metadata),
             "api_key": order.caller.name,
             "client_ip": order.caller.address,
             "user_agent": _storable(order.user_agent)[:400],
         }
 
-    def _content(self, order: Order, content: str, completion: Json | None = None) -> Values | None:
+    def _content(self, order: Order, content: str, completion: Json | None = None) -> Content | None:
         if not self.store_content:
             return None
         request = order.request
         asked = request.operation.input_fields()
-        return {
-            "messages": self.kept(request.operation.messages(request.body)),
-            "parameters": self.kept({name: value for name, value in request.body.items() if name not in asked}),
-            "content": self._text(content),
-            "completion": self.kept(completion),
-        }
+        return Content(
+            messages=self.redacted(request.operation.messages(request.body)),
+            parameters=self.redacted({name: value for name, value in request.body.items() if name not in asked}),
+            content=self._text(content),
+            completion=self.redacted(completion),
+        )
 
     def _attempt(self, attempt: AttemptRecord) -> Values:
         return {
@@ -119,7 +127,7 @@ class RowMaker:
         return self._reason(outcome.error) if outcome.error and outcome.error_code else ""
 
     def _reason(self, error: UpstreamError) -> str:
-        if error.quoted and not self.store_content:  # it may repeat the prompt
+        if error.quoted and not self.store_content:  # the upstream's message may repeat the prompt
             return NOT_STORED
         return self._text(error.message)
 
@@ -128,32 +136,24 @@ class RowMaker:
             text = pattern.sub(REDACTED, text)
         return _storable(text)
 
-    def kept(self, value: Any) -> Any:
-        """A JSON value as it may be kept: redacted in every text and number, and fit for any database.
+    def redacted(self, value: Any) -> Any:
+        """A JSON value as it may be kept: every text and number in it is redacted, and every database can hold it.
 
-        Keys stay as they are: they are names, not words of a caller.
+        Keys are not redacted, because they are names of fields.
         """
         if isinstance(value, str):
             return self._text(value)
         if isinstance(value, dict):
-            return {_storable(str(name)): self.kept(inner) for name, inner in value.items()}
+            return {_storable(str(name)): self.redacted(inner) for name, inner in value.items()}
         if isinstance(value, list):
-            return [self.kept(inner) for inner in value]
+            return [self.redacted(inner) for inner in value]
         if isinstance(value, int | float) and any(pattern.search(str(value)) for pattern in self.redact):
             return REDACTED
         return value
 
 
 def _tokens(usage: Usage | None) -> Values:
-    if usage is None:
-        return {}
-    return {
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "cached_tokens": usage.cached_tokens,
-        "reasoning_tokens": usage.reasoning_tokens,
-        "usage_estimated": usage.estimated,
-    }
+    return {**token_counts(usage), "usage_estimated": usage is not None and usage.estimated}
 
 
 def _http_status(order: Order, outcome: CallOutcome) -> int:
@@ -167,8 +167,8 @@ def _http_status(order: Order, outcome: CallOutcome) -> int:
 
 
 def _storable(text: str) -> str:
-    """Fit for any database: no lone surrogate, and no NUL, which PostgreSQL has no place for."""
-    if text.isascii() and "\x00" not in text:  # most texts, and nothing to do
+    """A text that every database can hold: lone surrogates and NULs are replaced. PostgreSQL can't hold a NUL."""
+    if text.isascii() and "\x00" not in text:  # true of most texts, and quick to find out
         return text
     return text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
 

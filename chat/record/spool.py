@@ -1,8 +1,8 @@
-"""Where calls wait while the database is away: an append-only file for each process, synced, one call a line.
+"""Where calls wait while the database is away: one append-only file for each process, synced to disk, one call a line.
 
-A line is a checksum and JSON, so that a line which a crash cut in half is known for what it is. A process holds a lock
-on its file as long as it lives; a file that nobody holds belongs to a process that died, and whoever finds it first
-takes it over.
+A line has a checksum before its JSON, which shows whether a crash has left only half of the line. A process holds a
+lock on its file as long as it lives. A file without a lock belongs to a process that died, and the process that finds
+it first takes it over.
 """
 
 from __future__ import annotations
@@ -22,18 +22,25 @@ from chat.record.call_rows import CallRows
 
 logger = logging.getLogger("chat.spool")
 
+# The names of the files of all processes.
 PATTERN = "calls-*.spool"
+# The file for calls that the database will never take, and for lines that can't be read.
 REJECTED = "rejected.jsonl"
+# About how much of a file is replayed at once.
 CHUNK_CALLS = 200
 CHUNK_BYTES = 16 * 1024 * 1024
-"""About how much of a file is read at once."""
 
+# Writes calls into the database, and returns what is wrong with each, None where nothing is.
 Write = Callable[[Sequence[CallRows]], list[Exception | None]]
 
 
 @dataclass(slots=True)
 class _File:
-    """A file whose lock this process holds. `left` calls of it are not in the database; `pending` of them were read."""
+    """A file whose lock this process holds.
+
+    `left` is how many of its calls are not in the database. `pending` are those of them that were read already, and
+    `read_to` is the position up to which they were read.
+    """
 
     path: Path
     file: BinaryIO
@@ -43,7 +50,10 @@ class _File:
 
 
 class Spool:
-    """The spool of this process in `directory`. Not for several threads at once. Files appear only when needed."""
+    """The spool of this process in `directory`. A file is made only when it is needed.
+
+    Only `depth` may be used from several threads at once.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -53,33 +63,33 @@ class Spool:
 
     @property
     def depth(self) -> int:
-        """Calls that wait in this process's file, and in those that it took over from the dead. From any thread."""
+        """Calls that wait in the file of this process, and in the files that it took over from dead processes."""
         own = self._own
         return (own.left if own else 0) + sum(file.left for file in tuple(self._adopted))
 
     def append(self, batch: Sequence[CallRows]) -> None:
-        """Returns when the calls are on disk. Raises OSError, and then none of them counts as written."""
+        """Returns when the calls are on disk. Raises OSError, and then none of them is written."""
         own = self._own = self._own or self._open()
         end = os.fstat(own.file.fileno()).st_size
         try:
             _write_whole(own.file, b"".join(_line(rows) for rows in batch))
         except OSError:
-            # Half a batch must not stay behind: it is tried again, and would be there twice, with a torn line between.
+            # What was written of the batch is removed, because the batch will be tried again. Otherwise some calls
+            # would be there twice, with half a line between them.
             os.ftruncate(own.file.fileno(), end)
             raise
         own.left += len(batch)
 
     def adopt(self) -> None:
-        """Take over the files of processes that have died, so that their calls are counted, by one process only."""
+        """Take over the files of processes that have died. Each file is counted and replayed by one process only."""
         for path in self._directory.glob(PATTERN):
             if file := _lock(path):
                 self._adopted.append(_File(path, file, left=_count_lines(path)))
 
     def replay_chunk(self, write: Write) -> bool:
-        """Put some of what waits into the database: of this process's calls, or of those that it took over.
+        """Put some of the waiting calls into the database. Returns whether there may be more.
 
-        `write` must not mind calls that are there already. Whatever it raises leaves everything as it is. Returns
-        whether there may be more.
+        `write` must leave alone calls that are in the database already. If it raises, the same calls are next again.
         """
         file = self._replayed = self._replayed or self._own or next(iter(self._adopted), None)
         if file is None:
@@ -103,14 +113,14 @@ class Spool:
         return True
 
     def reject(self, rows: CallRows, error: Exception) -> None:
-        """Keep a call that the database will never take where a person can find it. Raises OSError."""
+        """Keep a call that the database will never take in a file, where a person can find it. Raises OSError."""
         logger.error(
-            "call_rejected", extra={"request_id": rows.request_id, "error": f"{type(error).__name__}", "file": REJECTED}
+            "call_rejected", extra={"request_id": rows.request_id, "error": type(error).__name__, "file": REJECTED}
         )
         self._keep_rejected(_line(rows))
 
     def close(self) -> None:
-        """Let go of the files; what waits in them is the next process's."""
+        """Release the files. Another process, or the next one, takes over the calls that wait in them."""
         for file in (*([self._own] if self._own else []), *self._adopted):
             file.file.close()
 
@@ -121,15 +131,15 @@ class Spool:
         while True:
             file = path.open("ab", buffering=0)
             fcntl.flock(file, fcntl.LOCK_EX)
-            # Between opening and locking it may have been taken for an orphan, and removed.
+            # Another process may have removed it between opening and locking, because it had no lock yet.
             if path.exists() and path.stat().st_ino == os.fstat(file.fileno()).st_ino:
                 return _File(path, file)
             file.close()
 
     def _read(self, file: _File) -> None:
-        """Make the next calls of a file pending; none are at its end.
+        """Read the next calls of a file into `pending`. At the end of the file there are none.
 
-        Raises OSError where a bad line can't be kept: it is the next to be read then, and those before it are pending.
+        Raises OSError where a bad line can't be kept. Then the calls before it are pending, and it is read next.
         """
         end = file.read_to + CHUNK_BYTES
         with file.path.open("rb") as lines:
@@ -156,7 +166,7 @@ class Spool:
 
 
 def _write_whole(file: BinaryIO, data: bytes) -> None:
-    """Write and sync. The file has no buffer, so that what failed is not written later, by surprise."""
+    """Write and sync. The file has no buffer, because a buffer could write later what was reported as failed."""
     view = memoryview(data)
     while view:
         view = view[file.write(view) :]
@@ -173,13 +183,13 @@ def _checksum(text: bytes) -> bytes:
 
 
 def _count_lines(path: Path) -> int:
-    """A line that a crash has cut is one as well."""
+    """How many lines there are, half a line at the end included."""
     with path.open("rb") as file:
         return sum(1 for _ in file)
 
 
 def _lock(path: Path) -> BinaryIO | None:
-    """The file with its lock, or None if its process is alive, or another one was faster."""
+    """The file with its lock, or None if its process is alive or another process was faster."""
     try:
         file = path.open("rb+")
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Asking one model for a call: the body, adapted to the model; the breaker's permit; the key; sending; and again."""
+"""Asking one model for a call: adapt the body, get the circuit breaker's permit, send, and ask again if that helps."""
 
 from __future__ import annotations
 

@@ -157,6 +157,7 @@ class Call:
         return self._state in (State.CANCELLED, State.STOPPING)
 
     async def _run(self) -> None:
+        """The whole life of the call. Nobody sees the end of the answer before the outcome is recorded."""
         try:
             outcome = await self._find_outcome()
             if self._was_cancelled:
@@ -184,6 +185,7 @@ class Call:
         self._opened.set()
 
     async def _find_outcome(self) -> CallOutcome:
+        """Run the call until its outcome is known. A cancellation by `cancel()` is an outcome like any other."""
         try:
             if self._was_cancelled:
                 raise asyncio.CancelledError
@@ -192,7 +194,7 @@ class Call:
         except asyncio.CancelledError:
             if not self._was_cancelled:
                 raise
-            # The cancellation came from cancel(). It ends here, because the call still has an outcome to record.
+            # The cancellation came from `cancel()`. It ends here, because the outcome must still be recorded.
             self.task.uncancel()
             return self._make_outcome(CallStatus.CANCELLED)
 

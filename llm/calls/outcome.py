@@ -38,7 +38,7 @@ def make_outcome(
     stream = progress.stream
     attempts = _records(request, progress, prices)
     content = "".join(stream.text) if stream else ""
-    # A stream that broke is the answer of the attempt that it came from, as far as it got.
+    # A stream that did not get to its end is an answer too, as far as it was passed on.
     answered = winner or (stream.attempt if stream and stream.text else None)
     used = None if status is CallStatus.DEFAULTED else answered
     if status is CallStatus.CANCELLED and answered is None:
@@ -77,9 +77,9 @@ def kept_answer(request: CallRequest, progress: Progress) -> Json | None:
 
 
 def forget_frames(outcome: CallOutcome) -> None:
-    """Cut the errors of an outcome loose from the frames that they came through.
+    """Detach the errors of an outcome from the stack frames that they came through.
 
-    These frames hold the call, and the call its body, which would stay in memory until the next garbage collection.
+    These frames hold the call and its body, which would otherwise stay in memory until the next garbage collection.
     """
     for error in (outcome.error, *(attempt.error for attempt in outcome.attempts)):
         if error is not None:
@@ -87,7 +87,8 @@ def forget_frames(outcome: CallOutcome) -> None:
 
 
 def _records(request: CallRequest, progress: Progress, prices: PriceList) -> tuple[AttemptRecord, ...]:
-    # One racer may have made several attempts: without a refused parameter, or with another key. That is no race.
+    # One racer makes several attempts if it is asked again, without a refused parameter or with another key. These do
+    # not race each other, so a race has as many racers as have run in it, and not as many as it has attempts.
     racers = {(attempt.race.number, attempt.racer) for attempt in progress.attempts if attempt.ran}
     racers_by_race = Counter(race for race, _ in racers)
     prompt_tokens = _prompt_tokens_counter(request)

@@ -1,4 +1,4 @@
-"""What has happened in a call so far. The call and its `Asking` write it down; the outcome is made from it."""
+"""What has happened in a call so far. `Call` and `Asking` write it down, and the outcome is made from it."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ class RelayedStream:
     chunks: list[Json] = field(default_factory=list)
 
     def add(self, batch: list[Json], *, keep: bool) -> None:
+        """Note what a batch says. With `keep`, keep its chunks as well."""
         operation = self.attempt.operation
         for chunk in batch:
             self.text.append(operation.text(chunk))

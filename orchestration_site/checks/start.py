@@ -14,7 +14,7 @@ from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 
 from access.limit_rules import parse_rate
-from chat.doors.native.serializers import MAX_TTL_SECONDS
+from chat.fields import MAX_TTL_SECONDS
 from llm import EngineConfig, Provider, RouteError, parse_route
 from orchestration_site.http.proxies import read_networks
 

@@ -18,7 +18,7 @@ from django.http import HttpRequest, HttpResponseBase, HttpResponsePermanentRedi
 from django.middleware.common import CommonMiddleware
 from django.middleware.security import SecurityMiddleware
 
-from chat.request_ids import request_id_of
+from chat.doors.refusal_log import log_refusal
 from orchestration_site.http.errors import error_response
 
 logger = logging.getLogger("orchestration_site")
@@ -71,15 +71,7 @@ class Security(SecurityMiddleware):
             else "The service takes HTTPS only: call https://. A key that was sent without it may have been read on "
             "the way: replace it."
         )
-        extra = {
-            "request_id": request_id_of(request),
-            "code": "https_required",
-            "http_status": 403,
-            "detail": message,
-            "path": request.path,
-            "client_ip": request.META.get("REMOTE_ADDR"),
-        }
-        logger.info("request_refused", extra=extra)
+        log_refusal(logger, request, status=403, code="https_required", detail=message)
         return error_response(request, 403, "https_required", message)
 
     def _is_exempt(self, request: HttpRequest) -> bool:

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from chat.doors.serving import service_of
-from chat.record.writer import database_state
+from chat.record.database import database_state
 from orchestration_site import __version__
 from orchestration_site.logs import log_file_error
 

@@ -43,7 +43,7 @@ HEADERS_OF = {
 class StrictBody(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
     """Describes a body in which an unknown field is an error."""
 
-    target_class = "chat.doors.native.serializers.StrictSerializer"
+    target_class = "chat.fields.StrictSerializer"
     match_subclasses = True
 
     def map_serializer(self, auto_schema: Any, direction: Any) -> Json:

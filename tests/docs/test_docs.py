@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+FOLDERS = ("llm", "chat", "access", "stats", "orchestration_site", "tests", "bench", "examples", "docs", "deploy")
 LONGEST_LINE = 120
 LONGEST_DECISION = 45
 # `migrations` and `commands` are where Django looks for them; the package above each of them is named.
@@ -53,6 +54,13 @@ def test_every_link_leads_somewhere(document: Path) -> None:
         linked = (document.parent / path).resolve() if path else document
         assert linked.exists(), target
         assert not anchor or anchor in anchors(linked), target
+
+
+@each_document
+def test_every_file_that_is_named_exists(document: Path) -> None:
+    # A name with a dot before it is a folder that a tool makes, and is not in the repository.
+    named = re.findall(rf"`((?:{'|'.join(FOLDERS)})/(?!\.)[\w./-]*)`", document.read_text())
+    assert [name for name in named if not (ROOT / name).exists()] == []
 
 
 @each_document

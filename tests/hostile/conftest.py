@@ -1,6 +1,6 @@
-"""Upstreams written by hand, and keys, as other tests have them; and a site whose upstream says what it likes."""
+"""API keys, and a site whose upstream answers what a test writes."""
 
 from tests.access.conftest import make_key
-from tests.chat.doors.openai.conftest import written_site
+from tests.support.written_upstream import written_site
 
 __all__ = ["make_key", "written_site"]

@@ -1,4 +1,4 @@
-"""Whatever a caller writes, the only host that is called is the configured one, at the operation's own path."""
+"""Whatever a caller writes, the service calls only the configured host, at the path of the operation."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pytest
 
 from llm import Provider
 from llm.simulator import SimulatorThread
-from tests.chat.doors.openai.conftest import Reply, WrittenUpstream
 from tests.support.wire import DOORS, NATIVE, OPENAI, raw, request
+from tests.support.written_upstream import Reply, WrittenUpstream
 
 StartSite = Callable[..., httpx2.Client]
 
@@ -27,7 +27,7 @@ PATHS = {
 
 
 class EvilHost:
-    """It counts who connects to it."""
+    """A server that counts the connections to it."""
 
     def __init__(self) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0))

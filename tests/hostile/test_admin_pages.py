@@ -1,4 +1,4 @@
-"""The admin shows what callers and upstreams wrote: as text, whatever it is."""
+"""The admin shows whatever callers and upstreams wrote as plain text."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ EVIL = (
 
 
 class Page(HTMLParser):
-    """What a browser would make of a page: its elements, and what in them could run."""
+    """The elements that a browser would make of a page, and what in them could run."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class Page(HTMLParser):
 
 @pytest.fixture
 def browser(start_site: StartSite) -> Callable[[str], Any]:
-    """A logged-in superuser's GET, on the socket. The site's client is `browser.client`."""
+    """A function that gets a page over a real socket as a logged-in superuser. The client is `browser.client`."""
     client = start_site(STORED_COMPLETIONS="all", MAX_RETRIES=0, BREAKER_FAILURES=1_000)
     login = Client()
     login.force_login(User.objects.create(username="admin", is_staff=True, is_superuser=True))

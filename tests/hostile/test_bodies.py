@@ -1,4 +1,4 @@
-"""Bodies that no client of good will sends, at every door: an error that says why, or an answer; never a failure."""
+"""Bodies that only a hostile or broken client sends, at every door. Each gets an answer or an error that says why."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ UNREADABLE = {
 
 
 def envelope(response: httpx2.Response) -> dict[str, Any]:
-    """The error, checked for the shape that its door has."""
+    """The error object, after a check that it has the shape of its door."""
     error: dict[str, Any] = response.json()["error"]
     assert response.headers["content-type"] == JSON
     assert error["request_id"] == response.headers["x-request-id"]
@@ -146,7 +146,7 @@ def test_a_body_over_the_limit_is_a_413_at_every_door(client: httpx2.Client, chu
         assert envelope(response)["code"] == "request_too_large"
 
 
-# --- odd, but in order ------------------------------------------------------------------------------------------------
+# --- unusual, but valid -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", DOORS)

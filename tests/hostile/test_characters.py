@@ -1,4 +1,4 @@
-"""Characters that a database or a protocol has no place for: the caller is answered, and no row is lost for them."""
+"""Characters that a database or a protocol can't hold. The caller is answered all the same, and no row is lost."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ QUERIES = (
 
 
 def encoded(text: str) -> str:
-    """For an address: half of a pair too, as bytes that are not UTF-8."""
+    """The text for an address. Half of a surrogate pair becomes bytes that are not UTF-8."""
     return quote(text.encode("utf-8", "surrogatepass"))
 
 

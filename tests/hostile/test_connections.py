@@ -27,7 +27,7 @@ CHUNKS = HEAD + b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r
 
 
 def trickle(client: httpx2.Client, begun: bytes, drop: bytes, *, seconds: float, every: float = 0.1) -> Any:
-    """Send a beginning, and then a drop from time to time until the service has had enough: what it said, and when."""
+    """Send a beginning and then a few bytes at a time until the service closes. Returns its answer and the time."""
     started = time.monotonic()
     said: list[bytes] = []
     with connected(client) as connection:

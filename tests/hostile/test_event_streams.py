@@ -1,4 +1,4 @@
-"""A model's text, and whatever else an upstream writes into a stream, is data: it ends nothing and names nothing."""
+"""Whatever an upstream writes into a stream is data. It can't end the stream or give an event its name."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from chat.models import CallRecord
-from tests.chat.doors.openai.conftest import Json, Reply
-from tests.chat.doors.test_sse import as_one_text, by_sseclient, parse
+from tests.support.event_streams import as_one_text, by_sseclient, parse
 from tests.support.wire import MESSAGES
+from tests.support.written_upstream import Json, Reply
 
 WrittenSite = Callable[..., Any]
 
@@ -38,7 +38,7 @@ ERROR = {"type": "server_error", "code": "boom"}
 
 
 def stream_of(chunks: Iterable[Json]) -> Reply:
-    """Pure ASCII on the wire, so that every character comes through: JSON escapes the others."""
+    """An upstream's stream in pure ASCII. JSON escapes all other characters, so every one of them comes through."""
     data = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks)
     return Reply(f"{data}data: [DONE]\n\n".encode(), content_type="text/event-stream")
 
@@ -57,7 +57,7 @@ def order(path: str, **more: Any) -> Json:
 
 
 def shown(text: str) -> str:
-    """As UTF-8 has it: half of a pair is no character."""
+    """The text as UTF-8 can hold it. Half of a surrogate pair is no character."""
     return text.encode("utf-8", "replace").decode()
 
 

@@ -1,4 +1,4 @@
-"""What a caller or an upstream puts into headers, or into what becomes one."""
+"""What callers and upstreams write into headers, or into values that become headers."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 
 from chat.models import Attempt, CallRecord
 from llm.simulator import Behaviour, SimulatorThread
-from tests.chat.doors.openai.conftest import Reply, event_stream
 from tests.support.wire import DOORS, MESSAGES, OPENAI, Answer, raw, request
+from tests.support.written_upstream import Reply, event_stream
 
 WrittenSite = Callable[..., Any]
 

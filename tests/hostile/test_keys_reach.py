@@ -1,4 +1,4 @@
-"""What one API key can do with what another has made: nothing, and it can't even tell that it is there."""
+"""One API key can do nothing with what another key has made, and can't even tell whether it exists."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ StartSite = Callable[..., httpx2.Client]
 
 @pytest.fixture
 def two(start_site: StartSite, make_key: MakeKey) -> tuple[httpx2.Client, dict[str, str], dict[str, str]]:
-    """A client, and the headers of an owner and of somebody else. Their names are each other's beginnings."""
+    """A client, and the headers of two keys. The name of the one key is the beginning of the other's."""
     client = start_site(API_KEYS_REQUIRED=True, STORED_COMPLETIONS="all")
     return client, make_key("team", scopes=["chat"]), make_key("team-2", scopes=["chat"])
 
 
 def without_ids(answer: httpx2.Response, *names: str) -> str:
-    """The answer, with what each request has of its own made equal."""
+    """The answer, with the parts replaced that differ for every request."""
     text = answer.text.replace(answer.headers["x-request-id"], "ID")
     for name in names:
         text = text.replace(name, "NAME")
@@ -155,9 +155,9 @@ def test_what_looks_like_a_key_is_no_query_and_no_pattern(start_site: StartSite,
 
 
 def test_the_time_of_a_key_s_check_depends_on_no_character_of_it(make_key: MakeKey) -> None:
-    """By its means, because a measurement would be a matter of luck: whole secrets are hashed, and hashes looked up.
+    """Whole secrets are hashed, and only hashes are compared. Measuring the time would be a matter of luck.
 
-    What a lookup's time could say concerns a hash, and whoever sends a secret can't choose the beginning of its hash.
+    The time of a lookup could tell something about a hash. But nobody can choose the beginning of a secret's hash.
     """
     make_key("app")
     stored = ApiKeySecret.objects.get()

@@ -1,9 +1,9 @@
-"""Whatever fits the schema, and whatever does not: the service answers as its schema says, and never fails.
+"""To requests that fit the schema and to others, the service answers as the schema says, and it never fails.
 
-schemathesis reads the schema and makes requests of it: every boundary of every field ("coverage"), then random ones,
-right and wrong, and then calls that follow from each other's answers. `HOSTILE_EXAMPLES=500` makes more of them.
+Schemathesis reads the schema and makes requests from it: with every boundary of every field ("coverage"), then random
+ones, right and wrong, and then requests that use the answers to others. `HOSTILE_EXAMPLES=500` makes more of them.
 
-By its command, because its plugin for pytest does not know this pytest.
+It runs as a command, because its plugin for pytest does not work with this version of pytest.
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ pytestmark = pytest.mark.slow
 EXAMPLES = os.environ.get("HOSTILE_EXAMPLES", "8")
 BODIES = ("ChatRequest", "ChatStreamRequest", "ParallelRequest", "FallbackRequest")
 LEFT_OUT = (
-    # What fits the schema may still be refused: a model that a route can't name, a message that a model can't read.
+    # A request that fits the schema may still be refused, because of a model that a route can't name or a message that
+    # a model can't read.
     "positive_data_acceptance",
-    # It takes the answer to a deletion for that of an owner: figures stay, and so does GET /calls/{request_id}.
+    # Schemathesis expects that nothing is left after a deletion. But the row of a deleted completion stays, and so does
+    # GET /calls/{request_id}.
     "use_after_free",
 )
 
@@ -49,22 +51,22 @@ def test_every_operation_answers_as_the_schema_says(start_site: Callable[..., ht
 
 
 def told_what_it_cannot_know(client: httpx2.Client) -> dict[str, Any]:
-    """The schema, with what OpenAPI has no good words for, and with the ids of calls that there are."""
+    """The schema with what OpenAPI can't express well, and with the ids of calls that exist."""
     schema: dict[str, Any] = client.get("/schema", headers={"Accept": "application/vnd.oai.openapi+json"}).json()
     for name in BODIES:
-        # Without this hardly any random body would pass the first check. In the schema itself it would spoil what
-        # people generate from it.
+        # Without this, hardly any random body would pass the first check. It does not stand in the schema itself,
+        # because it would spoil the clients that people generate from it.
         schema["components"]["schemas"][name]["oneOf"] = [{"required": ["prompt"]}, {"required": ["messages"]}]
     for operations in schema["paths"].values():
         for operation in operations.values():
             for answer in operation["responses"].values():
-                # It takes the schema of a stream, which is a text, for that of each event.
+                # Schemathesis takes the schema of a stream, which is a text, for the schema of each event.
                 answer["content"].get("text/event-stream", {}).pop("schema", None)
             for parameter in operation.get("parameters", ()):
                 if parameter["in"] == "path":
                     parameter["example"] = an_id(client, parameter["name"])
                 elif parameter["in"] == "header" and parameter["schema"]["type"] == "number":
-                    # It takes every number that stands in a header for a text, which is none.
+                    # Schemathesis takes every number in a header for a text that is not a number.
                     parameter["schema"] = {"type": "string", "pattern": "^[0-9.eE+-]{1,32}$"}
     return schema
 

@@ -1,4 +1,4 @@
-"""Answers that no upstream of good will gives: an answer or an error for the caller, and always a row."""
+"""Answers that only a hostile or broken upstream gives. The caller is answered all the same, and there is a row."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from chat.models import CallRecord
-from tests.chat.doors.openai.conftest import Json, Reply
 from tests.support.wire import DOORS, MESSAGES
+from tests.support.written_upstream import Json, Reply
 
 WrittenSite = Callable[..., Any]
 
@@ -44,7 +44,7 @@ VALUES = {
 
 
 def reply(pattern: Json, value: str, *, stream: bool) -> Reply:
-    """`pattern` with the raw JSON `value` in the place of "VALUE"."""
+    """The pattern with the raw JSON `value` in the place of "VALUE"."""
     text = json.dumps(pattern).replace('"VALUE"', value)
     if stream:
         return Reply(f"data: {text}\n\ndata: [DONE]\n\n".encode(), content_type="text/event-stream")

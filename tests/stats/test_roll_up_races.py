@@ -23,10 +23,10 @@ from django.utils import timezone
 
 from chat.models import Attempt, CallRecord, LateHour
 from chat.record.late_hours import hour_of, note_changes
-from stats import roll_up
 from stats.models import HourlyAttempts, HourlyCalls, RollUpState
-from stats.roll_up import roll_up_hour
-from stats.roll_up_task import RollUps
+from stats.roll_ups import roll_up
+from stats.roll_ups.roll_up import roll_up_hour
+from stats.roll_ups.task import RollUps
 from stats.selectors import read_statistics
 from stats.stats_filter import StatsFilter
 from tests.support.database_servers import PostgresServer

@@ -15,10 +15,10 @@ from chat.models import Attempt, CallRecord, LateHour
 from chat.record import open_calls, writer
 from chat.record.call_rows import CallRows
 from chat.record.late_hours import hour_of, note_changes
-from stats import periods
 from stats.models import HourlyAttempts, HourlyCalls, RollUpState
-from stats.periods import HOUR, Period, sources
-from stats.roll_up import hours_left, roll_up_hour, start_again
+from stats.roll_ups import periods
+from stats.roll_ups.periods import HOUR, Period, sources
+from stats.roll_ups.roll_up import hours_left, roll_up_hour, start_again
 from stats.selectors import read_statistics
 from stats.serializers import answer_json
 from stats.stats_filter import GROUP_BY, StatsFilter

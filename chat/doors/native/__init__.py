@@ -1,0 +1,1 @@
+"""The native doors: POST /chat, /chat/parallel, /chat/fallback and /chat/stream."""

@@ -1,22 +1,29 @@
-"""What the native doors answer: one JSON object for a whole answer, events for a stream."""
+"""How the native doors write: one JSON object for a whole answer, events for a stream."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from decimal import Decimal
 from typing import Any
 
 from django.utils.timezone import localtime
 
 from chat.doors import sse
+from chat.doors.serving import Ending, Style
 from chat.errors import failure_envelope
 from chat.order import Order
+from chat.token_counts import token_counts
 from llm import AttemptRecord, CallOutcome, CallStatus, Json, Opening, Usage
 
-Ending = Callable[[], Awaitable[CallOutcome]]
+# The counts of an answer, in the order in which it has them.
+COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "reasoning_tokens")
 
 
-def answer(order: Order, outcome: CallOutcome) -> dict[str, Any]:
+def style_of(order: Order) -> Style:
+    return Style(_answer, _json_events if order.typed_events else _text_events, _headers)
+
+
+def _answer(order: Order, outcome: CallOutcome) -> dict[str, Any]:
     """The body of a chat door's 200. Empty texts are null; money is a JSON number in US dollars."""
     return {
         "request_id": order.request_id,
@@ -35,14 +42,14 @@ def answer(order: Order, outcome: CallOutcome) -> dict[str, Any]:
     }
 
 
-def headers(known: Opening | CallOutcome) -> dict[str, str]:
-    """The body's shape is fixed, so what the cache did stands beside it."""
+def _headers(known: Opening | CallOutcome) -> dict[str, str]:
+    """A header says that the answer came from the cache, because the shape of the body is fixed."""
     return {"x-cached": "true"} if known.cached else {}
 
 
-async def text_events(order: Order, batches: AsyncIterator[list[Json]], ending: Ending) -> AsyncGenerator[bytes]:
-    """The text itself as default events, then `[DONE]`. A failure is an error event, and no `[DONE]`."""
-    held = ""  # a carriage return at the end of a piece: the next one may begin with its line feed
+async def _text_events(order: Order, batches: AsyncIterator[list[Json]], ending: Ending) -> AsyncGenerator[bytes]:
+    """Default events that carry the text itself, then `[DONE]`. After a failure there is an error event instead."""
+    held = ""  # A carriage return at the end of a piece waits, because the next piece may begin with its line feed.
     async for batch in batches:
         events = [] if batch else [sse.HEARTBEAT]
         for chunk in batch:
@@ -58,8 +65,8 @@ async def text_events(order: Order, batches: AsyncIterator[list[Json]], ending: 
     yield sse.DONE if _answered(outcome) else sse.event("error", failure_envelope(outcome, order.request_id)["error"])
 
 
-async def json_events(order: Order, batches: AsyncIterator[list[Json]], ending: Ending) -> AsyncGenerator[bytes]:
-    """Typed events: start, delta, usage, then done with the whole answer, or error."""
+async def _json_events(order: Order, batches: AsyncIterator[list[Json]], ending: Ending) -> AsyncGenerator[bytes]:
+    """Typed events: start, then deltas, then usage and done with the whole answer. After a failure, error instead."""
     yield sse.event("start", {"request_id": order.request_id, "route": order.request.route.written})
     async for batch in batches:
         texts = map(order.request.operation.text, batch)
@@ -71,7 +78,7 @@ async def json_events(order: Order, batches: AsyncIterator[list[Json]], ending: 
         yield sse.event("error", failure_envelope(outcome, order.request_id)["error"])
         return
     yield sse.event("usage", {**_usage(outcome.usage), "cost_usd": _money(outcome.cost_usd)})
-    yield sse.event("done", answer(order, outcome))
+    yield sse.event("done", _answer(order, outcome))
 
 
 def _answered(outcome: CallOutcome) -> bool:
@@ -90,14 +97,7 @@ def _attempt(attempt: AttemptRecord) -> dict[str, Any]:
 
 
 def _usage(usage: Usage | None) -> dict[str, Any]:
-    return {
-        "prompt_tokens": usage.prompt_tokens if usage else None,
-        "completion_tokens": usage.completion_tokens if usage else None,
-        "total_tokens": usage.total_tokens if usage else None,
-        "cached_tokens": usage.cached_tokens if usage else None,
-        "reasoning_tokens": usage.reasoning_tokens if usage else None,
-        "estimated": usage.estimated if usage else False,
-    }
+    return {**token_counts(usage, COUNTS), "estimated": usage is not None and usage.estimated}
 
 
 def _money(amount: Decimal | None) -> float | None:

@@ -1,106 +1,26 @@
-"""The shapes of the doors: what they take and what they answer. No rules beyond what a field may hold."""
+"""What the native doors take, and how the API's schema describes what they answer."""
 
 from __future__ import annotations
 
-from functools import cache, cached_property
 from typing import Any
 
 from django.conf import settings
-from django.core.validators import ProhibitNullCharactersValidator
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
-from rest_framework.validators import ProhibitSurrogateCharactersValidator
 
-from chat.models import ROUTE_LENGTH, Attempt, CallRecord
+from chat.fields import (
+    MAX_TIMEOUT_SECONDS,
+    MAX_TTL_SECONDS,
+    MetadataField,
+    NumberField,
+    RouteField,
+    StrictSerializer,
+    TextField,
+    WholeNumberField,
+)
+from chat.models import Attempt
 
-CHARACTER_CHECKS = (ProhibitNullCharactersValidator, ProhibitSurrogateCharactersValidator)
-MAX_TIMEOUT_SECONDS = 3600.0
-MAX_TTL_SECONDS = 31_536_000.0
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
-ROUTE_HELP = "A model, a race `a|b`, a fallback chain `a>b`, both, or a route that the settings name."
-
-
-class StrictSerializer(serializers.Serializer[Any]):
-    """A field that is not known is an error: a typo must not silently change what is asked for, and paid.
-
-    Fields that are not there cost nothing, and are not in the result: a default says what the view does then.
-    """
-
-    @cached_property
-    def _by_name(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
-        """REST framework's own mapping of fields calls Python for each of them, each time."""
-        return dict(self.fields)
-
-    def to_internal_value(self, data: Any) -> Any:
-        if not isinstance(data, dict):
-            return super().to_internal_value(data)
-        value: dict[str, Any] = {}
-        errors: dict[str, Any] = {}
-        for name, field in self._by_name.items():
-            if name in data:
-                try:
-                    value[name] = field.run_validation(data[name])
-                except serializers.ValidationError as error:
-                    errors[name] = error.detail
-            elif field.required:
-                errors[name] = [field.error_messages["required"]]
-        if errors:
-            raise serializers.ValidationError(errors)
-        if unknown := sorted(data.keys() - self._by_name.keys()):
-            known = ", ".join(sorted(self._by_name))
-            raise serializers.ValidationError({name: [f"Unknown field. Known are: {known}."] for name in unknown})
-        return value
-
-
-@cache
-def _reusable(serializer: type[StrictSerializer]) -> StrictSerializer:
-    return serializer()
-
-
-def checked(serializer: type[StrictSerializer], data: dict[str, Any]) -> dict[str, Any]:
-    """The checked fields of a body. Raises ValidationError.
-
-    One serializer does it for all requests: it keeps nothing of one, and a new one would copy all its fields each time.
-    """
-    return dict(_reusable(serializer).run_validation(data))
-
-
-class NumberField(serializers.FloatField):
-    """A JSON number: no string, no boolean, no NaN."""
-
-    def to_internal_value(self, data: Any) -> float:
-        if isinstance(data, bool) or not isinstance(data, int | float):
-            self.fail("invalid")
-        return super().to_internal_value(data)
-
-
-class WholeNumberField(serializers.IntegerField):
-    """A whole JSON number: no string, no boolean."""
-
-    def to_internal_value(self, data: Any) -> int:
-        if isinstance(data, bool) or not isinstance(data, int | float):
-            self.fail("invalid")
-        return super().to_internal_value(data)
-
-
-class TextField(serializers.CharField):
-    """A JSON string, as it is: not trimmed, and nothing else taken for one."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(trim_whitespace=False, **options)
-        # An upstream takes a NUL, so a prompt may hold one. Lone surrogates can't come so far: `StrictJSONParser` has
-        # refused them, and REST framework's look at each character would hold up all other calls for a long prompt.
-        self.validators = [v for v in self.validators if not isinstance(v, CHARACTER_CHECKS)]
-
-    def to_internal_value(self, data: Any) -> str:
-        if not isinstance(data, str):
-            self.fail("invalid")
-        return super().to_internal_value(data)
-
-
-class RouteField(TextField):
-    def __init__(self, **options: Any) -> None:
-        super().__init__(max_length=ROUTE_LENGTH, help_text=ROUTE_HELP, **options)
 
 
 class MessageSerializer(serializers.Serializer[Any]):
@@ -111,27 +31,15 @@ class MessageSerializer(serializers.Serializer[Any]):
 
     def to_internal_value(self, data: Any) -> Any:
         if not (isinstance(data, dict) and data.get("role") in ROLES):
-            super().to_internal_value(data)  # says what is wrong; where nothing is, it takes long for a long history
+            # This raises an error that says what is wrong. It is left out for good messages, because it takes long for
+            # a long conversation.
+            super().to_internal_value(data)
         content = data.get("content")
         if not (content is None or isinstance(content, str) or (isinstance(content, list) and content)):
             raise serializers.ValidationError({"content": ["Must be text, or a list of content parts."]})
         if content is None and data["role"] != "assistant":
             raise serializers.ValidationError({"content": ["This field is required."]})
         return dict(data)
-
-
-class MetadataField(serializers.DictField):
-    """OpenAI's limits: up to 16 pairs, keys of 64 characters, values of 512."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(child=TextField(max_length=512, allow_blank=True), **options)
-
-    def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, dict) and len(data) > 16:
-            raise serializers.ValidationError(["At most 16 pairs."])
-        if isinstance(data, dict) and any(len(key) > 64 for key in data):
-            raise serializers.ValidationError(["A key has at most 64 characters."])
-        return super().to_internal_value(data)
 
 
 _SEQUENCE = {"type": "string", "minLength": 1}
@@ -275,68 +183,3 @@ class AnswerSerializer(serializers.Serializer[Any]):
     latency_ms = serializers.IntegerField()
     created_at = serializers.DateTimeField()
     attempts = AnswerAttemptSerializer(many=True)
-
-
-CALL_FIELDS: tuple[str, ...] = (
-    "request_id",
-    "created_at",
-    "door",
-    "operation",
-    "streamed",
-    "route",
-    "model_requested",
-    "model_used",
-    "provider_used",
-    "status",
-    "fallback_triggered",
-    "is_default_message",
-    "error_code",
-    "error_message",
-    "http_status",
-    "latency_ms",
-    "time_to_first_token_ms",
-    "finish_reason",
-    "completion_id",
-    "stored",
-    "cached",
-    "prompt_tokens",
-    "completion_tokens",
-    "cached_tokens",
-    "reasoning_tokens",
-    "usage_estimated",
-    "cost_usd",
-    "metadata",
-    "api_key",
-    "client_ip",
-    "user_agent",
-)
-
-
-class CallSerializer(serializers.ModelSerializer[CallRecord]):
-    """A call in a list: its figures."""
-
-    cost_usd = serializers.FloatField(allow_null=True)
-
-    class Meta:
-        model = CallRecord
-        fields = CALL_FIELDS
-
-
-class AttemptSerializer(serializers.ModelSerializer[Attempt]):
-    cost_usd = serializers.FloatField(allow_null=True)
-
-    class Meta:
-        model = Attempt
-        exclude = ("id", "call")
-
-
-class CallDetailSerializer(CallSerializer):
-    """One call: its figures, its content where it is kept, and its attempts."""
-
-    messages = serializers.JSONField(source="body.messages", default=None, allow_null=True)
-    parameters = serializers.JSONField(source="body.parameters", default=None, allow_null=True)
-    content = serializers.CharField(source="body.content", default=None, allow_null=True)
-    attempts = AttemptSerializer(many=True)
-
-    class Meta(CallSerializer.Meta):
-        fields = (*CALL_FIELDS, "messages", "parameters", "content", "attempts")

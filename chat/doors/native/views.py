@@ -1,46 +1,29 @@
-"""The native doors. Each validates, calls one service, and answers."""
+"""The native doors: views that take a JSON body and answer with one JSON object, or with events."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from adrf.views import APIView
-from asgiref.sync import sync_to_async
-from django.conf import settings
-from django.http import Http404
 from django.http.response import HttpResponseBase
-from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, inline_serializer
-from rest_framework import serializers
-from rest_framework.exceptions import ParseError
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.request import Request
-from rest_framework.response import Response
 
-from access.keys.authentication import caller_of
 from chat.doors.door import Door
-from chat.doors.native.answers import answer, headers, json_events, text_events
+from chat.doors.native.answers import style_of
+from chat.doors.native.orders import NativeDoor, chat_route, fallback_route, parallel_route, read_order
 from chat.doors.native.serializers import (
     AnswerSerializer,
-    CallDetailSerializer,
-    CallSerializer,
     ChatSerializer,
     ChatStreamSerializer,
     FallbackSerializer,
     ParallelSerializer,
-    PromptSerializer,
-    checked,
 )
-from chat.doors.serving import Style, serve, service_of
+from chat.doors.serving import serve, service_of
 from chat.errors import ErrorSerializer
-from chat.history.keyset import history_page
-from chat.history.selectors import HistoryQuery, call_with_attempts, calls, read_query
 from chat.models import CallRecord
-from chat.order import Order, cache_ttl, call_request, fallback_route, parallel_route
-from chat.request_ids import request_id_of
-from llm import Engine
 
+# How the API's schema describes the errors that these doors answer, by status.
 ERRORS = {
     400: OpenApiResponse(ErrorSerializer, "Bad input: which field, and why."),
     401: OpenApiResponse(ErrorSerializer, "No API key, or one that is wrong, revoked or has expired."),
@@ -54,7 +37,6 @@ ERRORS = {
     503: OpenApiResponse(ErrorSerializer, "No upstream key, or no capacity."),
     504: OpenApiResponse(ErrorSerializer, "No answer in time."),
 }
-NOT_FOUND = OpenApiResponse(ErrorSerializer, "There is no such call, or it is another key's.")
 HEADERS = [
     OpenApiParameter(
         "Idempotency-Key",
@@ -65,77 +47,32 @@ HEADERS = [
 ]
 
 
-def page_of(serializer: type[serializers.BaseSerializer[Any]]) -> serializers.Serializer[Any]:
-    """The schema of a cursor page."""
-    return inline_serializer(
-        "CallPage",
-        {
-            "next": serializers.URLField(allow_null=True),
-            "previous": serializers.URLField(allow_null=True),
-            "results": serializer(many=True),
-        },
-    )
+class NativeView(Door):
+    """The view of a native door."""
+
+    door: ClassVar[NativeDoor]
+
+    async def run(self, request: Request) -> HttpResponseBase:
+        order = read_order(request, service_of(request).engine, self.door)
+        return await serve(request, order, style_of(order))
 
 
-class DoorView(Door):
-    """A native chat door: it takes a JSON order, and answers with one JSON object or with events."""
-
-    door: ClassVar[CallRecord.Door]
-    input_serializer: ClassVar[type[PromptSerializer]]
-    always_answers: ClassVar[bool] = False
-
-    def route(self, engine: Engine, data: Mapping[str, Any]) -> str:
-        """The route that the checked fields ask for."""
-        return str(data.get("model", settings.DEFAULT_MODEL))
-
-    def order(self, request: Request, *, stream: bool = False) -> Order:
-        """The order of a checked request. Raises ValidationError."""
-        if not isinstance(request.data, dict):
-            raise ParseError("The body must be a JSON object.")
-        data = checked(self.input_serializer, request.data)
-        if self.always_answers:
-            data.setdefault("default_message", settings.DEFAULT_MESSAGE)
-        engine = service_of(request).engine
-        return Order(
-            request=call_request(engine, self.route(engine, data), data, stream=stream),
-            request_id=request_id_of(request),
-            door=self.door,
-            created_at=timezone.now(),
-            caller=caller_of(request),
-            metadata=data.get("metadata", {}),
-            typed_events=data.get("events") == "json",
-            cache_ttl=cache_ttl(data),
-            traceparent=request.META.get("HTTP_TRACEPARENT", ""),
-            user_agent=request.META.get("HTTP_USER_AGENT", ""),
-            body_bytes=int(request.META.get("CONTENT_LENGTH") or 0),
-        )
-
-    async def respond(self, request: Request, *, stream: bool = False) -> HttpResponseBase:
-        order = self.order(request, stream=stream)
-        return await serve(request, order, Style(answer, json_events if order.typed_events else text_events, headers))
-
-
-class ChatView(DoorView):
+class ChatView(NativeView):
     """One answer by one route."""
 
-    door = CallRecord.Door.CHAT
-    input_serializer = ChatSerializer
+    door = NativeDoor(CallRecord.Door.CHAT, ChatSerializer, chat_route)
 
     @extend_schema(
         summary="One answer", parameters=HEADERS, request=ChatSerializer, responses={200: AnswerSerializer, **ERRORS}
     )
     async def post(self, request: Request) -> HttpResponseBase:
-        return await self.respond(request)
+        return await self.run(request)
 
 
-class ParallelView(DoorView):
+class ParallelView(NativeView):
     """Several models race, and the fastest success wins."""
 
-    door = CallRecord.Door.PARALLEL
-    input_serializer = ParallelSerializer
-
-    def route(self, engine: Engine, data: Mapping[str, Any]) -> str:
-        return parallel_route(data)
+    door = NativeDoor(CallRecord.Door.PARALLEL, ParallelSerializer, parallel_route)
 
     @extend_schema(
         summary="A race: the fastest success wins",
@@ -144,18 +81,13 @@ class ParallelView(DoorView):
         responses={200: AnswerSerializer, **ERRORS},
     )
     async def post(self, request: Request) -> HttpResponseBase:
-        return await self.respond(request)
+        return await self.run(request)
 
 
-class FallbackView(DoorView):
+class FallbackView(NativeView):
     """Models are asked in turn, and if none of them answers, the default message does."""
 
-    door = CallRecord.Door.FALLBACK
-    input_serializer = FallbackSerializer
-    always_answers = True
-
-    def route(self, engine: Engine, data: Mapping[str, Any]) -> str:
-        return fallback_route(engine, data)
+    door = NativeDoor(CallRecord.Door.FALLBACK, FallbackSerializer, fallback_route, always_answers=True)
 
     @extend_schema(
         summary="A fallback chain that always answers",
@@ -164,14 +96,13 @@ class FallbackView(DoorView):
         responses={200: AnswerSerializer, **{status: ERRORS[status] for status in (400, 401, 403, 409, 413, 422, 429)}},
     )
     async def post(self, request: Request) -> HttpResponseBase:
-        return await self.respond(request)
+        return await self.run(request)
 
 
-class StreamView(DoorView):
+class StreamView(NativeView):
     """The answer as server-sent events, as it comes."""
 
-    door = CallRecord.Door.STREAM
-    input_serializer = ChatStreamSerializer
+    door = NativeDoor(CallRecord.Door.STREAM, ChatStreamSerializer, chat_route, streams=True)
 
     @extend_schema(
         summary="The answer as it comes (server-sent events)",
@@ -185,33 +116,4 @@ class StreamView(DoorView):
         responses={(200, "text/event-stream"): OpenApiTypes.STR, **ERRORS},
     )
     async def post(self, request: Request) -> HttpResponseBase:
-        return await self.respond(request, stream=True)
-
-
-class CallsView(APIView):
-    """The history, newest first."""
-
-    @extend_schema(
-        operation_id="calls_list",
-        summary="The history",
-        parameters=[HistoryQuery],
-        responses={200: page_of(CallSerializer), 400: ERRORS[400]},
-    )
-    async def get(self, request: Request) -> Response:
-        query = read_query(request.query_params) | {"api_key": caller_of(request).sees_only}
-        return Response(await sync_to_async(self._page)(request.build_absolute_uri(), query))
-
-    def _page(self, url: str, query: Mapping[str, Any]) -> dict[str, Any]:
-        page = history_page(calls(query), cursor=query.get("cursor"), size=query["page_size"])
-        return {**page.links(url), "results": CallSerializer(page.calls, many=True).data}
-
-
-class CallView(APIView):
-    """One call with its content and attempts."""
-
-    @extend_schema(summary="One call", responses={200: CallDetailSerializer, 404: NOT_FOUND})
-    async def get(self, request: Request, request_id: str) -> Response:
-        call = await sync_to_async(call_with_attempts)(request_id, api_key=caller_of(request).sees_only)
-        if call is None:
-            raise Http404(f"There is no call '{request_id}'.")
-        return Response(CallDetailSerializer(call).data)
+        return await self.run(request)

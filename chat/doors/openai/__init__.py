@@ -1,1 +1,1 @@
-"""The OpenAI protocol as one more door: `/v1/…`, for any program that was written for OpenAI."""
+"""The doors of the OpenAI protocol, under `/v1`: any program that was written for OpenAI can use them."""

@@ -1,4 +1,4 @@
-"""How the `/v1` doors write: the upstream's own JSON, and beside it headers that say who answered."""
+"""How the doors of the OpenAI protocol write: the upstream's own JSON, with headers that say who answered."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ def _answer(order: Order, outcome: CallOutcome) -> Mapping[str, Any]:
 
 
 async def _chunk_events(order: Order, batches: AsyncIterator[list[Json]], ending: Ending) -> AsyncGenerator[bytes]:
-    """Chunks as they came, then `[DONE]`. Usage is always asked of the upstream, and shown to who asked for it."""
+    """The chunks as they came, then `[DONE]`.
+
+    The upstream is always asked for usage, because the record needs it. A caller that has not asked does not see it.
+    """
     options = order.request.body.get("stream_options") or {}
     hide_usage = not options.get("include_usage")
     async for batch in batches:
@@ -39,7 +42,7 @@ async def _chunk_events(order: Order, batches: AsyncIterator[list[Json]], ending
 
 
 def _without_usage(chunk: Json) -> Json | None:
-    """What a caller sees of a chunk that did not ask for usage; nothing of one that has nothing else."""
+    """The chunk for a caller that has not asked for usage. None if usage is all that it carries."""
     if "usage" not in chunk:
         return chunk
     if not chunk.get("choices") and chunk["usage"]:
@@ -48,7 +51,7 @@ def _without_usage(chunk: Json) -> Json | None:
 
 
 async def _response_events(order: Order, batches: AsyncIterator[list[Json]], ending: Ending) -> AsyncGenerator[bytes]:
-    """Typed events. The last one, which says that the response is complete, waits until the call is on record."""
+    """Typed events. The last one says that the response is complete, so it waits until the call is on record."""
     last: Json | None = None
     number = -1
     async for batch in batches:

@@ -19,15 +19,16 @@ from chat.errors import CallFailed, openai_status_of
 from chat.request_ids import request_id_of
 from llm import UpstreamAuthFailed, UpstreamError
 
+# The `type` of an error by its status, for statuses where it is not simply the caller's or the server's fault.
 TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 
 def openai_handle(exception: Exception, context: Mapping[str, Any]) -> Response:
-    """REST framework's exception handler of the `/v1` doors. It runs on the event loop: nothing in here may block."""
+    """REST framework's exception handler for `/v1`. It runs on the event loop, so nothing in here may block."""
     request_id = request_id_of(context["request"])
     if isinstance(exception, CallFailed):
         error = exception.error
-        # Our retries have been used up, and a client's on top of them would multiply the load.
+        # Our own retries are used up. Retries of the client on top of them would multiply the load.
         headers = headers_of(exception.outcome) | {"x-should-retry": "false"} | retry_after_header(error.retry_after)
         if error.upstream_request_id:
             headers["x-upstream-request-id"] = header_value(error.upstream_request_id)
@@ -39,20 +40,23 @@ def openai_handle(exception: Exception, context: Mapping[str, Any]) -> Response:
         param = next(iter(flatten(exception.detail)), None) or None
     code = native["code"]
     if isinstance(exception, exceptions.NotFound):
-        code = exception.get_codes()  # which thing was not found
+        code = exception.get_codes()  # The code says which thing was not found.
     answer.data = _body(native["message"], answer.status_code, code, param, request_id)
     return answer
 
 
 def error_body(error: UpstreamError, request_id: str) -> dict[str, Any]:
-    """The body of an upstream's failure."""
+    """The body for a failure of an upstream: its own error object, or ours if it gave none.
+
+    An upstream that refuses our key may quote the key, so its words are never passed on.
+    """
     if error.body and error.body.get("message") and not isinstance(error, UpstreamAuthFailed):
         return {"error": {"type": None, "param": None, "code": None, **error.body, "request_id": request_id}}
     return _body(error.message, openai_status_of(error), error.code, None, request_id)
 
 
 def error_event(error: UpstreamError, request_id: str) -> dict[str, Any]:
-    """The same as the data of an event in a stream of responses."""
+    """The same as `error_body`, as the data of an event in a stream of the Responses API."""
     body = error_body(error, request_id)["error"]
     return {"type": "error", "code": body["code"] or error.code, "message": body["message"], "param": body["param"]}
 

@@ -6,7 +6,7 @@ from llm import AttemptStatus, CallOutcome, Opening
 
 
 def headers_of(known: Opening | CallOutcome) -> dict[str, str]:
-    """What is known when the answer begins. A stream's cost is not: it stands in the record."""
+    """The headers that can be written when the answer begins. The cost of a stream is not known by then."""
     attempts = known.attempts if isinstance(known, Opening) else len(known.attempts)
     headers = {"x-attempts": str(attempts), "x-cached": "true" if known.cached else "false"}
     if known.model_used:
@@ -22,7 +22,7 @@ def headers_of(known: Opening | CallOutcome) -> dict[str, str]:
 
 
 def header_value(text: str) -> str:
-    """A model's name may hold anything; a header may not."""
-    if text.isascii() and text.isprintable():  # nearly always, and much faster than looking at each letter
+    """The text with `?` for every character that a header may not contain. A model's name may contain anything."""
+    if text.isascii() and text.isprintable():  # Nearly always, and much faster than looking at each letter.
         return text
     return "".join(letter if " " <= letter <= "~" else "?" for letter in text)

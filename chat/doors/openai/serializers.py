@@ -1,4 +1,4 @@
-"""What the schema says of the `/v1` bodies: their main fields. Whatever else OpenAI's API has goes through as well."""
+"""The main fields of the bodies under `/v1`, for the API's schema. All other fields of OpenAI's go through too."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from chat.doors.native.serializers import ROUTE_HELP
+from chat.fields import ROUTE_HELP
 
 _INPUT_HELP = "A text, or a list, as OpenAI has it."
 

@@ -1,4 +1,4 @@
-"""Addresses of OpenAI's API that this service does not have."""
+"""The answer at addresses of OpenAI's API that this service does not have."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 
-from chat.doors.openai.views import OpenAIView
+from chat.doors.openai.base import OpenAIView
 
 
 @extend_schema(exclude=True)

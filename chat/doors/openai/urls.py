@@ -1,14 +1,13 @@
 from django.urls import path, re_path
 
 from chat.doors.openai.model_views import ModelsView, ModelView
+from chat.doors.openai.stored.views import StoredCompletionView, StoredMessagesView
 from chat.doors.openai.unknown import UnknownView
 from chat.doors.openai.views import (
     ChatCompletionsView,
     CompletionsView,
     EmbeddingsView,
     ResponsesView,
-    StoredCompletionView,
-    StoredMessagesView,
 )
 
 urlpatterns = [

@@ -1,4 +1,4 @@
-"""`manage.py make_calls --count 1000000`: a made-up history, to see how lists and statistics bear it."""
+"""`manage.py make_calls --count 1000000`: a made-up history, to see how quick lists and statistics are with it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from django.utils import timezone
 from tqdm import tqdm
 
 from chat.management.arguments import whole_number
-from chat.models import Attempt, CallContent, CallRecord
+from chat.models import Attempt, CallRecord
+from chat.record.content import Content, write_contents
 from chat.record.late_hours import note_changes
 from chat.request_ids import new_request_id
 
+# The models of made-up calls, each with about what a token of its answer costs, in US dollars.
 MODELS = {"gpt-4o": Decimal("0.0000100"), "gpt-4o-mini": Decimal("0.0000006"), "gpt-6-luna": Decimal("0.0000005")}
-"""Each with about what a completion token costs, in US dollars."""
+# One of these is drawn for each call, so their numbers are percentages.
 STATUSES = (["succeeded"] * 94) + (["failed"] * 3) + (["cancelled"] * 2) + ["defaulted"]
+# How many calls are written in one transaction.
 BATCH_CALLS = 5_000
 
 
@@ -33,34 +36,34 @@ class Command(BaseCommand):
             "--days", type=whole_number(1, 36_500), default=30, help="spread over the last days; default: %(default)s"
         )
         parser.add_argument("--content", action="store_true", help="with messages and answers, about 1 kB a call")
-        parser.add_argument("--seed", type=int, default=None, help="the same figures again")
+        parser.add_argument("--seed", type=int, default=None, help="make the same calls again")
 
     def handle(self, *args: Any, **options: Any) -> None:
         count, days = options["count"], options["days"]
-        figures = random.Random(options["seed"])  # noqa: S311 - figures, not secrets
+        numbers = random.Random(options["seed"])  # noqa: S311 - numbers, not secrets
         end = timezone.now()
         step = timedelta(days=days) / max(count, 1)
         with tqdm(total=count, unit=" calls", disable=options["verbosity"] == 0) as progress:
             for first in range(0, count, BATCH_CALLS):
-                numbers = range(first, min(first + BATCH_CALLS, count))
-                calls = [made_up_call(figures, end - step * (count - number)) for number in numbers]
+                batch = range(first, min(first + BATCH_CALLS, count))
+                calls = [made_up_call(numbers, end - step * (count - position)) for position in batch]
                 with transaction.atomic():
                     note_changes(call.created_at for call in calls)
                     saved = CallRecord.objects.bulk_create(calls)
-                    Attempt.objects.bulk_create([attempt for call in saved for attempt in attempts_of(figures, call)])
+                    Attempt.objects.bulk_create([attempt for call in saved for attempt in attempts_of(numbers, call)])
                     if options["content"]:
-                        CallContent.objects.bulk_create([content_of(call) for call in saved])
+                        write_contents([(call.pk, made_up_content(call)) for call in saved])
                 progress.update(len(calls))
         self.stdout.write(f"Added {count} made-up calls.")
 
 
-def made_up_call(figures: random.Random, created_at: datetime) -> CallRecord:
-    model = figures.choice(list(MODELS))
-    status = figures.choice(STATUSES)
+def made_up_call(numbers: random.Random, created_at: datetime) -> CallRecord:
+    model = numbers.choice(list(MODELS))
+    status = numbers.choice(STATUSES)
     answered = status == "succeeded"
-    door = figures.choice(CallRecord.Door.values)
-    latency = int(figures.lognormvariate(6.5, 0.8))
-    completion = figures.randint(5, 800)
+    door = numbers.choice(CallRecord.Door.values)
+    latency = int(numbers.lognormvariate(6.5, 0.8))
+    completion = numbers.randint(5, 800)
     return CallRecord(
         request_id=new_request_id(int(created_at.timestamp() * 1000)),
         created_at=created_at,
@@ -71,13 +74,13 @@ def made_up_call(figures: random.Random, created_at: datetime) -> CallRecord:
         model_used=model if answered else "",
         provider_used="made-up" if answered else "",
         status=status,
-        fallback_triggered=figures.random() < 0.05,
+        fallback_triggered=numbers.random() < 0.05,
         is_default_message=status == "defaulted",
         error_code="" if answered else "upstream_failed",
         http_status={"succeeded": 200, "defaulted": 200, "failed": 502, "cancelled": 499}[status],
         latency_ms=latency,
         time_to_first_token_ms=latency // 3 if answered else None,
-        prompt_tokens=figures.randint(10, 4_000) if answered else None,
+        prompt_tokens=numbers.randint(10, 4_000) if answered else None,
         completion_tokens=completion if answered else None,
         cached_tokens=0 if answered else None,
         reasoning_tokens=0 if answered else None,
@@ -87,7 +90,7 @@ def made_up_call(figures: random.Random, created_at: datetime) -> CallRecord:
     )
 
 
-def attempts_of(figures: random.Random, call: CallRecord) -> list[Attempt]:
+def attempts_of(numbers: random.Random, call: CallRecord) -> list[Attempt]:
     raced = call.door == "parallel"
     first = Attempt(
         call=call,
@@ -113,16 +116,15 @@ def attempts_of(figures: random.Random, call: CallRecord) -> list[Attempt]:
         started_after_ms=0,
         latency_ms=call.latency_ms,
         prompt_tokens=call.prompt_tokens,
-        completion_tokens=figures.randint(0, 50),
+        completion_tokens=numbers.randint(0, 50),
         usage_estimated=True,
         cost_usd=Decimal("0.0000300"),
     )
     return [first, loser] if raced else [first]
 
 
-def content_of(call: CallRecord) -> CallContent:
-    return CallContent(
-        call=call,
+def made_up_content(call: CallRecord) -> Content:
+    return Content(
         messages=[{"role": "user", "content": f"Question of {call.request_id}. " * 10}],
         parameters={"temperature": 0.7},
         content="An answer that was made up. " * 20,

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from tqdm import tqdm
 
-from stats.roll_up import hours_left, roll_up_hour, start_again
+from stats.roll_ups.roll_up import hours_left, roll_up_hour, start_again
 
 
 class Command(BaseCommand):

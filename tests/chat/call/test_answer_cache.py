@@ -16,11 +16,11 @@ import httpx2
 import openai
 import pytest
 
-from chat.call.answer_cache import ENTRY_OVERHEAD_BYTES, ProcessStore
+from chat.call.answer_store import ENTRY_OVERHEAD_BYTES, MemoryAnswerStore
 from chat.models import CallRecord
 from llm.simulator import Behaviour, SimulatorThread
-from tests.chat.doors.test_sse import parse
 from tests.support.database_servers import RedisServer
+from tests.support.event_streams import parse
 from tests.support.ports import free_port
 from tests.support.site_subprocess import SiteProcess
 
@@ -263,7 +263,7 @@ def test_a_stored_completion_that_comes_again_out_of_the_cache_is_listed_once(cl
 
 async def test_in_process_the_entries_are_bounded_in_bytes() -> None:
     room = ENTRY_OVERHEAD_BYTES + 1000
-    store = ProcessStore(max_bytes=3 * room)
+    store = MemoryAnswerStore(max_bytes=3 * room)
     for number in range(10):
         await store.put(str(number), "x" * 1000, 60)
     kept = [number for number in range(10) if await store.get(str(number))]
@@ -372,7 +372,7 @@ def test_a_redis_that_goes_in_between_is_done_without_and_used_again_when_it_is_
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("chat.call.answer_cache.REST_SECONDS", 1.0)
+    monkeypatch.setattr("chat.call.answer_store.REST_SECONDS", 1.0)
     client = start_site(REDIS_URL=redis_server.url)
     ask(client)
     assert "x-cached" in ask(client).headers
@@ -407,7 +407,7 @@ def test_a_redis_that_was_restarted_between_two_calls_is_not_noticed(
 async def test_many_calls_at_once_take_turns_at_redis(
     start_site: StartSite, redis_server: RedisServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chat.call.answer_cache.REDIS_SECONDS", 30)  # turns are tried here, not how fast the machine is
+    monkeypatch.setattr("chat.call.answer_store.REDIS_SECONDS", 30)  # turns are tried here, not how fast the machine is
     site = start_site(REDIS_URL=redis_server.url)
     caplog.set_level(logging.WARNING)
     async with httpx2.AsyncClient(

@@ -1,9 +1,8 @@
-"""Callers that go away, at any moment: the upstream stops, the call is on record, and nothing is left behind."""
+"""Callers may go away at any moment. Then the upstream stops, the call is on record, and nothing is left behind."""
 
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import socket
 import struct
@@ -23,34 +22,22 @@ from llm import Provider
 from llm.simulator import Behaviour, SimulatorThread
 from orchestration_site.http.security import Security
 from tests.support.site_thread import SharedServer, running_site
+from tests.support.waiting import eventually
 
 StartSite = Callable[..., httpx2.Client]
+# The upstream must notice within this time that the caller has gone.
 LATEST_SECONDS = 0.3
-"""So long after the caller went the upstream may notice at the latest."""
 
 PACED = Behaviour(answer="one two three four five " * 200, tokens_per_second=50)
+# Chunks of 40 kB, so that a few hundred of them fill every buffer on the way.
 BIG = Behaviour(answer="".join(f"{' ' * 40_000}{number}" for number in range(400)))
-"""Chunks of 40 kB, so that a few hundred of them fill every buffer on the way."""
-
-
-def eventually(holds: Callable[[], Any], within: float = 5.0, *, why: Callable[[], Any] = str) -> Any:
-    """The first true value of `holds`; if there is none in time, `why` says what is the matter."""
-    deadline = time.monotonic() + within
-    while not (value := holds()):
-        if time.monotonic() > deadline:
-            # A task that failed unseen logs a traceback when it is collected. In the midst of pytest's own traceback
-            # that ends the whole run on Python 3.11 (a SystemError of its parser), so let it happen here.
-            gc.collect()
-            raise AssertionError(f"it did not come true {why()}")
-        time.sleep(0.005)
-    return value
 
 
 @contextmanager
 def caller(
     client: httpx2.Client, path: str, *, receive_buffer: int | None = None, **fields: Any
 ) -> Iterator[socket.socket]:
-    """A connection over which a request has been sent, and nothing read yet."""
+    """A connection over which a request has been sent, and from which nothing has been read."""
     address = urlsplit(str(client.base_url))
     body = json.dumps({"prompt": "Hello", **fields}).encode()
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -64,7 +51,7 @@ def caller(
 
 
 def go(connection: socket.socket, how: str) -> float:
-    """Go away, politely or by a reset; says when."""
+    """Close the connection, in order or with a reset. Returns the time."""
     if how == "reset":
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     went_at = time.time()
@@ -73,7 +60,7 @@ def go(connection: socket.socket, how: str) -> float:
 
 
 def upstream_noticed(simulator: SimulatorThread, went_at: float, *, requests: int) -> None:
-    """All requests were cut off, soon after the caller went; none is open."""
+    """All requests to the upstream ended soon after the caller went, and none is open."""
     eventually(lambda: [seen["ended"] for seen in simulator.requests()] == ["disconnected"] * requests)
     for seen in simulator.requests():
         noticed_at = seen["started_at"] + seen["disconnected_after_ms"] / 1000
@@ -204,7 +191,7 @@ def test_gone_in_the_silence_of_a_stream(client: httpx2.Client, simulator: Simul
 
 
 def standing_still(simulator: SimulatorThread) -> int:
-    """How many chunks the upstream has sent if it can't send any more; 0 if it goes on."""
+    """How many chunks the upstream has sent, if it can't send any more; 0 if it goes on sending."""
     before = [seen["chunks_sent"] for seen in simulator.requests()]
     time.sleep(0.3)
     after = [seen["chunks_sent"] for seen in simulator.requests()]
@@ -230,7 +217,7 @@ def test_gone_with_a_full_unread_socket(client: httpx2.Client, simulator: Simula
 def test_gone_while_middleware_still_holds_the_answer(
     client: httpx2.Client, simulator: SimulatorThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The stream has its first token and the view has returned, but not one byte has gone out yet."""
+    """The stream has its first token and the view has returned, but no byte has been sent to the caller."""
     held = threading.Event()
     answer = Security.__acall__
 
@@ -273,7 +260,7 @@ def test_a_caller_that_goes_before_its_body_is_sent_leaves_no_row(
 
 
 def open_files() -> set[tuple[str, str]]:
-    """This process's file descriptors and what they are; the site runs in it."""
+    """The file descriptors of this process, in which the site runs, and what each of them is."""
     found = set()
     for entry in Path("/proc/self/fd").iterdir():
         with suppress(OSError):  # closed since
@@ -319,7 +306,7 @@ def test_a_hundred_quick_disconnects_leave_nothing_behind(
     eventually(lambda: len(open_files()) <= len(files) + 5, why=lambda: sorted(open_files() - files))
     eventually(lambda: len(tasks_of(site_loop)) <= tasks + 2, why=lambda: tasks_of(site_loop))
     assert set(CallRecord.objects.values_list("status", flat=True)) == {"cancelled"}
-    # What the upstream was asked is what is on record.
+    # The record says what the upstream was asked.
     assert Attempt.objects.exclude(http_status=None, latency_ms=0).count() >= len(simulator.requests()) * 0.9
     assert Attempt.objects.count() >= len(simulator.requests())
     assert client.post("/chat", json={"prompt": "a"}).status_code == 200
@@ -327,7 +314,7 @@ def test_a_hundred_quick_disconnects_leave_nothing_behind(
 
 @pytest.fixture
 def upstream(simulator: SimulatorThread, settings: Any, transactional_db: None) -> SimulatorThread:
-    """The simulator, set as the provider of a site that the test starts and stops by itself."""
+    """The simulator as the provider of a site that the test itself starts and stops."""
     settings.PROVIDERS = {"openai": Provider(name="openai", base_url=simulator.base_url, api_key="sk-test")}
     return simulator
 

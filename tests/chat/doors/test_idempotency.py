@@ -1,4 +1,4 @@
-"""Idempotency-Key, on every door"""
+"""The header Idempotency-Key, at every door."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from django.utils import timezone
 
 from chat.models import CallRecord, IdempotencyKey
 from llm.simulator import Behaviour, SimulatorThread
-from tests.chat.doors.test_disconnects import eventually
 from tests.support.database_servers import PostgresServer
 from tests.support.site_subprocess import SiteProcess
+from tests.support.waiting import eventually
 
 StartSite = Callable[..., httpx2.Client]
 
@@ -59,7 +59,7 @@ def message_of(response: httpx2.Response) -> str:
 
 @contextmanager
 def locked_database() -> Iterator[None]:
-    """Nobody else can write."""
+    """While this runs, nobody else can write to the database."""
     blocker = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None, timeout=10)
     try:
         blocker.execute("begin immediate")
@@ -81,7 +81,7 @@ def postgres() -> Iterator[PostgresServer]:
 
 @pytest.fixture
 def postgres_url(request: pytest.FixtureRequest) -> Callable[[], str]:
-    """Starts a server where one is wanted."""
+    """A function that gives the URL of a PostgreSQL server. The server starts with the first call of it."""
     return lambda: str(request.getfixturevalue("postgres").url)
 
 
@@ -151,7 +151,7 @@ def test_the_order_of_the_fields_makes_no_other_body(client: httpx2.Client) -> N
 
 @contextmanager
 def running(client: httpx2.Client, path: str, body: Any, key: str = "key-1", **headers: str) -> Iterator[socket.socket]:
-    """A request that has been sent. At the end of the block its caller goes."""
+    """A request that has been sent. At the end of the block its caller goes away."""
     address = urlsplit(str(client.base_url))
     sent = json.dumps(body).encode()
     lines = {"Host": "localhost", "Content-Type": "application/json", "Idempotency-Key": key, **headers}
@@ -333,7 +333,7 @@ def sites(folder: Path, simulator: SimulatorThread, count: int, **variables: str
 
 
 async def rush(urls: list[str], keys: list[str]) -> list[httpx2.Response]:
-    """One request with each of the keys, all at once, each over a connection of its own."""
+    """Send one request with each of the keys at the same time, each over a connection of its own."""
 
     async def one(number: int, key: str) -> httpx2.Response:
         url = urls[number % len(urls)]

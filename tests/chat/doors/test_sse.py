@@ -1,65 +1,17 @@
-"""chat.doors.sse: how events are written, kept alive, and closed."""
+"""chat.doors.sse: how events are written, kept alive and closed."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import re
-from collections.abc import AsyncGenerator, Iterable
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator
 
 import pytest
-import sseclient
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chat.doors.sse import DONE, HEARTBEAT, EventStreamResponse, event, text_event
-
-
-@dataclass
-class Parsed:
-    """A stream as the HTML standard reads it: (event name, data) pairs, and its comments."""
-
-    events: list[tuple[str, str]] = field(default_factory=list)
-    comments: list[str] = field(default_factory=list)
-
-    @property
-    def text(self) -> str:
-        """What a client puts together from the default events, up to the end marker."""
-        return "".join(data for name, data in self.events if name == "message" and data != "[DONE]")
-
-
-def parse(stream: bytes) -> Parsed:
-    """HTML Standard, 9.2.6, "Interpreting an event stream". An event that no blank line ends is dropped."""
-    parsed = Parsed()
-    name, data = "", ""
-    lines = re.split("\r\n|\r|\n", stream.decode("utf-8").removeprefix("\ufeff"))
-    for line in lines[:-1]:  # what follows the last line end is no line yet
-        if line == "":
-            if data:
-                parsed.events.append((name or "message", data.removesuffix("\n")))
-            name, data = "", ""
-        elif line.startswith(":"):
-            parsed.comments.append(line[1:].strip())
-        else:
-            key, _, value = line.partition(":")
-            value = value.removeprefix(" ")
-            if key == "event":
-                name = value
-            elif key == "data":
-                data += f"{value}\n"
-    return parsed
-
-
-def by_sseclient(stream: bytes, *, piece: int = 7) -> list[tuple[str, str]]:
-    """The events as sseclient-py reads them from a connection that cuts them anywhere."""
-    pieces = (stream[start : start + piece] for start in range(0, len(stream), piece))
-    return [(each.event, each.data) for each in sseclient.SSEClient(pieces).events()]  # type: ignore[arg-type]
-
-
-def as_one_text(texts: Iterable[str]) -> str:
-    """What server-sent events can carry: every line end is a newline."""
-    return re.sub("\r\n|\r", "\n", "".join(texts))
+from tests.support.event_streams import as_one_text, by_sseclient, parse
 
 
 @pytest.mark.parametrize(
@@ -144,7 +96,7 @@ def test_a_typed_event_is_one_event_and_exact(text: str) -> None:
 
 
 async def source(*items: bytes | float, closed: list[str] | None = None) -> AsyncGenerator[bytes]:
-    """Gives bytes; waits for seconds."""
+    """A stream of these items: bytes are sent, and a number is a time to wait in seconds."""
     try:
         for item in items:
             if isinstance(item, bytes):

@@ -15,14 +15,15 @@ from django.db import connection
 from django.http import QueryDict
 from django.test.utils import CaptureQueriesContext
 
-from chat.history.selectors import calls, read_query
+from chat.history.query import read_query
+from chat.history.selectors import calls
 from chat.models import Attempt, CallContent, CallRecord
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
 
 def keep(request_id: str, **fields: Any) -> CallRecord:
-    """A row of the history."""
+    """Write a row of the history."""
     defaults = {
         "created_at": NOON,
         "door": "chat",
@@ -148,7 +149,7 @@ def test_since_is_inclusive_and_until_is_not(client: httpx2.Client) -> None:
     assert found(client, since="2026-11-24 12:00:00") == {"noon", "one", "tomorrow"}
     assert found(client, since="2026-11-24T14:00:00+02:00") == {"noon", "one", "tomorrow"}
     assert found(client, since="2026-11-24T12:00:00.000001Z") == {"one", "tomorrow"}
-    # The plus of an offset, unescaped, is a space to a server.
+    # A server reads the plus sign of an offset as a space, if the client has not escaped it.
     response = client.get("/calls?since=2026-11-24T14:00:00+02:00")
     assert {call["request_id"] for call in response.json()["results"]} == {"noon", "one", "tomorrow"}
 
@@ -213,7 +214,7 @@ def test_a_filter_that_is_given_twice_is_not_forgotten(client: httpx2.Client) ->
 
 
 def follow(client: httpx2.Client, url: str | None, direction: str) -> list[list[str]]:
-    """The pages from `url` on."""
+    """All pages, beginning with the one at `url`."""
     pages = []
     while url:
         page = client.get(url).json()
@@ -329,7 +330,7 @@ def test_a_call_that_is_not_there_is_a_404(client: httpx2.Client, request_id: st
 
 
 def test_request_ids_are_in_the_order_of_their_making(client: httpx2.Client) -> None:
-    # Else each new row changes a page of its own in the index, and a long history slows calls down.
+    # Otherwise each new row would change another page of the index, and a long history would make calls slow.
     ids = []
     for _ in range(5):
         ids.append(client.post("/chat", json={"prompt": "a"}).json()["request_id"])

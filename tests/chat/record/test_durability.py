@@ -17,8 +17,8 @@ import pytest
 from llm.simulator import Behaviour, SimulatorThread
 from tests.support.site_subprocess import SiteProcess
 
+# How often the server is killed. `make test ARGS=… KILL_ROUNDS=20` makes a thorough run.
 KILL_ROUNDS = int(os.environ.get("KILL_ROUNDS", "3"))
-"""`make test ARGS=… KILL_ROUNDS=20` for a thorough run."""
 
 
 @pytest.fixture
@@ -151,7 +151,7 @@ def hasty_site(tmp_path: Path, simulator: SimulatorThread) -> Iterator[SiteProce
     site.close()
 
 
-async def test_sigterm_cuts_calls_that_outlast_the_grace_and_keeps_them_on_record(
+async def test_sigterm_cancels_calls_that_outlast_the_grace_and_keeps_them_on_record(
     hasty_site: SiteProcess, simulator: SimulatorThread
 ) -> None:
     simulator.script("stuck", Behaviour(stall_after=3))
@@ -181,7 +181,7 @@ async def test_sigterm_cuts_calls_that_outlast_the_grace_and_keeps_them_on_recor
         ("/v1/chat/completions", {"messages": [{"role": "user", "content": "a"}], "model": "stuck"}),
     ],
 )
-async def test_a_caller_whose_answer_is_cut_by_the_end_of_the_service_is_told_so_as_its_row_is(
+async def test_a_caller_whose_call_is_cancelled_by_the_end_of_the_service_is_told_so_as_its_row_is(
     hasty_site: SiteProcess, simulator: SimulatorThread, path: str, body: dict[str, object]
 ) -> None:
     simulator.script("stuck", Behaviour(latency_s=60))

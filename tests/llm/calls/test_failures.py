@@ -1,6 +1,7 @@
 """The failure table, row by row: real upstreams fail over real sockets, and the engine says what it was.
 
-Each row is seen three times: for a whole answer, for a stream, and for a whole answer in a race, so fetched by stream.
+Each row is tested three times: for a whole answer, for a stream, and for a race for a whole answer, which is fetched as
+a stream.
 """
 
 from __future__ import annotations

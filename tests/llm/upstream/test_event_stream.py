@@ -1,4 +1,4 @@
-"""Server-sent events from pieces of bytes, cut anywhere."""
+"""Server-sent events are read from pieces of bytes, which may end anywhere."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def test_a_defect_in_a_door_is_a_500_in_json_and_says_nothing_of_the_inside(
     def broken(*args: Any, **kwargs: Any) -> Any:
         raise RuntimeError("the secret inside")
 
-    monkeypatch.setattr("chat.doors.native.views.call_request", broken)
+    monkeypatch.setattr("chat.doors.native.orders.call_request", broken)
     for path in ("/chat", "/chat/stream", "/chat/parallel", "/chat/fallback"):
         response = client.post(path, json={"prompt": "a"})
         assert_is_envelope(response, 500, "internal_error")

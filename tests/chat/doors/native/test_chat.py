@@ -310,7 +310,7 @@ def test_no_key_is_in_any_row(client: httpx2.Client) -> None:
 
 
 def test_an_answer_says_how_long_it_is(client: httpx2.Client) -> None:
-    """A client of HTTP/1.0, like some old proxies and tools, can read no other."""
+    """A client of HTTP/1.0, such as an old proxy or tool, can't read a chunked body."""
     answer = client.post("/chat", json={"prompt": "a"})
     assert int(answer.headers["content-length"]) == len(answer.content)
     assert "transfer-encoding" not in answer.headers
@@ -335,10 +335,10 @@ def test_an_answer_says_how_long_it_is(client: httpx2.Client) -> None:
 def test_a_request_is_gone_with_its_answer_and_does_not_wait_for_the_garbage_collector(
     client: httpx2.Client, path: str, body: dict[str, object], status: int
 ) -> None:
-    """Large prompts would pile up: collecting is rare, because it holds up everybody."""
+    """Otherwise large prompts would pile up, because the collector runs rarely: it holds up all calls when it does."""
 
     def kept() -> int:
-        # Not isinstance: it asks a proxy for what may be gone.
+        # `isinstance` would ask a proxy for its class, and what the proxy stands for may be gone.
         return sum(type(found) in (DoorRequest, CallRequest, Call) for found in gc.get_objects())
 
     client.post(path, json=body)

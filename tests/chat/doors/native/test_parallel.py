@@ -21,7 +21,7 @@ def race(client: httpx2.Client, *models: str, **fields: Any) -> httpx2.Response:
 
 
 def request_of(simulator: SimulatorThread, model: str, *, ended: str, within: float = 3.0) -> dict[str, Any]:
-    """What the simulator saw of the only request for `model`, once it has ended so."""
+    """What the simulator saw of the only request for this model, once it has ended in this way."""
     deadline = time.monotonic() + within
     while True:
         (seen,) = (request for request in simulator.requests() if request["model"] == model)
@@ -70,7 +70,7 @@ def test_a_racer_that_fails_never_ends_the_race(
 def test_a_racer_that_breaks_off_loses_to_a_later_whole_answer(
     client: httpx2.Client, simulator: SimulatorThread
 ) -> None:
-    """The race for a whole answer is won by a complete one, not by the first token."""
+    """The first complete answer wins the race for a whole answer, not the first token."""
     simulator.script("eager", Behaviour(end_after=2))
     simulator.script("steady", Behaviour(first_token_s=0.2, answer="steady"))
     answer = race(client, "eager", "steady").json()
@@ -221,7 +221,7 @@ def test_with_no_budget_for_hedges_the_second_racer_waits_for_a_failure(
     simulator.script("slow", Behaviour(latency_s=0.4, answer="slow"))
     assert race(client, "slow", "gpt-4o", hedge_after=0.05).json()["model_used"] == "slow"
     assert [seen["model"] for seen in simulator.requests()] == ["slow"]
-    # A race that the caller asked for is no hedge, and needs no budget.
+    # A race that the caller asked for is not a hedge, so the budget for hedges does not limit it.
     assert race(client, "slow", "gpt-4o").json()["model_used"] == "gpt-4o"
 
 

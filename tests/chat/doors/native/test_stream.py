@@ -15,7 +15,7 @@ import sseclient
 
 from chat.models import CallRecord
 from llm.simulator import Behaviour, SimulatorThread
-from tests.chat.doors.test_sse import Parsed, parse
+from tests.support.event_streams import Parsed, parse
 
 StartSite = Callable[..., httpx2.Client]
 
@@ -31,7 +31,7 @@ def read(client: httpx2.Client, **fields: Any) -> tuple[httpx2.Response, Parsed]
 
 
 def sse_body(*deltas: dict[str, Any], finish_reason: str | None = "stop") -> str:
-    """An upstream's stream with these deltas, for `Behaviour(raw_body=…, content_type="text/event-stream")`."""
+    """The body of an upstream's stream with these deltas, for the simulator's `Behaviour(raw_body=…)`."""
     choices = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
     if finish_reason:
         choices.append({"index": 0, "delta": {}, "finish_reason": finish_reason})
@@ -45,7 +45,7 @@ def raw_stream(*deltas: dict[str, Any], finish_reason: str | None = "stop") -> B
 
 
 def settled_call(within: float = 5.0) -> CallRecord:
-    """The only row, as soon as it is there."""
+    """The only row of a call, as soon as it has been written."""
     deadline = time.monotonic() + within
     while (call := CallRecord.objects.first()) is None:
         assert time.monotonic() < deadline, "there is no row"
@@ -153,7 +153,7 @@ def test_a_failure_after_the_first_token_is_an_error_event_and_no_end(
 def test_a_stream_that_ends_without_a_word_of_text_is_on_record_as_the_caller_saw_it(
     client: httpx2.Client, simulator: SimulatorThread
 ) -> None:
-    """A reasoning model thinks aloud, which a native door does not show, and then breaks off."""
+    """A reasoning model first sends its reasoning, which a native door does not show, and then breaks off."""
     simulator.script("thinks", raw_stream({"reasoning_content": "Hmm"}, finish_reason=None))
     response, parsed = read(client, model="thinks")
     assert (response.status_code, [name for name, _ in parsed.events]) == (200, ["error"])
@@ -328,7 +328,7 @@ def test_streams_race_to_the_first_token_and_the_losers_are_cut_off(
 
 
 def test_a_preamble_wins_no_race(client: httpx2.Client, simulator: SimulatorThread) -> None:
-    """Headers and the role come at once from `late`; what counts is who says something first."""
+    """The model `late` sends headers and the role at once. What counts is which model says something first."""
     simulator.script("late", Behaviour(first_token_s=1.5))
     simulator.script("talks", Behaviour(latency_s=0.2, answer="talks"))
     assert read(client, model="late|talks")[1].text == "talks"
@@ -366,7 +366,7 @@ def test_the_service_timeout_bounds_a_stream_only_up_to_its_first_token(
 
 
 def slow_pieces(connection: socket.socket) -> Iterator[bytes]:
-    """What arrives, read in sips at first, then as it comes."""
+    """All bytes that arrive. They are read in small pieces at first, and later as they come."""
     for number in range(1_000_000):
         piece = connection.recv(4096 if number < 50 else 262_144)
         if not piece:

@@ -15,18 +15,10 @@ from pydantic import BaseModel
 
 from chat.models import CallRecord
 from llm.simulator import Behaviour, SimulatorThread
-from tests.chat.doors.openai.conftest import Json
+from tests.support.openai_sdk import HELLO, WEATHER
+from tests.support.written_upstream import Json
 
 StartSite = Callable[..., httpx2.Client]
-HELLO = [{"role": "user", "content": "Hello"}]
-WEATHER = {
-    "type": "function",
-    "function": {
-        "name": "weather",
-        "strict": True,
-        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-    },
-}
 EVERYTHING: Json = {
     "messages": [
         {"role": "developer", "content": "Be brief.", "name": "boss"},
@@ -144,7 +136,7 @@ def test_what_the_upstream_answers_comes_back_unchanged_and_is_on_record(
         10,
     )
     assert call.metadata == {"team": "blue"}
-    # gpt-4o: 2.50, cached 1.25, and 10 US dollars for a million tokens
+    # A million tokens of gpt-4o cost 2.50 US dollars in the prompt, 1.25 if they are cached, and 10 in the answer.
     assert call.cost_usd == Decimal("0.00325")
     headers = response.headers
     assert headers["x-request-id"] == call.request_id

@@ -9,7 +9,8 @@ import openai
 import pytest
 
 from chat.models import CallRecord
-from tests.chat.doors.openai.conftest import Json, Reply, chunks_of, event_stream, events_of, sdk_of
+from tests.support.openai_sdk import chunks_of, events_of, sdk_of
+from tests.support.written_upstream import Json, Reply, event_stream
 
 HEAD = {"id": "cmpl-w", "object": "text_completion", "created": 1, "model": "davinci-9", "brand_new": 1}
 USAGE = {"prompt_tokens": 4, "completion_tokens": 2, "total_tokens": 6}

@@ -12,7 +12,8 @@ import pytest
 
 from chat.models import CallRecord
 from llm.simulator import SimulatorThread
-from tests.chat.doors.openai.conftest import Reply, sdk_of
+from tests.support.openai_sdk import sdk_of
+from tests.support.written_upstream import Reply
 
 SMALL = "text-embedding-3-small"
 

@@ -1,4 +1,4 @@
-"""Errors of the `/v1` doors: OpenAI's shape, the right status, and the SDK's own typed error, after one request"""
+"""Errors under `/v1` have OpenAI's shape and the right status, and the SDK raises its own error after one request."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from django.conf import settings
 from chat.models import CallRecord
 from llm import Provider
 from llm.simulator import Behaviour, SimulatorThread
-from tests.chat.doors.openai.conftest import Reply, sdk_of
-from tests.chat.doors.openai.test_chat_completions import HELLO
+from tests.support.openai_sdk import HELLO, sdk_of
+from tests.support.written_upstream import Reply
 
 StartSite = Callable[..., httpx2.Client]
 DOOR = "/v1/chat/completions"
 
 
 def error_of(response: httpx2.Response) -> dict[str, Any]:
-    """The error, whose shape must be OpenAI's."""
+    """The error object, after a check that it has OpenAI's shape."""
     error = response.json()["error"]
     assert {"message", "type", "param", "code", "request_id"} <= error.keys()
     assert error["message"]

@@ -1,4 +1,4 @@
-"""What OpenAI's protocol has no field for, by header and in the body"""
+"""The extras that OpenAI's protocol has no field for, as headers and in the body."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ import pytest
 
 from chat.models import CallRecord
 from llm.simulator import SimulatorThread
-from tests.chat.doors.openai.conftest import chunks_of, events_of, sdk_of
-from tests.chat.doors.openai.test_chat_completions import HELLO
+from tests.support.openai_sdk import HELLO, chunks_of, events_of, sdk_of
 
 StartSite = Callable[..., httpx2.Client]
 DOOR = "/v1/chat/completions"

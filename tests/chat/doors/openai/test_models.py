@@ -10,7 +10,7 @@ import pytest
 
 from llm import Provider
 from llm.simulator import SimulatorThread
-from tests.chat.doors.openai.conftest import sdk_of
+from tests.support.openai_sdk import sdk_of
 
 StartSite = Callable[..., httpx2.Client]
 

@@ -12,7 +12,8 @@ from pydantic import BaseModel
 
 from chat.models import CallRecord
 from llm import RESPONSES
-from tests.chat.doors.openai.conftest import Json, Reply, chunks_of, event_stream, sdk_of, sse
+from tests.support.openai_sdk import chunks_of, sdk_of
+from tests.support.written_upstream import Json, Reply, event_stream, sse
 
 USAGE = {
     "input_tokens": 9,
@@ -101,7 +102,7 @@ def test_whole_raced_and_after_a_fallback(site: Any) -> None:
         assert call.body.content == "Good day."
         assert call.body.messages[0] == {"role": "system", "content": "Be kind"}
         assert call.metadata == {"team": "blue"}
-        # `empty` has used tokens, and has no price. `down` has too, if it was cut off before it could refuse.
+        # The model `empty` has used tokens and has no price. So has `down`, if it was cancelled before it could refuse.
         used = {attempt.model for attempt in call.attempts.all() if attempt.prompt_tokens is not None}
         assert (call.cost_usd is None) == bool(used - {"gpt-4o"})
         assert ("empty" in used) == ("empty" in model)

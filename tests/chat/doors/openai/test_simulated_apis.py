@@ -1,4 +1,4 @@
-"""Responses and text completions of the simulator, by the SDK: the paces and mishaps that a written upstream has not"""
+"""Responses and text completions of the simulator, which can be slow and can fail where a written upstream can not."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from chat.models import CallRecord
 from llm.simulator import Behaviour, SimulatorThread
-from tests.chat.doors.openai.conftest import chunks_of, sdk_of
+from tests.support.openai_sdk import chunks_of, sdk_of
 
 StartSite = Callable[..., httpx2.Client]
 WEATHER: Any = {

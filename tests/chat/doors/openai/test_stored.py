@@ -1,4 +1,4 @@
-"""Stored chat completions by the SDK's own methods: list, retrieve, update, delete, messages"""
+"""Stored chat completions with the SDK's own methods: list, retrieve, update, delete and messages."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import pytest
 
 from chat.models import CallContent, CallRecord
 from llm.simulator import Behaviour, SimulatorThread
-from tests.chat.doors.openai.conftest import Reply, chunks_of, sdk_of
-from tests.chat.doors.openai.test_chat_completions import HELLO, WEATHER
+from tests.support.openai_sdk import HELLO, WEATHER, chunks_of, sdk_of
+from tests.support.written_upstream import Reply
 
 StartSite = Callable[..., httpx2.Client]
 
 
 def make(sdk: openai.OpenAI, model: str = "gpt-4o", **fields: Any) -> str:
-    """The id of a new completion."""
+    """Make a stored completion. Returns its id."""
     fields = {"store": True, "messages": HELLO, **fields}
     return str(sdk.chat.completions.create(model=model, **fields).id)
 

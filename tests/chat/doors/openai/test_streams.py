@@ -16,16 +16,8 @@ from django.db import connection
 
 from chat.models import CallRecord
 from llm.simulator import Behaviour, SimulatorThread
-from tests.chat.doors.openai.conftest import (
-    Json,
-    Reply,
-    chunks_of,
-    event_stream,
-    events_of,
-    sdk_of,
-    sse,
-)
-from tests.chat.doors.openai.test_chat_completions import HELLO, WEATHER
+from tests.support.openai_sdk import HELLO, WEATHER, chunks_of, events_of, sdk_of
+from tests.support.written_upstream import Json, Reply, event_stream, sse
 
 StartSite = Callable[..., httpx2.Client]
 
@@ -91,7 +83,7 @@ def test_chunks_come_back_as_they_are_and_usage_only_to_who_asked(written_site: 
 
 
 def test_a_stored_stream_of_a_tool_call_reaches_the_client_as_it_came(written_site: Callable[..., Any]) -> None:
-    """All chunks arrive at once, so most still wait to be sent when the answer is put together for the record."""
+    """All chunks arrive at once, so most of them still wait to be sent when the whole answer is put together."""
     chunks = [
         piece({"role": "assistant", "content": None}),
         tool_piece("", id="call_1", type="function"),
@@ -132,7 +124,7 @@ def test_chunks_come_when_they_come_none_held_back_and_none_merged(written_site:
 
 
 def test_the_end_comes_only_after_the_row_is_committed(client: httpx2.Client) -> None:
-    """With the database's write lock held, everything comes but `[DONE]`."""
+    """While another writer locks the database, everything arrives but `[DONE]`."""
     seen: list[str] = []
     done = threading.Event()
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from django.db import DatabaseError, connection
 
-from stats.roll_up import roll_up_hour
+from stats.roll_ups.roll_up import roll_up_hour
 
 logger = logging.getLogger("stats")
 

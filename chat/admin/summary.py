@@ -1,4 +1,4 @@
-"""The figures above the list: what the filtered calls cost, and how many of them went wrong."""
+"""The summary above the list: what the filtered calls cost, and how many of them went wrong."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from django.db.models import Count, Q, QuerySet, Sum
 
 from chat.models import CallRecord
 
+# How many decimal places of a cost the database stores.
 COST_PLACES = 10
 
 
 @dataclass(frozen=True)
-class Figures:
+class Summary:
     calls: int
     cost_usd: Decimal
     cost_unknown: int
@@ -22,13 +23,16 @@ class Figures:
 
     @property
     def error_rate(self) -> float | None:
-        """Unanswered calls, of all that are decided: neither cancelled nor in progress. Null where there are none."""
+        """The share of unanswered calls among those that are decided: neither cancelled nor in progress.
+
+        None where no call is decided.
+        """
         decided = self.calls - self.undecided
         return self.unanswered / decided if decided else None
 
 
-def read_figures(calls: QuerySet[CallRecord]) -> Figures:
-    """Aggregated by the database, in one query."""
+def read_summary(calls: QuerySet[CallRecord]) -> Summary:
+    """The database adds up the calls, in one query."""
     row = calls.order_by().aggregate(
         calls=Count("*"),
         cost=Sum("cost_usd"),
@@ -36,9 +40,9 @@ def read_figures(calls: QuerySet[CallRecord]) -> Figures:
         unanswered=Count("pk", filter=Q(status__in=CallRecord.UNANSWERED)),
         undecided=Count("pk", filter=Q(status__in=CallRecord.UNDECIDED)),
     )
-    return Figures(
+    return Summary(
         calls=row["calls"],
-        # SQLite adds in floating point; what it adds beyond the stored places is noise.
+        # SQLite adds in floating point, so the digits beyond the stored places are only rounding errors.
         cost_usd=round(row["cost"] or Decimal(), COST_PLACES),
         cost_unknown=row["calls"] - row["costs"],
         unanswered=row["unanswered"],

@@ -21,7 +21,7 @@ from stats.aggregates import ATTEMPT_AGGREGATES, CALL_AGGREGATES
 from stats.group_keys import model_key
 from stats.latencies import packed
 from stats.models import HourlyAttempts, HourlyCalls, RollUpState
-from stats.periods import HOUR
+from stats.roll_ups.periods import HOUR
 
 # The id of the only row of `RollUpState`.
 STATE_ID = 1

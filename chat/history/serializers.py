@@ -1,0 +1,82 @@
+"""What GET /calls and GET /calls/{request_id} answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from chat.models import Attempt, CallRecord
+from chat.record.content import content_of
+
+# What a list shows of a call. It is all that the row has, but for the primary key and the lease.
+CALL_FIELDS: tuple[str, ...] = (
+    "request_id",
+    "created_at",
+    "door",
+    "operation",
+    "streamed",
+    "route",
+    "model_requested",
+    "model_used",
+    "provider_used",
+    "status",
+    "fallback_triggered",
+    "is_default_message",
+    "error_code",
+    "error_message",
+    "http_status",
+    "latency_ms",
+    "time_to_first_token_ms",
+    "finish_reason",
+    "completion_id",
+    "stored",
+    "cached",
+    "prompt_tokens",
+    "completion_tokens",
+    "cached_tokens",
+    "reasoning_tokens",
+    "usage_estimated",
+    "cost_usd",
+    "metadata",
+    "api_key",
+    "client_ip",
+    "user_agent",
+)
+
+
+class CallSerializer(serializers.ModelSerializer[CallRecord]):
+    """A call in a list: its figures."""
+
+    cost_usd = serializers.FloatField(allow_null=True)
+
+    class Meta:
+        model = CallRecord
+        fields = CALL_FIELDS
+
+
+class AttemptSerializer(serializers.ModelSerializer[Attempt]):
+    cost_usd = serializers.FloatField(allow_null=True)
+
+    class Meta:
+        model = Attempt
+        exclude = ("id", "call")
+
+
+class CallDetailSerializer(CallSerializer):
+    """One call: its figures, its content where it is kept, and its attempts."""
+
+    # A call's row does not have these three, so they are null until `to_representation` has filled them in.
+    messages = serializers.JSONField(default=None, allow_null=True)
+    parameters = serializers.JSONField(default=None, allow_null=True)
+    content = serializers.CharField(default=None, allow_null=True)
+    attempts = AttemptSerializer(many=True)
+
+    class Meta(CallSerializer.Meta):
+        fields = (*CALL_FIELDS, "messages", "parameters", "content", "attempts")
+
+    def to_representation(self, instance: CallRecord) -> Any:
+        shown = super().to_representation(instance)
+        if content := content_of(instance):
+            shown |= {"messages": content.messages, "parameters": content.parameters, "content": content.content}
+        return shown

@@ -1,0 +1,106 @@
+"""What was said in calls: their messages, their parameters and their answers.
+
+This is the only reader and writer of it. Nobody else names the table, so what was said could be kept in another place
+later (in object storage, say) by changing this file alone. The functions that return a condition are for queries of
+calls; a store that can't be joined would answer them from a column of its own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from django.db.models import Q, TextField
+from django.db.models.functions import Cast
+from django.db.models.lookups import IContains
+
+from chat.models import CallContent, CallRecord
+from chat.record.bulk_insert import Table, Values
+from llm import Json
+
+TABLE = Table(CallContent)
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What was said in one call.
+
+    `content` is the text of the answer. `completion` is the whole answer as the upstream gave it, where it is kept.
+    """
+
+    messages: Any = field(default_factory=list)
+    parameters: Any = field(default_factory=dict)
+    content: str = ""
+    completion: Json | None = None
+
+    def values(self) -> Values:
+        """The fields by name, as plain JSON."""
+        return {
+            "messages": self.messages,
+            "parameters": self.parameters,
+            "content": self.content,
+            "completion": self.completion,
+        }
+
+    @classmethod
+    def from_values(cls, values: Values) -> Self:
+        """The opposite of `values`. Raises TypeError where a name is unknown."""
+        return cls(**values)
+
+
+def write_contents(contents: Iterable[tuple[int, Content]], *, replace: bool = False) -> None:
+    """Keep the content of calls, by their primary keys, in the transaction of the caller.
+
+    With `replace` a call may have content already, and the new content takes its place.
+    """
+    rows = [{"call_id": call_id, **content.values()} for call_id, content in contents]
+    TABLE.insert(rows, unique="call_id" if replace else "")
+
+
+def content_of(call: CallRecord) -> Content | None:
+    """What was said in a call; None where it is not kept. It is read once for each `call` object."""
+    try:
+        return _content(call.body)
+    except CallContent.DoesNotExist:
+        return None
+
+
+def contents_of(calls: Sequence[CallRecord]) -> dict[int, Content]:
+    """What was said in several calls, by their primary keys. A call whose content is not kept is left out."""
+    return {row.call_id: _content(row) for row in CallContent.objects.filter(call_id__in=[call.pk for call in calls])}
+
+
+def drop_contents(call_ids: Sequence[int]) -> None:
+    """Forget what was said in calls; the calls stay."""
+    CallContent.objects.filter(call_id__in=call_ids).delete()
+
+
+def has_content() -> Q:
+    """The calls whose content is kept."""
+    return Q(body__isnull=False)
+
+
+def has_completion() -> Q:
+    """The calls of which the whole answer is kept."""
+    return Q(body__completion__isnull=False)
+
+
+def completion_names_model(model: str) -> Q:
+    """The calls whose whole answer says that this model gave it."""
+    return Q(body__completion__model=model)
+
+
+def said(term: str) -> Q:
+    """The calls with a text in their messages or in their answer. No index helps with this condition."""
+    matches = Q(body__content__icontains=term)
+    # Messages are JSON. In JSON a quote and the end of a line are written as escapes, and in some databases an accented
+    # letter is as well, so each way of writing the text is searched for.
+    for escaped in sorted({json.dumps(term)[1:-1], json.dumps(term, ensure_ascii=False)[1:-1]}):
+        matches |= Q(IContains(Cast("body__messages", TextField()), escaped))
+    return matches
+
+
+def _content(row: CallContent) -> Content:
+    return Content(row.messages, row.parameters, row.content, row.completion)

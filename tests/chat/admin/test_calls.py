@@ -1,0 +1,98 @@
+"""The page of one call."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from html import unescape
+from typing import Any
+
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from chat.models import Attempt
+from tests.support.admin_pages import EVIL, LIST, SUMMARY
+
+
+def test_a_call_shows_its_conversation_answer_parameters_and_attempts(admin_client: Client, call: Any) -> None:
+    made = call(
+        body={
+            "messages": [
+                {"role": "system", "content": "Be kind."},
+                {"role": "user", "content": [{"type": "text", "text": "Look at this"}]},
+                {"role": "assistant", "tool_calls": [{"function": {"name": "look", "arguments": '{"at": "it"}'}}]},
+            ],
+            "content": "A cat.",
+            "parameters": {"temperature": 0.7},
+        },
+        metadata={"team": "search"},
+        cost_usd=Decimal("0.0001234567"),
+        latency_ms=4210,
+    )
+    attempt = {"call": made, "provider": "openai", "started_after_ms": 0}
+    Attempt.objects.create(
+        **attempt | {"ordinal": 1, "model": "gpt-4o", "status": "failed", "error_code": "upstream_timeout"}
+    )
+    Attempt.objects.create(
+        **attempt
+        | {"ordinal": 2, "model": "gpt-4o-mini", "status": "succeeded", "started_after_ms": 2105, "latency_ms": 2105}
+    )
+    with CaptureQueriesContext(connection) as queries:
+        page = unescape(admin_client.get(f"{LIST}{made.pk}/change/").content.decode())
+    assert len(queries) <= 6
+    for shown in ("Be kind.", "Look at this", 'look {\n  "at": "it"\n}', "A cat.", '"temperature": 0.7', '"team"'):
+        assert shown in page
+    assert "$0.0001234567" in page
+    assert page.index("upstream_timeout") < page.index("gpt-4o-mini")
+    assert 'class="bar bar-succeeded" x="50.0" y="1" width="50.0"' in page
+    assert "Save" not in re.findall(r'<input type="submit" value="(\w+)', page)
+
+
+def test_a_call_says_which_api_it_was_if_it_came_from_the_cache_and_under_which_id_it_is_stored(
+    admin_client: Client, call: Any
+) -> None:
+    made = call(operation="responses", completion_id="resp_42", cached=True, stored=False)
+    page = admin_client.get(f"{LIST}{made.pk}/change/").content.decode()
+    assert "resp_42" in page
+    for name, shown in (("operation", "responses"), ("cached", 'alt="True"'), ("stored", 'alt="False"')):
+        field = page.split(f"field-{name}", 1)[1]
+        assert shown in field[:1500], name
+
+
+def test_a_call_without_content_says_why(admin_client: Client, call: Any) -> None:
+    assert "Not kept" in admin_client.get(f"{LIST}{call().pk}/change/").content.decode()
+
+
+def test_nothing_that_a_caller_or_an_upstream_wrote_is_ever_run(admin_client: Client, call: Any) -> None:
+    made = call(
+        body={
+            "messages": [
+                {"role": EVIL, "name": EVIL, "content": EVIL},
+                {"role": "user", "content": [{"type": "image_url", "image_url": {"url": EVIL}}, {"type": EVIL}, EVIL]},
+                {"role": "assistant", "refusal": EVIL, "tool_calls": [{"function": {"name": EVIL, "arguments": EVIL}}]},
+                EVIL,
+            ],
+            "content": EVIL,
+            "parameters": {EVIL: EVIL},
+        },
+        metadata={EVIL: EVIL},
+        **dict.fromkeys(("route", "model_used", "provider_used", "api_key", "error_message", "user_agent"), EVIL),
+    )
+    Attempt.objects.create(
+        call=made,
+        ordinal=1,
+        started_after_ms=0,
+        status="failed",
+        **dict.fromkeys(("model", "provider", "error_code", "error_message", "upstream_request_id"), EVIL),
+    )
+    for address in (
+        f"{LIST}{made.pk}/change/",
+        LIST,
+        f"{LIST}?api_key={EVIL}",
+        f"{LIST}?q={EVIL}",
+        f"{SUMMARY}?q={EVIL}",
+    ):
+        page = admin_client.get(address).content.decode()
+        assert "<script>alert" not in page
+        assert "alert(" in unescape(page) or address.startswith(SUMMARY)

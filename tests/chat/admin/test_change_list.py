@@ -1,0 +1,52 @@
+"""The list of calls: what it costs the database, and addresses that make no sense."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from chat.admin.calls import CallAdmin
+from chat.models import Attempt
+from tests.support.admin_pages import LIST, SUMMARY, assert_reads_by_index, link
+
+
+def test_the_list_counts_nothing_reads_no_content_and_asks_as_often_for_many_calls_as_for_one(
+    admin_client: Client, call: Any
+) -> None:
+    call(body={"content": "hi"})
+    with CaptureQueriesContext(
+        connection,
+    ) as one:
+        admin_client.get(LIST)
+    for _ in range(30):
+        Attempt.objects.create(
+            call=call(body={"content": "hi"}), ordinal=1, model="m", provider="p", started_after_ms=0
+        )
+    with CaptureQueriesContext(connection) as many:
+        admin_client.get(LIST)
+    assert len(many) == len(one) <= 10
+    assert_reads_by_index(many)
+    assert not [query for query in many.captured_queries if "chat_callcontent" in query["sql"]]
+
+
+def test_another_filter_starts_at_the_first_page(
+    admin_client: Client, call: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CallAdmin, "list_per_page", 1)
+    call(), call()
+    older = link(admin_client, "", "older ›") or ""
+    assert link(admin_client, older, "Failed") == "?status__exact=failed"
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["older=x", "older=1-", "newer=9" + "9" * 30 + "-1", "created_at__year=9999", "created_at__year=x", "nonsense=1"],
+)
+def test_an_address_that_makes_no_sense_is_no_server_error(admin_client: Client, call: Any, query: str) -> None:
+    call()
+    assert admin_client.get(f"{LIST}?{query}").status_code in (302, 400)
+    assert admin_client.get(f"{SUMMARY}?{query}").status_code == 400
