@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx2
 
-from tests.chat.doors.test_sse import parse
+from tests.support.event_streams import parse
 from tests.support.wire import MESSAGES
 from tests.support.wire_replay import WireUpstream
 
