@@ -13,6 +13,7 @@ from llm.engine import Engine
 from llm.errors import (
     CallerImpatient,
     ContextWindowExceeded,
+    EmptyAnswer,
     InvalidRequest,
     InvalidUpstreamResponse,
     LLMError,
@@ -53,6 +54,7 @@ __all__ = [
     "CallStatus",
     "CallerImpatient",
     "ContextWindowExceeded",
+    "EmptyAnswer",
     "Engine",
     "EngineConfig",
     "InvalidRequest",

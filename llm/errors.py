@@ -16,11 +16,13 @@
         ├── InvalidRequest             any other 4xx
         │   └── UnsupportedParameter   400, the model does not take this parameter
         ├── InvalidUpstreamResponse    200, but no answer in it
-        ├── StreamInterrupted          the stream ended, stalled or broke before its finish reason
+        ├── EmptyAnswer                200, an answer that says nothing and gives no reason for it
+        ├── StreamInterrupted          the stream ended, stalled or broke before its end
         └── ModelSkipped               not tried: its circuit breaker is open
 
 Each class says what follows from it. `try_next_stage`: another model may succeed. `retryable`: the same model may
-succeed in a moment. `trips_breaker`: the error counts against the model's health.
+succeed in a moment. `trips_breaker`: the error counts against the model's health. `is_answer`: it came with an answer,
+which the caller gets where no other model is left.
 """
 
 from __future__ import annotations
@@ -57,6 +59,7 @@ class UpstreamError(LLMError):
     try_next_stage: ClassVar[bool] = True
     retryable: ClassVar[bool] = False
     trips_breaker: ClassVar[bool] = True
+    is_answer: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -146,6 +149,14 @@ class UnsupportedParameter(InvalidRequest):
 class InvalidUpstreamResponse(UpstreamError):
     code = "invalid_upstream_response"
     retryable = True
+
+
+class EmptyAnswer(UpstreamError):
+    """An answer without text, tool call, refusal, image or audio, and without anything that explains this."""
+
+    code = "empty_answer"
+    trips_breaker = False
+    is_answer = True
 
 
 class StreamInterrupted(UpstreamError):

@@ -41,8 +41,12 @@ class AnswerCache:
             return None
 
     async def keep(self, order: Order, outcome: CallOutcome) -> None:
-        """Keep the answer of a call that a model answered."""
+        """Keep the answer of a call that a model answered, unless it is empty: the next one may not be."""
         if outcome.status is not CallStatus.SUCCEEDED or outcome.completion is None:
+            return
+        try:
+            order.request.operation.check(outcome.completion, order.request.body)
+        except UpstreamError:
             return
         entry = json.dumps(
             {
@@ -75,7 +79,7 @@ def _outcome(order: Order, found: str) -> CallOutcome:
     """The outcome that an entry stands for. Raises many kinds of errors on a text that this cache has not written."""
     entry = json.loads(found)
     operation, completion = order.request.operation, entry["completion"]
-    operation.check(completion)
+    operation.check(completion, order.request.body)
     if order.request.stream:
         operation.chunks_of(completion)
     return CallOutcome(

@@ -144,10 +144,12 @@ class Asking:
         try:
             async with asyncio.timeout_at(deadline):
                 if self._request.stream:
-                    return Success(attempt, stream=await upstream.open_stream(attempt, body))
+                    shows_thoughts = self._request.shows_thoughts
+                    stream = await upstream.open_stream(attempt, body, thoughts_count=shows_thoughts)
+                    return Success(attempt, stream=stream)
                 if self._by_stream(race):
-                    return Success(attempt, answer=await upstream.complete_by_stream(attempt, body))
-                return Success(attempt, answer=await upstream.complete(attempt, body))
+                    return Success(attempt, answer=await upstream.complete_by_stream(attempt, body, deadline=deadline))
+                return Success(attempt, answer=await upstream.complete(attempt, body, deadline=deadline))
         except TimeoutError as exception:
             waited = self._clock() - self._progress.started
             impatient = deadline == self._deadline and self._is_impatient

@@ -9,10 +9,10 @@ from enum import Enum
 
 from llm.calls.asking import Asking, Success
 from llm.calls.context import EngineContext
-from llm.calls.outcome import forget_frames, kept_answer, make_outcome
-from llm.calls.progress import Progress, RelayedStream
+from llm.calls.outcome import forget_frames, make_outcome
+from llm.calls.progress import Progress
 from llm.calls.request import CallOutcome, CallRequest, CallStatus, Opening
-from llm.errors import ContextWindowExceeded, InvalidRequest, UpstreamError, UpstreamTimeout
+from llm.errors import ContextWindowExceeded, EmptyAnswer, InvalidRequest, UpstreamError, UpstreamTimeout
 from llm.json_values import Json
 from llm.routing.circuit_breaker import Permit
 from llm.routing.retry import RetryPolicy
@@ -104,7 +104,7 @@ class Call:
     @property
     def failed_unopened(self) -> CallOutcome | None:
         """The outcome of a stream that failed before it had any content; otherwise None."""
-        if self._progress.stream is not None or not self.is_settled:
+        if self._progress.relayed is not None or not self.is_settled:
             return None
         outcome = self._outcome.result()
         return outcome if outcome.status is CallStatus.FAILED else None
@@ -113,9 +113,9 @@ class Call:
     def opening(self) -> Opening:
         """Who is streaming, once `opened()` has returned."""
         attempts = len(self._progress.attempts)
-        if self._progress.stream is None:
+        attempt = self._progress.relayed
+        if attempt is None:
             return Opening(attempts=attempts)
-        attempt = self._progress.stream.attempt
         return Opening(attempt.model.name, attempt.provider.name, attempts=attempts)
 
     async def batches(self) -> AsyncGenerator[list[Json], None]:
@@ -218,7 +218,9 @@ class Call:
             completion = success.answer
             if success.stream is not None:
                 await self._relay(success.attempt, success.stream)
-                completion = kept_answer(self.request, self._progress)
+                completion = success.attempt.answer if self.request.keep_answer else None
+        except EmptyAnswer as error:
+            return await (self._give_empty(error) if self.request.default_message is None else self._fail(error))
         except UpstreamError as error:
             return await self._fail(error)
         success.attempt.end(AttemptStatus.SUCCEEDED)
@@ -226,14 +228,13 @@ class Call:
 
     async def _relay(self, attempt: Attempt, stream: OpenStream) -> None:
         """Pass a stream's batches on. After its first content only the caller's own timeout bounds the whole."""
-        relayed = self._progress.stream = RelayedStream(attempt)
+        self._progress.relayed = attempt
         self._opened.set()
         deadline = None if self.request.timeout is None else self._deadline
         all_passed_on = True
         try:
             async with asyncio.timeout_at(deadline), aclosing(stream.batches()) as batches:
                 async for batch in batches:
-                    relayed.add(batch, keep=self.request.keep_answer)
                     all_passed_on = False
                     await self._queue.put(batch)
                     all_passed_on = True
@@ -253,10 +254,22 @@ class Call:
         attempt.end(AttemptStatus.SUCCEEDED)
         self._context.breakers.succeeded(Permit(attempt.model))
 
+    async def _give_empty(self, error: EmptyAnswer) -> CallOutcome:
+        """The outcome of an empty answer where no other model is left: it is what the caller gets."""
+        attempt = next(attempt for attempt in self._progress.attempts if attempt.error is error)
+        attempt.accept()
+        answer = attempt.answer or {}
+        if self.request.stream:
+            self._progress.relayed = attempt
+            self._opened.set()
+            await self._queue.put(self.request.operation.chunks_of(answer))
+        kept = answer if self.request.keep_answer or not self.request.stream else None
+        return self._make_outcome(CallStatus.SUCCEEDED, winner=attempt, completion=kept)
+
     async def _fail(self, error: UpstreamError) -> CallOutcome:
         """The outcome of a failure: the default message if it may stand in, else the error."""
         is_callers_mistake = isinstance(error, InvalidRequest | ContextWindowExceeded)
-        may_stand_in = not is_callers_mistake and self._progress.stream is None
+        may_stand_in = not is_callers_mistake and self._progress.relayed is None
         if self.request.default_message is None or not may_stand_in:
             return self._make_outcome(CallStatus.FAILED, error=error)
         operation = self.request.operation

@@ -11,11 +11,10 @@ from llm.calls.progress import Progress
 from llm.calls.request import CallOutcome, CallRequest, CallStatus
 from llm.costs.pricing import PriceList
 from llm.costs.usage import Usage
-from llm.errors import InvalidUpstreamResponse, UpstreamError
+from llm.errors import UpstreamError
 from llm.json_values import Json
 from llm.upstream.attempt import Attempt
 from llm.upstream.attempt_record import AttemptRecord
-from llm.upstream.whole_answer import assemble_answer
 
 
 def make_outcome(
@@ -35,45 +34,33 @@ def make_outcome(
     `winner` is the attempt whose answer the caller got, and `completion` is that answer, or the default message.
     """
     operation = request.operation
-    stream = progress.stream
+    relayed = progress.relayed
     attempts = _records(request, progress, prices)
-    content = "".join(stream.text) if stream else ""
+    said = completion or (relayed and relayed.answer) or {}
+    content = operation.text(said)
     # A stream that did not get to its end is an answer too, as far as it was passed on.
-    answered = winner or (stream.attempt if stream and stream.text else None)
+    answered = winner or relayed
     used = None if status is CallStatus.DEFAULTED else answered
-    if status is CallStatus.CANCELLED and answered is None:
+    if status is CallStatus.CANCELLED and answered is None and not request.stream:
         used, content = _furthest(progress.attempts)
     return CallOutcome(
         status=status,
         attempts=attempts,
         latency_ms=round((now - progress.started) * 1000),
-        content=operation.text(completion) if completion else content,
+        content=content,
         completion=completion,
-        completion_id=operation.answer_id(completion) if completion else stream.answer_id if stream else "",
+        completion_id=operation.answer_id(said),
         model_used=used.model.name if used else "",
         provider_used=used.provider.name if used else "",
-        finish_reason=operation.finish_reason(completion) if completion else stream.finish_reason if stream else "",
+        finish_reason=operation.finish_reason(said) if said else "",
         time_to_first_token_ms=answered.first_token_after(progress.started) if answered else None,
         usage=attempts[answered.ordinal].usage if answered else _sum_usage(attempts),
         cost_usd=_sum_cost(attempts),
         fallback_triggered=progress.stage_reached > 0 or status is CallStatus.DEFAULTED,
         error=error,
-        begun=stream is not None,
+        begun=relayed is not None,
         stopped=stopped,
     )
-
-
-def kept_answer(request: CallRequest, progress: Progress) -> Json | None:
-    """The whole answer of the stream that was passed on, if the request asked to keep it.
-
-    None for a stream that can't be put together: to its caller it was an answer all the same.
-    """
-    if progress.stream is None or not progress.stream.chunks:
-        return None
-    try:
-        return assemble_answer(request.operation, progress.stream.chunks)
-    except InvalidUpstreamResponse:
-        return None
 
 
 def forget_frames(outcome: CallOutcome) -> None:
@@ -114,7 +101,7 @@ def _prompt_tokens_counter(request: CallRequest) -> Callable[[], int]:
 
 def _furthest(attempts: list[Attempt]) -> tuple[Attempt | None, str]:
     """Of a race for a whole answer that was cancelled: the racer that had said most by then, and what it had said."""
-    said = [(attempt, "".join(map(attempt.operation.text, attempt.received))) for attempt in attempts]
+    said = [(attempt, attempt.operation.text(attempt.answer or {})) for attempt in attempts]
     attempt, most = max(said, key=lambda one: len(one[1]), default=(None, ""))
     return (attempt, most) if most else (None, "")
 

@@ -40,6 +40,10 @@ class CallRequest:
     # The answer in place of a failure. None if the caller wants to be told of the failure.
     default_message: str | None = None
 
+    # Whether the caller of a stream sees what a model thinks. Where it does not, thoughts are no content: they win no
+    # race, and a model that only thinks has given an empty answer.
+    shows_thoughts: bool = True
+
     # Whether the outcome of a stream has its whole answer.
     keep_answer: bool = False
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from llm.costs.tokens import estimate_message_tokens
 from llm.json_values import Json
 from llm.operations import chat_chunks
+from llm.operations.accumulation import Accumulator, ChatAccumulator
+from llm.operations.chat_messages import has_output, has_thoughts, message_in, visible_text
+from llm.operations.chat_text import ChatText
 from llm.operations.choices import (
     ChoicesReader,
     check_choices,
+    choices_asked,
     choices_of,
     first_finish_reason,
     index_of,
@@ -21,9 +25,7 @@ from llm.operations.choices import (
 )
 from llm.operations.operation import Operation, StreamReader
 from llm.operations.output_texts import texts_within
-
-# Fields of a delta or message that hold output of the model. A delta without any of them wins no race.
-OUTPUT_FIELDS = ("content", "refusal", "tool_calls", "function_call", "audio", "reasoning_content", "reasoning")
+from llm.operations.stream_text import StreamText
 
 
 class ChatCompletions(Operation):
@@ -33,38 +35,27 @@ class ChatCompletions(Operation):
     def stream_body(self, body: Mapping[str, Any]) -> Json:
         return stream_body(body)
 
-    def check(self, answer: Json) -> None:
-        check_choices(answer, lambda choice: _has_output(choice.get("message")))
+    def check(self, answer: Json, body: Mapping[str, Any]) -> None:
+        check_choices(answer, body, _has_output)
 
-    def reader(self) -> StreamReader:
-        return ChoicesReader(lambda choice: _has_output(choice.get("delta")))
+    def reader(self, body: Mapping[str, Any]) -> StreamReader:
+        return ChoicesReader(choices_asked(body), has_output=_has_output, has_thoughts=_has_thoughts)
 
-    def assemble(self, chunks: Iterable[Json]) -> Json:
-        return chat_chunks.completion_of(chunks)
+    def accumulator(self) -> Accumulator:
+        return ChatAccumulator()
 
     def output_texts(self, answer: Json) -> list[str]:
-        texts: list[str] = []
-        for choice in choices_of(answer):
-            part: Json = choice.get("delta") or choice.get("message") or {}
-            if _has_output(part):
-                content = part.get("content")
-                # Nearly every delta of a stream is just a piece of content, which needs no search for texts.
-                texts += [content] if isinstance(content, str) and len(part) == 1 else texts_within(part)
-        return texts
+        return [text for choice in choices_of(answer) for text in texts_within(message_in(choice))]
 
     def says_something(self, answer: Json) -> bool:
-        return any(_has_output(choice.get("delta") or choice.get("message")) for choice in choices_of(answer))
+        return any(_has_output(choice) or _has_thoughts(choice) for choice in choices_of(answer))
 
     def text(self, answer: Json) -> str:
         """The text of the first choice: its content, or its refusal if it has no content."""
-        for choice in choices_of(answer):
-            part = choice.get("delta") or choice.get("message")
-            if index_of(choice) == 0 and isinstance(part, dict):
-                content = part.get("content")
-                if isinstance(content, list):
-                    return "".join(str(piece.get("text", "")) for piece in content if isinstance(piece, dict))
-                return str(content or part.get("refusal") or "")
-        return ""
+        return next((visible_text(message_in(choice)) for choice in choices_of(answer) if index_of(choice) == 0), "")
+
+    def stream_text(self) -> StreamText:
+        return ChatText()
 
     def finish_reason(self, answer: Json) -> str:
         return first_finish_reason(answer)
@@ -95,12 +86,12 @@ class ChatCompletions(Operation):
         return chat_chunks.chunks_of(answer)
 
 
-def _has_output(part: object) -> bool:
-    """Whether a delta or message holds any output of the model."""
-    if not isinstance(part, dict):
-        return False
-    # Content is looked at first, because nearly every delta is a piece of it.
-    return bool(part.get("content")) or any(part.get(name) for name in OUTPUT_FIELDS)
+def _has_output(choice: Json) -> bool:
+    return has_output(message_in(choice))
+
+
+def _has_thoughts(choice: Json) -> bool:
+    return has_thoughts(message_in(choice))
 
 
 CHAT_COMPLETIONS = ChatCompletions()

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from llm.costs.tokens import count_input_tokens
 from llm.json_values import Json
+from llm.operations.accumulation import Accumulator, CompletionAccumulator
+from llm.operations.chat_messages import content_text, message_in
 from llm.operations.choices import (
     ChoicesReader,
     check_choices,
+    choices_asked,
     choices_of,
     first_finish_reason,
     index_of,
-    merge_head,
+    numbered,
     stream_body,
     usage_chunks,
     usages_of,
@@ -30,30 +33,24 @@ class Completions(Operation):
     def stream_body(self, body: Mapping[str, Any]) -> Json:
         return stream_body(body)
 
-    def check(self, answer: Json) -> None:
-        check_choices(answer, _has_output)
+    def check(self, answer: Json, body: Mapping[str, Any]) -> None:
+        check_choices(answer, body, _has_output)
 
-    def reader(self) -> StreamReader:
-        return ChoicesReader(_has_output)
+    def reader(self, body: Mapping[str, Any]) -> StreamReader:
+        asked = choices_asked(body) * _prompts_in(body.get("prompt"))
+        return ChoicesReader(asked, has_output=_has_output, has_thoughts=lambda choice: False)
 
-    def assemble(self, chunks: Iterable[Json]) -> Json:
-        answer: Json = {}
-        choices: dict[int, Json] = {}
-        for chunk in chunks:
-            merge_head(answer, chunk)
-            for piece in choices_of(chunk):
-                _add_piece(choices.setdefault(index_of(piece), {"text": "", "logprobs": None}), piece)
-        answer["choices"] = [choices[index] for index in sorted(choices)]
-        return answer
+    def accumulator(self) -> Accumulator:
+        return CompletionAccumulator()
 
     def output_texts(self, answer: Json) -> list[str]:
-        return [str(choice["text"]) for choice in choices_of(answer) if choice.get("text")]
+        return [text for choice in choices_of(answer) if (text := _text_of(choice))]
 
     def says_something(self, answer: Json) -> bool:
         return any(map(_has_output, choices_of(answer)))
 
     def text(self, answer: Json) -> str:
-        return "".join(str(choice.get("text") or "") for choice in choices_of(answer) if index_of(choice) == 0)
+        return "".join(_text_of(choice) for choice in choices_of(answer) if index_of(choice) == 0)
 
     def finish_reason(self, answer: Json) -> str:
         return first_finish_reason(answer)
@@ -80,30 +77,26 @@ class Completions(Operation):
         }
 
     def chunks_of(self, answer: Json) -> list[Json]:
-        head = {name: value for name, value in answer.items() if name != "usage"}
+        choices = [{**choice, "index": index} for index, choice in numbered(choices_of(answer))]
+        head = {name: value for name, value in answer.items() if name != "usage"} | {"choices": choices}
         return [head, *usage_chunks(answer, head)]
 
 
+def _text_of(choice: Json) -> str:
+    """The text of a choice, which some servers send as chat does."""
+    text = choice.get("text")
+    return text if isinstance(text, str) else content_text(message_in(choice))
+
+
 def _has_output(choice: Json) -> bool:
-    return bool(choice.get("text"))
+    return bool(_text_of(choice))
 
 
-def _add_piece(choice: Json, piece: Json) -> None:
-    """Add what one chunk says about a choice."""
-    choice["text"] += piece.get("text") or ""
-    for name, value in piece.items():
-        if name == "logprobs" and isinstance(value, dict):
-            choice["logprobs"] = _joined(choice["logprobs"] or {}, value)
-        elif name not in ("text", "logprobs") and (value is not None or name not in choice):
-            choice[name] = value
-
-
-def _joined(before: Json, more: Json) -> Json:
-    """Join log probabilities. They are parallel lists, one for each kind of entry."""
-    joined = dict(before)
-    for kind, values in more.items():
-        joined[kind] = [*(before.get(kind) or ()), *values] if values else before.get(kind, values)
-    return joined
+def _prompts_in(prompt: object) -> int:
+    """How many prompts there are: several come as a list of texts, or as a list of lists of tokens."""
+    if isinstance(prompt, list) and prompt and not isinstance(prompt[0], int):
+        return len(prompt)
+    return 1
 
 
 COMPLETIONS = Completions()

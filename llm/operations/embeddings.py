@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from llm.costs.tokens import count_input_tokens
 from llm.errors import InvalidUpstreamResponse
 from llm.json_values import Json
+from llm.operations.accumulation import Accumulator
 from llm.operations.operation import Operation, StreamReader
 from llm.operations.token_counts import PROMPT, TOTAL, StatedUsage, count_of
 
@@ -24,17 +25,17 @@ class Embeddings(Operation):
     def stream_body(self, body: Mapping[str, Any]) -> Json:
         raise NoStream
 
-    def check(self, answer: Json) -> None:
+    def check(self, answer: Json, body: Mapping[str, Any]) -> None:
         data = answer.get("data")
         if not isinstance(data, list) or not data:
             raise InvalidUpstreamResponse("The upstream's answer has no embeddings.", http_status=200)
         if not all(isinstance(entry, dict) and entry.get("embedding") for entry in data):
             raise InvalidUpstreamResponse("The upstream's answer has an empty embedding.", http_status=200)
 
-    def reader(self) -> StreamReader:
+    def reader(self, body: Mapping[str, Any]) -> StreamReader:
         raise NoStream
 
-    def assemble(self, chunks: Iterable[Json]) -> Json:
+    def accumulator(self) -> Accumulator:
         raise NoStream
 
     def output_texts(self, answer: Json) -> list[str]:

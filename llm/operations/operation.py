@@ -10,19 +10,24 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from llm.json_values import Json
+from llm.operations.accumulation import Accumulator
 from llm.operations.accumulation.usage import Usage as UsageInPieces
+from llm.operations.stream_text import StreamText, TextOfEach
 from llm.operations.token_counts import StatedUsage, read_usage
 
 
 class StreamReader(ABC):
     """How far one stream has come.
 
-    `begun`: it has produced some output, so it can win a race. `finished`: it has given its finish reason, so only its
-    usage may still follow.
+    `alive`: it has produced something, be it thoughts. `begun`: it has produced some output, so it can win a race.
+    `finished`: as much as was asked for has given its finish reason and nothing came after, so the stream may end here.
+    `over`: all that may still follow is the mark of its end.
     """
 
+    alive = False
     begun = False
     finished = False
+    over = False
 
     @abstractmethod
     def read(self, chunk: Json) -> None:
@@ -36,6 +41,9 @@ class Operation(ABC):
     path: ClassVar[str]
     can_stream: ClassVar[bool] = True
 
+    # What the accumulator is told where `[DONE]` is all that says the end of a stream.
+    end: ClassVar[Json] = {}
+
     def whole_body(self, body: Mapping[str, Any]) -> Json:
         """The body that asks for a whole answer."""
         return {name: value for name, value in body.items() if name not in ("stream", "stream_options")}
@@ -45,23 +53,20 @@ class Operation(ABC):
         """The body that asks for a stream and for its usage."""
 
     @abstractmethod
-    def check(self, answer: Json) -> None:
-        """Check that a whole answer has some output in it.
+    def check(self, answer: Json, body: Mapping[str, Any]) -> None:
+        """Check that a whole answer to `body` has some output in it.
 
-        Raises InvalidUpstreamResponse if it has none, or the error that the answer itself names.
+        Raises InvalidUpstreamResponse if it is no answer, EmptyAnswer if it is one that says nothing and gives no
+        reason for that, or the error that the answer itself names.
         """
 
     @abstractmethod
-    def reader(self) -> StreamReader:
-        """A new reader for one stream."""
+    def reader(self, body: Mapping[str, Any]) -> StreamReader:
+        """A new reader for one stream, the answer to `body`."""
 
     @abstractmethod
-    def assemble(self, chunks: Iterable[Json]) -> Json:
-        """Put the whole answer together from the chunks of a stream.
-
-        Does not change the chunks, because some of them may still wait to be sent to the caller. Raises TypeError,
-        RuntimeError, AttributeError or ValueError if the chunks don't add up to an answer.
-        """
+    def accumulator(self) -> Accumulator:
+        """A new accumulator, which puts the whole answer together from the chunks of one stream."""
 
     @abstractmethod
     def output_texts(self, answer: Json) -> list[str]:
@@ -74,6 +79,10 @@ class Operation(ABC):
     @abstractmethod
     def text(self, answer: Json) -> str:
         """The text of an answer or chunk that a person would read."""
+
+    def stream_text(self) -> StreamText:
+        """A new reader for the text of one stream."""
+        return TextOfEach(self.text)
 
     @abstractmethod
     def finish_reason(self, answer: Json) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from llm.json_values import Json
 
 # Events that end a stream. They carry the whole response.
-ENDED = frozenset({"response.completed", "response.incomplete"})
+ENDED = frozenset({"response.completed", "response.incomplete", "response.done"})
 
 
 def kind_of(value: Json) -> str:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from llm.costs.tokens import TOKENS_PER_REPLY, count_input_tokens
 from llm.error_reading import read_error
-from llm.errors import InvalidUpstreamResponse
+from llm.errors import EmptyAnswer, InvalidUpstreamResponse
 from llm.json_values import Json
+from llm.operations.accumulation import Accumulator, ResponseAccumulator
 from llm.operations.operation import Operation, StreamReader
 from llm.operations.output_texts import texts_within
 from llm.operations.response_events import ENDED, events_of, is_event, kind_of, object_in, objects_in
 
 # Events whose delta is text that a person would read.
 TEXT_DELTAS = frozenset({"response.output_text.delta", "response.refusal.delta"})
+
+# What the names of events about thoughts begin with.
+THOUGHTS = "response.reasoning"
 
 # Output items that wait for the caller to run a tool.
 TOOL_CALLS = frozenset({"function_call", "custom_tool_call"})
@@ -26,28 +30,32 @@ class ResponseReader(StreamReader):
     def read(self, chunk: Json) -> None:
         kind = kind_of(chunk)
         if kind == "error":
-            raise read_error(chunk, http_status=200)
+            raise read_error(chunk.get("error") or chunk, http_status=200)
         response = object_in(chunk.get("response"))
         if kind == "response.failed":
             raise read_error(response.get("error") or "The response failed.", http_status=200)
+        says_something = RESPONSES.says_something(chunk)
         if kind in ENDED:
-            if not self.begun:
-                RESPONSES.check(response)
-            self.begun = self.finished = True
-        elif not self.begun:
+            self.finished = self.over = True
+            has_output = RESPONSES.says_something({**response, "object": "response"})
+        elif kind == "response.output_item.done":
             # A tool that the upstream runs itself may be done before there is any text.
-            item_done = kind == "response.output_item.done" and _is_output(object_in(chunk.get("item")))
-            self.begun = item_done or RESPONSES.says_something(chunk)
+            has_output = _is_output(object_in(chunk.get("item")))
+        else:
+            has_output = says_something and not kind.startswith(THOUGHTS)
+        self.begun = self.begun or has_output
+        self.alive = self.alive or has_output or says_something
 
 
 class Responses(Operation):
     name = "responses"
     path = "/responses"
+    end: ClassVar[Json] = {"type": "response.done"}
 
     def stream_body(self, body: Mapping[str, Any]) -> Json:
         return {**body, "stream": True}
 
-    def check(self, answer: Json) -> None:
+    def check(self, answer: Json, body: Mapping[str, Any]) -> None:
         if answer.get("status") == "failed":
             raise read_error(answer.get("error") or "The response failed.", http_status=200)
         output = answer.get("output")
@@ -55,16 +63,13 @@ class Responses(Operation):
             raise InvalidUpstreamResponse("The upstream's answer has no output.", http_status=200)
         # The caller's own limit or the provider's filter makes a response incomplete, and explains an empty one.
         if not any(map(_is_output, objects_in(output))) and answer.get("status") != "incomplete":
-            raise InvalidUpstreamResponse("The upstream's answer is empty.", http_status=200)
+            raise EmptyAnswer("The upstream's answer is empty.", http_status=200)
 
-    def reader(self) -> StreamReader:
+    def reader(self, body: Mapping[str, Any]) -> StreamReader:
         return ResponseReader()
 
-    def assemble(self, chunks: Iterable[Json]) -> Json:
-        answers = [object_in(chunk.get("response")) for chunk in chunks if kind_of(chunk) in ENDED]
-        if not answers:
-            raise ValueError("the stream has no last event")
-        return answers[-1]
+    def accumulator(self) -> Accumulator:
+        return ResponseAccumulator()
 
     def output_texts(self, answer: Json) -> list[str]:
         if is_event(answer):
@@ -87,9 +92,12 @@ class Responses(Operation):
         """The finish reason in the words of chat completions, so that records of both APIs can be compared."""
         if is_event(answer):
             return self.finish_reason(object_in(answer.get("response"))) if kind_of(answer) in ENDED else ""
-        if answer.get("status") == "incomplete":
+        status = answer.get("status")
+        if status == "incomplete":
             reason = str(object_in(answer.get("incomplete_details")).get("reason") or "incomplete")
             return "length" if reason == "max_output_tokens" else reason
+        if status not in (None, "completed"):
+            return ""
         calls_tool = any(kind_of(item) in TOOL_CALLS for item in objects_in(answer.get("output")))
         return "tool_calls" if calls_tool else "stop"
 

@@ -68,13 +68,14 @@ class RaceFailed(Exception):
     def decisive(self) -> UpstreamError:
         """The error that the caller is told.
 
-        It is an error that no other model would survive, if there is one; otherwise the last error of a model that was
-        really asked; otherwise, if all were skipped, the last of these.
+        It is one that came with an answer, if there is one; otherwise one that no other model would survive; otherwise
+        the last error of a model that was really asked; otherwise, if all were skipped, the last of these.
         """
         errors = [failure.error for failure in self.failures]
+        answers = [error for error in errors if error.is_answer]
         final = [error for error in errors if not error.try_next_stage]
         tried = [error for error in errors if not isinstance(error, ModelSkipped)]
-        return (final or tried or errors)[-1]
+        return (answers or final or tried or errors)[-1]
 
 
 class Walk(Generic[T]):
@@ -118,22 +119,27 @@ class Walk(Generic[T]):
         return await self._last_stage(last.models, len(earlier))
 
     async def _last_stage(self, models: Sequence[ModelRef], stage: int) -> T:
-        """Try the last stage, and retry it. It is tried even if all its breakers are open, because no other is left."""
+        """Try the last stage, and retry it. It is tried even if all its breakers are open, because no other is left.
+
+        A model whose answer is empty is not asked again. If no retry of the others succeeds, that answer is the end.
+        """
         waiting: list[Failure] = []
+        answer: UpstreamError | None = None
         for retry in range(self._retries.max_retries + 1):
             try:
                 return await self._try_last(models, stage)
             except RaceFailed as failed:
-                self._raise_if_final(failed)
+                answer = next((f.error for f in failed.failures if f.error.is_answer), answer)
+                self._raise_if_final(failed, answer)
                 waiting += [failure for failure in failed.failures if failure.error.retryable]
                 if not waiting or retry == self._retries.max_retries:
-                    raise failed.decisive from None
+                    raise answer or failed.decisive from None
                 # Racers that asked for the same wait failed a moment apart. Those that are ready soon are waited for.
                 resume_at = max(self._now() + self._retries.delay(retry), min(f.ready_at for f in waiting))
                 again = [failure for failure in waiting if failure.ready_at <= resume_at + TOGETHER_SECONDS]
                 resume_at = max(resume_at, *(failure.ready_at for failure in again))
                 if resume_at >= self._deadline:
-                    raise failed.decisive from None
+                    raise answer or failed.decisive from None
                 waiting = [failure for failure in waiting if failure not in again]
                 models = [failure.model for failure in again]
             await asyncio.sleep(resume_at - self._now())
@@ -224,7 +230,7 @@ class Walk(Generic[T]):
                 await self._lost(winner.result())
             raise interrupted
 
-    def _raise_if_final(self, failed: RaceFailed) -> None:
+    def _raise_if_final(self, failed: RaceFailed, answer: UpstreamError | None = None) -> None:
         hopeless = any(not failure.error.try_next_stage for failure in failed.failures)
         if hopeless or self._now() >= self._deadline:
-            raise failed.decisive from None
+            raise answer or failed.decisive from None

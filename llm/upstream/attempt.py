@@ -8,10 +8,10 @@ from llm.config import Provider
 from llm.costs.pricing import PriceList
 from llm.costs.tokens import count_tokens
 from llm.costs.usage import Usage
-from llm.errors import StreamInterrupted, UpstreamError, UpstreamTimeout
+from llm.errors import EmptyAnswer, StreamInterrupted, UpstreamError, UpstreamTimeout
 from llm.json_values import Json
 from llm.operations import Operation
-from llm.operations.accumulation.usage import Usage as UsageInPieces
+from llm.operations.accumulation import Accumulator
 from llm.routing.route import ModelRef
 from llm.routing.walk import Race
 from llm.upstream.attempt_record import AttemptRecord, AttemptStatus
@@ -45,8 +45,6 @@ class Attempt:
         self.error: UpstreamError | None = None
         self.http_status: int | None = None
         self.upstream_request_id = ""
-        # What the provider has said of the usage, which may come in several chunks.
-        self._stated = UsageInPieces()
         # The provider's key that the request was sent with.
         self.key = ""
         # False while a request has not been sent completely, and for good if it never was.
@@ -56,10 +54,9 @@ class Attempt:
         self._started = clock()
         self._first_token: float | None = None
         self._ended: float | None = None
-        # All text that the model has produced, to estimate its tokens from.
-        self._produced: list[str] = []
-        # The chunks of a whole answer that is fetched as a stream.
-        self.received: list[Json] = []
+        self._answer: Json | None = None
+        # Puts the chunks of a stream together. They are not kept themselves.
+        self._accumulator: Accumulator | None = None
 
     @property
     def ran(self) -> bool:
@@ -70,15 +67,34 @@ class Attempt:
         self.http_status = http_status
         self.upstream_request_id = upstream_request_id
 
-    def saw_completion(self, completion: Json) -> None:
-        self._note_usage(completion)
-        self._produced = self.operation.output_texts(completion)
+    @property
+    def answer(self) -> Json | None:
+        """What has come of the answer so far: as it came, or put together from the chunks of a stream."""
+        if self._answer is None and self._accumulator is not None:
+            self._answer = self._accumulator.answer()
+        return self._answer
+
+    def saw_answer(self, answer: Json, *, streamed: bool = False) -> None:
+        """A whole answer has come. `streamed` means that it came in place of a stream."""
+        self._answer = answer
+        if streamed:
+            self._first_token = self._clock()
 
     def saw_chunk(self, chunk: Json) -> None:
         if self._first_token is None and self.operation.says_something(chunk):
             self._first_token = self._clock()
-        self._produced += self.operation.output_texts(chunk)
-        self._note_usage(chunk)
+        if self._accumulator is None:
+            self._accumulator = self.operation.accumulator()
+        self._accumulator.add(chunk)
+        self._answer = None
+
+    def saw_failure(self, chunk: Json) -> None:
+        """A chunk says that the answer failed. What it says besides, like its usage, counts all the same."""
+        self.saw_chunk({name: value for name, value in chunk.items() if name != "choices"})
+
+    def accept(self) -> None:
+        """It had failed because its answer is empty, and now that answer is given to the caller."""
+        self.status, self.error = AttemptStatus.SUCCEEDED, None
 
     def end(self, status: AttemptStatus, error: UpstreamError | None = None) -> None:
         """The attempt has ended. Only the first call counts: an attempt that has ended keeps its status."""
@@ -115,34 +131,29 @@ class Attempt:
         """Milliseconds from `moment` to the first token, or None if none came."""
         return None if self._first_token is None else _ms(self._first_token - moment)
 
-    def _note_usage(self, answer: Json) -> None:
-        for usage in self.operation.usages(answer):
-            self._stated.add(usage)
-
     def _usage(self, prompt_tokens: Callable[[], int]) -> Usage | None:
         """What the provider counted, with our own counts in the place of those that are missing or can't be right."""
-        stated = self.operation.read_usage(self._stated.whole())
+        stated = None if self.answer is None else self.operation.usage(self.answer)
         if stated is None:
             return self._estimate(prompt_tokens)
         return stated.completed(prompt_tokens=prompt_tokens, completion_tokens=self._produced_tokens)
-
-    def _produced_tokens(self) -> int:
-        return count_tokens("".join(self._produced))
 
     def _estimate(self, prompt_tokens: Callable[[], int]) -> Usage | None:
         """What was certainly billed if the provider did not give its usage, or None if nothing was.
 
         A request that ended while the upstream worked on it has cost its prompt, and what the model had said by then.
-        A request that the upstream refused, or that never reached it, has cost nothing.
+        A model that had nothing to say has worked too. A request that the upstream refused, or that never reached it,
+        has cost nothing.
         """
-        worked = self.status in WORKED or isinstance(self.error, StreamInterrupted | UpstreamTimeout)
-        if not self.reached_upstream or not (worked or self._produced):
+        worked = self.status in WORKED or isinstance(self.error, StreamInterrupted | UpstreamTimeout | EmptyAnswer)
+        completion_tokens = self._produced_tokens()
+        if not self.reached_upstream or not (worked or completion_tokens):
             return None
-        return Usage(
-            prompt_tokens=prompt_tokens(),
-            completion_tokens=self._produced_tokens(),
-            estimated=True,
-        )
+        return Usage(prompt_tokens=prompt_tokens(), completion_tokens=completion_tokens, estimated=True)
+
+    def _produced_tokens(self) -> int:
+        """The tokens of all that the model has said so far, by our own count."""
+        return count_tokens("".join(self.operation.output_texts(self.answer))) if self.answer else 0
 
 
 def _ms(seconds: float) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import io
 from types import SimpleNamespace, TracebackType
-from typing import Self
+from typing import Any, Self
 
 import aiohttp
 
@@ -24,7 +24,6 @@ from llm.upstream.http_errors import HTTP_EXCEPTIONS, error_object, is_our_timeo
 from llm.upstream.lost_connections import LostConnections
 from llm.upstream.provider_keys import ProviderKeys
 from llm.upstream.stream import OpenStream
-from llm.upstream.whole_answer import assemble_answer, read_answer
 
 # The most connections to all providers together.
 MAX_CONNECTIONS = 4_000
@@ -71,42 +70,45 @@ class Upstream:
     ) -> None:
         await self._session.close()
 
-    async def complete(self, attempt: Attempt, body: Json) -> Json:
-        """A whole answer, checked, as it came. Raises UpstreamError."""
+    async def complete(self, attempt: Attempt, body: Json, *, deadline: float | None = None) -> Json:
+        """A whole answer, checked, as it came. Raises UpstreamError.
+
+        `deadline` is a time of the event loop's clock, from which on nobody waits for the answer any more.
+        """
         try:
             async with await self._send(attempt, body) as response:
-                answer = read_answer(response, await response.read())
+                await self._stream(response, attempt, body, deadline=deadline, keep_head=False).read_whole()
         except HTTP_EXCEPTIONS as exception:
             raise read_exception(exception) from exception
-        attempt.saw_completion(answer)
-        attempt.operation.check(answer)
-        return answer
+        return _checked(attempt, body)
 
-    async def complete_by_stream(self, attempt: Attempt, body: Json) -> Json:
+    async def complete_by_stream(self, attempt: Attempt, body: Json, *, deadline: float | None = None) -> Json:
         """A whole answer that is fetched as a stream, because providers stop billing a stream that is cancelled.
 
         Raises UpstreamError.
         """
-        stream = await self.open_stream(attempt, body)
+        stream = await self.open_stream(attempt, body, deadline=deadline, keep_head=False)
         try:
-            while batch := await stream.next_batch():
-                attempt.received += batch
+            while await stream.next_batch():
+                pass  # the attempt has noted them
         finally:
             stream.close()
-        answer = assemble_answer(attempt.operation, attempt.received)
-        attempt.operation.check(answer)
-        return answer
+        return _checked(attempt, body)
 
-    async def open_stream(self, attempt: Attempt, body: Json) -> OpenStream:
-        """A stream whose first content has arrived. Raises UpstreamError. Whoever gets the stream must close it."""
+    async def open_stream(self, attempt: Attempt, body: Json, **options: Any) -> OpenStream:
+        """A stream whose first content has arrived. Raises UpstreamError. Whoever gets the stream must close it.
+
+        `options` are those of OpenStream.
+        """
         seconds = self._config.first_token_timeout
         response: aiohttp.ClientResponse | None = None
         try:
             async with asyncio.timeout(seconds):
                 response = await self._send(attempt, body)
-                stream = OpenStream(response, attempt, self._config.stream_idle_timeout)
-                await stream.read_head()
-                return stream
+                stream = self._stream(response, attempt, body, **options)
+                await stream.read_first_sign()
+            await stream.read_head()
+            return stream
         except BaseException as exception:
             if response is not None:
                 response.close()
@@ -115,6 +117,9 @@ class Upstream:
             if isinstance(exception, HTTP_EXCEPTIONS):
                 raise (read_exception if response is None else read_stream_exception)(exception) from exception
             raise
+
+    def _stream(self, response: aiohttp.ClientResponse, attempt: Attempt, body: Json, **options: Any) -> OpenStream:
+        return OpenStream(response, attempt, body, idle_timeout=self._config.stream_idle_timeout, **options)
 
     async def _send(self, attempt: Attempt, body: Json) -> aiohttp.ClientResponse:
         """Send a request. Returns an answer with a good status, to be read and closed; raises UpstreamError."""
@@ -143,6 +148,13 @@ class Upstream:
             return response
         async with response:
             raise read_error(error_object(await response.read()), http_status=response.status, headers=response.headers)
+
+
+def _checked(attempt: Attempt, body: Json) -> Json:
+    """The answer of an attempt. Raises UpstreamError if it is none."""
+    answer = attempt.answer or {}
+    attempt.operation.check(answer, body)
+    return answer
 
 
 async def _note_that_it_was_sent(

@@ -1,4 +1,4 @@
-"""An open stream: from the bytes of an HTTP answer to batches of chunks, each checked and noted by its attempt."""
+"""An open stream: from an HTTP answer to batches of chunks, within the clocks that bound it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ from contextlib import suppress
 
 import aiohttp
 
-from llm.error_reading import read_error
-from llm.errors import InvalidUpstreamResponse, StreamInterrupted, UpstreamError
-from llm.json_values import Json, read_json
+from llm.errors import StreamInterrupted, UpstreamError
+from llm.json_values import Json
 from llm.upstream.attempt import Attempt
+from llm.upstream.chunk_reader import ChunkReader
 from llm.upstream.compat import take_unread
-from llm.upstream.event_stream import EventReader, EventTooLarge
+from llm.upstream.event_stream import BYTE_ORDER_MARK, begins_like_events
 from llm.upstream.http_errors import HTTP_EXCEPTIONS, is_our_timeout, read_stream_exception
 from llm.upstream.whole_answer import read_answer
 
-# After its finish reason a stream owes nothing but its usage, so the wait for that is shorter than for content.
-AFTER_FINISH_SECONDS = 5.0
+# After its usage a stream owes nothing but the mark of its end, so the wait for that is shorter than for content. It is
+# not shorter after a finish reason alone: some servers run a tool then, and go on.
+AFTER_USAGE_SECONDS = 5.0
+
+# A whole answer of a stream that does not end is taken so long before the deadline, and is not lost to it.
+BEFORE_DEADLINE_SECONDS = 0.1
 
 # How long to wait, after `[DONE]`, for the end of the HTTP answer. Only then can the connection be used again.
 DRAIN_SECONDS = 0.05
@@ -29,51 +33,71 @@ class OpenStream:
     """A stream whose first content has arrived. `batches()` gives all of it, from its beginning.
 
     A batch holds the chunks that arrived at once. Under load that is many chunks, and each step on their way to the
-    caller is taken once for all of them.
+    caller is taken once for all of them. With `thoughts_count`, what the model thinks is content too. Without
+    `keep_head`, the chunks that came while waiting for the first content are not given out: the attempt has noted them.
+    `deadline` is a time of the event loop's clock, from which on nobody waits for the stream any more.
     """
 
-    def __init__(self, response: aiohttp.ClientResponse, attempt: Attempt, idle_timeout: float) -> None:
+    def __init__(
+        self,
+        response: aiohttp.ClientResponse,
+        attempt: Attempt,
+        body: Json,
+        *,
+        idle_timeout: float,
+        thoughts_count: bool = True,
+        keep_head: bool = True,
+        deadline: float | None = None,
+    ) -> None:
         self._response = response
         self._attempt = attempt
+        self._body = body
         self._idle_timeout = idle_timeout
-        self._events = EventReader()
-        self._reader = attempt.operation.reader()
+        self._thoughts_count = thoughts_count
+        self._keep_head = keep_head
+        self._deadline = deadline
+        self._chunks = ChunkReader(attempt, body)
         # Batches that were read while waiting for the first content.
         self._head: deque[list[Json]] = deque()
-        # An error that came in the same piece as good chunks. It is raised once these have been given out.
-        self._error: UpstreamError | None = None
-        self._ended = False
+
+    async def read_first_sign(self) -> None:
+        """Read until the model has produced anything, be it thoughts, or has ended. Raises UpstreamError."""
+        first = await self._read_beginning()
+        if not self._is_events(first):
+            self._take_whole(first + await self._response.read())
+            return
+        self._take(self._chunks.feed(first))
+        while not (self._chunks.progress.alive or self.is_whole or self._chunks.ended):
+            self._take(await self._receive())
 
     async def read_head(self) -> None:
-        """Read up to the first content. Raises UpstreamError if there is none."""
-        if self._response.content_type in ("application/json", "text/html"):
-            self._attempt.operation.check(read_answer(self._response, await self._response.read()))
-            raise InvalidUpstreamResponse("The upstream sent a whole answer instead of a stream.", http_status=200)
-        while not self._reader.begun:
-            batch = await self._receive()
+        """Read up to the first content. Raises EmptyAnswer or another UpstreamError if there is none."""
+        progress = self._chunks.progress
+        while not (progress.begun or (self._thoughts_count and progress.alive)):
+            batch = await self._next()
             if not batch:
-                raise self._error or InvalidUpstreamResponse("The upstream's stream is empty.", http_status=200)
-            self._head.append(batch)
+                self._attempt.operation.check(self._attempt.answer or {}, self._body)
+                return
+            self._take(batch)
+
+    async def read_whole(self) -> None:
+        """Read all of an answer, however it was sent. The attempt has it then. Raises UpstreamError."""
+        first = await self._read_beginning()
+        if self._is_events(first, asked=False):
+            self._chunks.feed(first)
+            while await self._next():
+                pass
+        else:
+            self._attempt.saw_answer(read_answer(self._response, first + await self._response.read()))
 
     async def next_batch(self) -> list[Json]:
         """The chunks that came next; none at a proper end. Raises StreamInterrupted, or the error that was named."""
-        if self._head:
-            return self._head.popleft()
-        patience = AFTER_FINISH_SECONDS if self.is_whole else self._idle_timeout
-        try:
-            async with asyncio.timeout(patience):
-                return await self._receive()
-        except HTTP_EXCEPTIONS as exception:
-            if self.is_whole:
-                return []
-            if is_our_timeout(exception):
-                raise StreamInterrupted(f"The upstream's stream stalled for {patience:g} s.") from exception
-            raise read_stream_exception(exception) from exception
+        return self._head.popleft() if self._head else await self._next()
 
     @property
     def is_whole(self) -> bool:
-        """The stream has given its finish reason: only its usage may follow."""
-        return self._reader.finished
+        """All that was asked for has come: only usage may follow."""
+        return self._chunks.is_whole
 
     async def batches(self) -> AsyncGenerator[list[Json], None]:
         """Every batch, as it came. Closes the stream."""
@@ -90,25 +114,65 @@ class OpenStream:
         else:
             self._response.close()
 
+    async def _read_beginning(self) -> bytes:
+        """So much of the body that it can be told what it is: its first bytes decide, whatever its type says."""
+        first = b""
+        while begins_like_events(_text_in(first)) is None and (piece := await self._read_piece()):
+            first += piece
+        return first
+
+    def _is_events(self, first: bytes, *, asked: bool = True) -> bool:
+        text = _text_in(first)
+        is_like_events = begins_like_events(text)
+        if is_like_events is None:
+            return asked
+        # A stream may begin with a field that nobody knows. No JSON and no page begins like one.
+        may_be = asked and self._response.content_type == "text/event-stream" and text[:1] not in b'{["<'
+        return is_like_events or may_be
+
+    def _take_whole(self, data: bytes) -> None:
+        """Take a whole answer that came instead of a stream: a stream is made of it. Raises UpstreamError."""
+        answer = read_answer(self._response, data)
+        self._attempt.saw_answer(answer, streamed=True)
+        self._attempt.operation.check(answer, self._body)
+        self._take(self._attempt.operation.chunks_of(answer))
+        self._chunks.take_whole()
+
+    def _take(self, batch: list[Json]) -> None:
+        if batch and self._keep_head:
+            self._head.append(batch)
+
+    async def _next(self) -> list[Json]:
+        """What `_receive` gives, unless it takes too long."""
+        patience = AFTER_USAGE_SECONDS if self._chunks.progress.over else self._idle_timeout
+        until = asyncio.get_running_loop().time() + patience
+        if self.is_whole and self._deadline is not None:
+            until = min(until, self._deadline - BEFORE_DEADLINE_SECONDS)
+        try:
+            async with asyncio.timeout_at(until):
+                return await self._receive()
+        except HTTP_EXCEPTIONS as exception:
+            cause: UpstreamError
+            if is_our_timeout(exception):
+                cause = StreamInterrupted(f"The upstream's stream stalled for {patience:g} s.")
+            else:
+                cause = read_stream_exception(exception)
+            batch = self._chunks.end(cause)
+            if not batch and self._chunks.error is not None:
+                raise self._chunks.error from exception
+            return batch
+
     async def _receive(self) -> list[Json]:
         """The next chunks; none at a proper end. Chunks that came before an error are given before it is raised."""
         batch: list[Json] = []
-        while not batch and not self._ended:
-            piece = await self._read_piece()
-            try:
-                if not piece:
-                    self._end()
-                for data in self._events.feed(piece):
-                    if data.startswith(b"[DONE]"):
-                        self._end()
-                        break
-                    batch.append(self._read_chunk(data))
-            except (UpstreamError, EventTooLarge) as error:
-                self._ended = True
-                if not self.is_whole:  # nothing that comes after a whole answer can spoil it
-                    self._error = error if isinstance(error, UpstreamError) else read_stream_exception(error)
-        if not batch and self._error is not None:
-            raise self._error
+        while not batch and not self._chunks.ended:
+            if piece := await self._read_piece():
+                batch = self._chunks.feed(piece)
+            else:
+                missing = "The upstream's stream ended without a finish reason."
+                batch = self._chunks.end(StreamInterrupted(missing, http_status=200))
+        if not batch and self._chunks.error is not None:
+            raise self._chunks.error
         if not batch:
             await self._drain()
         return batch
@@ -121,28 +185,15 @@ class OpenStream:
             return unread
         return await content.readany()
 
-    def _end(self) -> None:
-        self._ended = True
-        if not self.is_whole:
-            raise StreamInterrupted("The upstream's stream ended without a finish reason.", http_status=200)
-
-    def _read_chunk(self, data: bytes) -> Json:
-        """Read one chunk, and note what it says. Raises UpstreamError."""
-        try:
-            chunk = read_json(data)
-        except (ValueError, RecursionError) as exception:
-            raise StreamInterrupted("The upstream sent a chunk that is not JSON.", http_status=200) from exception
-        if not isinstance(chunk, dict):
-            raise StreamInterrupted("The upstream sent a chunk that is not an object.", http_status=200)
-        if error := chunk.get("error"):
-            raise read_error(error, http_status=200)
-        self._reader.read(chunk)
-        self._attempt.saw_chunk(chunk)
-        return chunk
-
     async def _drain(self) -> None:
         """Wait a little for the end of the HTTP answer, so that its connection can be used again."""
         with suppress(*HTTP_EXCEPTIONS):
             async with asyncio.timeout(DRAIN_SECONDS):
                 while await self._response.content.readany():
                     pass
+
+
+def _text_in(first: bytes) -> bytes:
+    """The beginning of a body without the white space and the byte order mark that may stand before it."""
+    text = first.lstrip()
+    return b"" if BYTE_ORDER_MARK.startswith(text) else text.removeprefix(BYTE_ORDER_MARK).lstrip()

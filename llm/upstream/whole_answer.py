@@ -1,15 +1,12 @@
-"""A whole answer: read from the body of an HTTP answer, or put together from the chunks of a stream."""
+"""Reading a JSON object that an upstream sent: a whole answer, or what says in it that there is none."""
 
 from __future__ import annotations
-
-from collections.abc import Iterable
 
 import aiohttp
 
 from llm.error_reading import read_error
 from llm.errors import InvalidUpstreamResponse
 from llm.json_values import Json, read_json
-from llm.operations import Operation
 
 
 def read_answer(response: aiohttp.ClientResponse, body: bytes) -> Json:
@@ -20,14 +17,14 @@ def read_answer(response: aiohttp.ClientResponse, body: bytes) -> Json:
         raise InvalidUpstreamResponse("The upstream's answer is not JSON.", http_status=200) from exception
     if not isinstance(answer, dict):
         raise InvalidUpstreamResponse("The upstream's answer is not a JSON object.", http_status=200)
-    if answer.get("error"):
-        raise read_error(answer["error"], http_status=response.status, headers=response.headers)
+    if (error := error_in(answer)) is not None:
+        raise read_error(error, http_status=response.status, headers=response.headers)
     return answer
 
 
-def assemble_answer(operation: Operation, chunks: Iterable[Json]) -> Json:
-    """The answer that a stream's chunks amount to. Raises InvalidUpstreamResponse."""
-    try:
-        return operation.assemble(chunks)
-    except (TypeError, RuntimeError, AttributeError, ValueError) as exception:
-        raise InvalidUpstreamResponse("The upstream's chunks do not add up to an answer.") from exception
+def error_in(said: Json, event_name: bytes = b"") -> object | None:
+    """The error object that a whole answer or a chunk holds, or is; None if it holds none."""
+    if said.get("error"):
+        error: object = said["error"]
+        return error
+    return said if said.get("object") == "error" or event_name == b"error" else None

@@ -67,7 +67,9 @@ def openai_stream(answer: httpx2.Response) -> Streamed:
 def text_at(chunks: list[Json], index: int) -> str:
     """The text of one choice of a stream of chat completions."""
     choices = [choice for chunk in chunks for choice in chunk.get("choices", ()) if choice["index"] == index]
-    return "".join(said(choice.get("delta") or choice.get("message") or {}) for choice in choices)
+    text = "".join(said(choice.get("delta") or {}) for choice in choices)
+    # A character may be cut between two chunks. A client that joins them has it whole.
+    return text.encode("utf-16", "surrogatepass").decode("utf-16")
 
 
 def said(message: Json) -> str:

@@ -49,17 +49,18 @@ def _headers(known: Opening | CallOutcome) -> dict[str, str]:
 
 async def _text_events(order: Order, batches: AsyncIterator[list[Json]], ending: Ending) -> AsyncGenerator[bytes]:
     """Default events that carry the text itself, then `[DONE]`. After a failure there is an error event instead."""
+    shown = order.request.operation.stream_text()
     held = ""  # A carriage return at the end of a piece waits, because the next piece may begin with its line feed.
     async for batch in batches:
         events = [] if batch else [sse.HEARTBEAT]
         for chunk in batch:
-            text = held + order.request.operation.text(chunk)
+            text = held + shown.read(chunk)
             held = "\r" if text.endswith("\r") else ""
             if text := text.removesuffix("\r"):
                 events.append(sse.text_event(text))
         if events:
             yield b"".join(events)
-    if held:
+    if held := held + shown.rest():
         yield sse.text_event(held)
     outcome = await ending()
     yield sse.DONE if _answered(outcome) else sse.event("error", failure_envelope(outcome, order.request_id)["error"])
@@ -67,12 +68,15 @@ async def _text_events(order: Order, batches: AsyncIterator[list[Json]], ending:
 
 async def _json_events(order: Order, batches: AsyncIterator[list[Json]], ending: Ending) -> AsyncGenerator[bytes]:
     """Typed events: start, then deltas, then usage and done with the whole answer. After a failure, error instead."""
+    shown = order.request.operation.stream_text()
     yield sse.event("start", {"request_id": order.request_id, "route": order.request.route.written})
     async for batch in batches:
-        texts = map(order.request.operation.text, batch)
+        texts = map(shown.read, batch)
         events = [sse.event("delta", {"content": text}) for text in texts if text] if batch else [sse.HEARTBEAT]
         if events:
             yield b"".join(events)
+    if rest := shown.rest():
+        yield sse.event("delta", {"content": rest})
     outcome = await ending()
     if not _answered(outcome):
         yield sse.event("error", failure_envelope(outcome, order.request_id)["error"])

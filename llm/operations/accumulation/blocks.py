@@ -6,8 +6,8 @@ from typing import Any
 
 from llm.operations.accumulation.growing import Record, Text, Value, index_of
 
+# The fields of a block that hold its text. Mistral's `thinking` is a list of blocks again.
 TEXTS = ("text", "thinking", "reasoning", "summary", "refusal", "transcript")
-"""The fields of a block that hold its text. Mistral's `thinking` is a list of blocks again."""
 
 
 class Blob(Text):

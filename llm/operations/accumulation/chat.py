@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from llm.operations.accumulation.blocks import Blocks
-from llm.operations.accumulation.choices import CHOICE, Choice, ChoicesAccumulator
+from llm.operations.accumulation.choices import Choice, ChoicesAccumulator, Rest
 from llm.operations.accumulation.content import Content
 from llm.operations.accumulation.functions import Function
 from llm.operations.accumulation.growing import Audio, Kind, Record, Text, Value
@@ -20,6 +20,7 @@ class ProviderFields(Record):
         super().__init__({"thinking_blocks": Blocks, "reasoning_content": Content}, LooseValue)
 
 
+# The fields of a delta that come in pieces, and how. All others are as `LooseValue` says.
 MESSAGE: dict[str, Kind] = {
     **dict.fromkeys(("content", "reasoning", "reasoning_content", "reasoning_text", "thinking"), Content),
     **dict.fromkeys(("reasoning_details", "thinking_blocks"), Blocks),
@@ -31,7 +32,6 @@ MESSAGE: dict[str, Kind] = {
     "audio": Audio,
     "provider_specific_fields": ProviderFields,
 }
-"""The fields of a delta that come in pieces, and how. All others are as `LooseValue` says."""
 
 
 class ChatChoice(Choice):
@@ -44,11 +44,11 @@ class ChatChoice(Choice):
 
     def __init__(self) -> None:
         self._message = Record(MESSAGE, LooseValue)
-        self._rest = Record(CHOICE, Value)
+        self._rest = Rest()
         self._has_deltas = False
 
     def add(self, piece: dict[str, Any]) -> None:
-        self._rest.add({name: value for name, value in piece.items() if name not in ("delta", "message", "text")})
+        self._rest.add(piece)
         delta, message, text = piece.get("delta"), piece.get("message"), piece.get("text")
         # Where both speak, the message is the same piece in another dress (text-generation-webui).
         if isinstance(message, dict) and not _says_something(delta):
@@ -64,7 +64,7 @@ class ChatChoice(Choice):
     def whole(self) -> dict[str, Any]:
         message: dict[str, Any] = {"content": None, **(self._message.whole() or {})}
         message["role"] = message.get("role") or "assistant"
-        return {"finish_reason": None, **(self._rest.whole() or {}), "message": message}
+        return {"finish_reason": None, **self._rest.whole(), "message": message}
 
     def _add_delta(self, delta: dict[str, Any]) -> None:
         self._has_deltas = self._has_deltas or _says_something(delta)

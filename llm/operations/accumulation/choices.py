@@ -31,6 +31,7 @@ class LogProbs(Record):
         super().__init__({}, Row)
 
 
+# The fields of a choice, other than what it says. `token_ids` is vLLM's, a few with each chunk.
 CHOICE: dict[str, Kind] = {
     "index": Value,
     "finish_reason": FinishReason,
@@ -38,7 +39,28 @@ CHOICE: dict[str, Kind] = {
     "token_ids": Row,
     "usage": Usage,
 }
-"""The fields of a choice, other than what it says. `token_ids` is vLLM's, a few with each chunk."""
+
+
+# What a choice says in pieces. Each of its other fields is a value, which may be repeated.
+SAID = ("delta", "message", "text")
+
+
+class Rest:
+    """The fields of a choice, other than what it says."""
+
+    def __init__(self) -> None:
+        self._record = Record(CHOICE, Value)
+        self._last: dict[str, Any] = {}
+
+    def add(self, piece: dict[str, Any]) -> None:
+        rest = {name: value for name, value in piece.items() if name not in SAID}
+        # Nearly every piece repeats these fields, and that is soon seen. Only lists say more each time.
+        if rest != self._last or rest.get("logprobs") or rest.get("token_ids"):
+            self._record.add(rest)
+            self._last = rest
+
+    def whole(self) -> dict[str, Any]:
+        return self._record.whole() or {}
 
 
 class Choice(ABC):
@@ -57,6 +79,7 @@ class ChoicesAccumulator:
 
     def __init__(self) -> None:
         self._envelope = Record(ENVELOPE, Value)
+        self._last: dict[str, Any] = {}
         self._choices: dict[int, Choice] = {}
         self._usage_in_choices = Usage()
 
@@ -65,7 +88,9 @@ class ChoicesAccumulator:
             return
         # `obfuscation` pads a chunk to hide how long its text is, and belongs to no answer.
         own = {name: value for name, value in chunk.items() if name not in ("choices", "object", "obfuscation")}
-        self._envelope.add(own)
+        if own != self._last:  # nearly every chunk repeats them
+            self._envelope.add(own)
+            self._last = own
         choices = chunk.get("choices")
         for piece in choices if isinstance(choices, list) else ():
             if isinstance(piece, dict):

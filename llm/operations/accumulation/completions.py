@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from llm.operations.accumulation.choices import CHOICE, Choice, ChoicesAccumulator
+from llm.operations.accumulation.choices import Choice, ChoicesAccumulator, Rest
 from llm.operations.accumulation.content import text_of
-from llm.operations.accumulation.growing import Record, Text, Value
+from llm.operations.accumulation.growing import Text
 
 
 class CompletionChoice(Choice):
@@ -14,10 +14,10 @@ class CompletionChoice(Choice):
 
     def __init__(self) -> None:
         self._text = Text()
-        self._rest = Record(CHOICE, Value)
+        self._rest = Rest()
 
     def add(self, piece: dict[str, Any]) -> None:
-        self._rest.add({name: value for name, value in piece.items() if name not in ("text", "delta", "message")})
+        self._rest.add(piece)
         delta = piece.get("delta")
         if isinstance(text := piece.get("text"), str):
             self._text.add(text)

@@ -7,8 +7,8 @@ from typing import Any
 from llm.operations.accumulation.blocks import Blocks
 from llm.operations.accumulation.growing import Text
 
+# The types of part that a reader is shown, and the field that has their text. Thoughts are not among them.
 VISIBLE = {"text": "text", "output_text": "text", "refusal": "refusal"}
-"""The types of part that a reader is shown, and the field that has their text. Thoughts are not among them."""
 
 
 class Content:

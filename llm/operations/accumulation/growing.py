@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeAlias
 
+# The halves of one character that came in two chunks. JSON has each as an escape of its own.
 CUT_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
-"""The halves of one character that came in two chunks. JSON has each as an escape of its own."""
 
 
 class Growing(Protocol):

@@ -146,7 +146,6 @@ TABLE = [
     Row("JSON of another kind", sends("[1, 2]"), InvalidUpstreamResponse, YES, YES, YES, 200),
     Row("no choices", sends('{"choices": []}'), InvalidUpstreamResponse, YES, YES, YES, 200),
     Row("choices that are null", sends('{"choices": null}'), InvalidUpstreamResponse, YES, YES, YES, 200),
-    Row("an empty answer", Behaviour(empty=True), InvalidUpstreamResponse, YES, YES, YES, 200),
     Row("200 server_error", names(code="server_error"), UpstreamFailed, YES, YES, YES, 200),
     Row("200 rate limit", names(code="rate_limit_exceeded"), UpstreamRateLimited, YES, YES, YES, 200),
     Row("200 quota", names(code="insufficient_quota"), UpstreamQuotaExceeded, YES, NO, YES, 200),
@@ -169,6 +168,7 @@ TABLE = [
         (InvalidUpstreamResponse, StreamInterrupted),
         *(YES, YES, YES, 200),
     ),
+    Row("finish reason error", Behaviour(finish_reason="error", answer="This is"), UpstreamFailed, YES, YES, YES, 200),
     Row("no finish reason", Behaviour(end_after=2), StreamInterrupted, YES, YES, YES, 200, not_whole=True),
     Row("ends before a token", Behaviour(end_after=0), StreamInterrupted, YES, YES, YES, 200, not_whole=True),
     Row(
@@ -177,7 +177,14 @@ TABLE = [
         *(UpstreamRateLimited, YES, YES, YES, 200),
     ),
 ]
-AFTER_FIRST_TOKEN = ("cut", "stall", "broken chunk", "no finish reason", "an error object in mid-stream")
+AFTER_FIRST_TOKEN = (
+    "finish reason error",
+    "cut",
+    "stall",
+    "broken chunk",
+    "no finish reason",
+    "an error object in mid-stream",
+)
 
 
 def cells(only: tuple[str, ...] = (), modes: list[Mode] = MODES) -> list[Any]:

@@ -16,7 +16,10 @@ USAGE = st.none() | st.just({"prompt_tokens": 3, "completion_tokens": 4, "total_
 def assembled(operation: Operation, chunks: list[Json]) -> Json:
     """The answer that the chunks add up to. Fails if assembling it changed them."""
     before = copy.deepcopy(chunks)
-    answer = operation.assemble(chunks)
+    accumulator = operation.accumulator()
+    for chunk in chunks:
+        accumulator.add(chunk)
+    answer = accumulator.answer()
     assert chunks == before, "a chunk may still wait to be sent when the answer is put together"
     return answer
 

@@ -24,13 +24,13 @@ STREAMED = (CHAT_COMPLETIONS, COMPLETIONS, RESPONSES)
 def test_a_default_message_is_a_good_answer_whole_and_streamed(operation: Operation, text: str) -> None:
     answer = operation.answer_of_text(text, "m")
     assert answer is not None
-    operation.check(answer)
-    reader = operation.reader()
+    operation.check(answer, {})
+    reader = operation.reader({})
     chunks = operation.chunks_of(answer)
     for chunk in chunks:
         reader.read(chunk)
     assert reader.begun and reader.finished
-    assert operation.text(answer) == "".join(operation.text(chunk) for chunk in chunks) == text
+    assert operation.text(answer) == _streamed_text(operation, chunks) == text
     assert operation.finish_reason(answer) == "stop"
     assert operation.answer_id(chunks[-1]) == operation.answer_id(answer) != ""
 
@@ -70,6 +70,11 @@ def test_usage_that_can_not_be_read_is_none(operation: Operation, usage: Any) ->
     assert operation.usage({"object": "response", "usage": usage}) is None
 
 
+def _streamed_text(operation: Operation, chunks: list[Json]) -> str:
+    shown = operation.stream_text()
+    return "".join(map(shown.read, chunks)) + shown.rest()
+
+
 JUNK = st.recursive(
     st.none() | st.booleans() | st.integers() | TEXT,
     lambda inner: (
@@ -98,9 +103,18 @@ def test_whatever_an_upstream_sends_is_read_or_refused(operation: Operation, ans
     ]
     for read in reads:
         read(answer)
-    for check in (operation.check, *([operation.reader().read] if operation.can_stream else [])):
+    with suppress(UpstreamError):
+        operation.check(answer, {})
+    if operation.can_stream:
+        accumulator = operation.accumulator()
+        operation.stream_text().read(answer)
+        accumulator.add(answer)
+        operation.text(accumulator.answer())
+        accumulator.answer()
+        for chunk in operation.chunks_of(answer):
+            operation.text(chunk)
         with suppress(UpstreamError):
-            check(answer)
+            operation.reader({}).read(answer)
 
 
 def test_what_was_asked_is_kept_as_messages() -> None:

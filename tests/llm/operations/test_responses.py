@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm import RESPONSES
-from llm.errors import ContextWindowExceeded, InvalidUpstreamResponse, UpstreamError, UpstreamRateLimited
+from llm.errors import ContextWindowExceeded, EmptyAnswer, UpstreamError, UpstreamRateLimited
 from llm.json_values import Json
 from tests.llm.operations.strategies import TEXT, assembled
 
@@ -47,12 +47,13 @@ def test_a_response_cut_into_events_and_put_together_again_is_the_same(output: l
 )
 def test_a_response_that_says_nothing_is_no_answer_whole_or_streamed(output: list[Json]) -> None:
     answer = {"id": "r", "object": "response", "status": "completed", "output": output}
-    with pytest.raises(InvalidUpstreamResponse):
-        RESPONSES.check(answer)
-    with pytest.raises(InvalidUpstreamResponse):
-        for event in RESPONSES.chunks_of(answer):
-            RESPONSES.reader().read(event)
-    RESPONSES.check({**answer, "status": "incomplete"})
+    with pytest.raises(EmptyAnswer):
+        RESPONSES.check(answer, {})
+    reader = RESPONSES.reader({})
+    for event in RESPONSES.chunks_of(answer):
+        reader.read(event)
+    assert reader.finished and not reader.begun
+    RESPONSES.check({**answer, "status": "incomplete"}, {})
 
 
 def test_a_response_that_calls_a_tool_says_so_wherever_the_call_stands() -> None:
@@ -78,11 +79,11 @@ def test_a_response_that_calls_a_tool_says_so_wherever_the_call_stands() -> None
 )
 def test_an_event_that_says_the_response_failed_is_that_error(event: Json, error: type[UpstreamError]) -> None:
     with pytest.raises(error):
-        RESPONSES.reader().read(event)
+        RESPONSES.reader({}).read(event)
 
 
 def test_a_response_has_begun_with_its_first_output_and_ended_with_its_last_event() -> None:
-    reader = RESPONSES.reader()
+    reader = RESPONSES.reader({})
     states = []
     for event in (
         {"type": "response.created", "response": {}},
@@ -95,6 +96,6 @@ def test_a_response_has_begun_with_its_first_output_and_ended_with_its_last_even
         reader.read(event)
         states.append((reader.begun, reader.finished))
     assert states == [(False, False)] * 4 + [(True, False), (True, True)]
-    reader = RESPONSES.reader()
+    reader = RESPONSES.reader({})
     reader.read({"type": "response.output_item.done", "item": {"type": "web_search_call"}})
     assert reader.begun

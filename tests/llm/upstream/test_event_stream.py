@@ -9,12 +9,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from llm.upstream import event_stream
-from llm.upstream.event_stream import EventReader, EventTooLarge
+from llm.upstream.event_stream import Event, EventReader, EventTooLarge, begins_like_events
 
 
 def read(*pieces: bytes) -> list[bytes]:
     reader = EventReader()
-    return [data for piece in pieces for data in reader.feed(piece)]
+    return [event.data for piece in pieces for event in reader.feed(piece)]
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_it_makes_no_difference_where_the_network_cuts(cuts: list[int]) -> None:
 def test_an_event_is_not_held_back_once_it_has_ended() -> None:
     reader = EventReader()
     assert reader.feed(b"data: a\r\r") == []  # a line feed may come
-    assert reader.feed(b"data: b") == [b"a"]
+    assert reader.feed(b"data: b") == [Event(b"a")]
 
 
 def test_an_event_without_end_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,3 +72,35 @@ def test_a_large_event_in_many_pieces_is_put_together() -> None:
     for _ in range(1_000):
         assert reader.feed(b"x" * 1_000) == []
     assert read(b"data: ", *([b"x" * 1_000] * 1_000), b"\n", b"\n") == [b"x" * 1_000_000]
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n", b"\r", b"\n\n"])
+def test_a_last_event_is_read_without_the_blank_line_that_ends_it(end: bytes) -> None:
+    reader = EventReader()
+    events = [*reader.feed(b"data: a\n\ndata: b" + end), *reader.end()]
+    assert [event.data for event in events] == [b"a", b"b"]
+    assert reader.end() == []
+
+
+def test_an_event_has_the_last_name_that_it_is_given() -> None:
+    assert EventReader().feed(b"event: a\nevent: error\ndata: {}\n\ndata: x\n\n") == [
+        Event(b"{}", b"error"),
+        Event(b"x"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (b"data: {}", True),
+        (b"event: x", True),
+        (b": OPENROUTER PROCESSING", True),
+        (b"dat", None),
+        (b"", None),
+        (b"{", False),
+        (b"<html>", False),
+        (b"database", False),
+    ],
+)
+def test_the_first_bytes_tell_events_from_anything_else(text: bytes, expected: bool | None) -> None:
+    assert begins_like_events(text) is expected

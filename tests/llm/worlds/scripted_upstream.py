@@ -24,6 +24,8 @@ class ScriptedRequest:
         self._calls = calls
         model = attempt.model.name
         self._pieces = [f"[{model}#{serial}:{piece}]" for piece in range(behaviour.pieces)]
+        if behaviour.is_empty:
+            self._pieces = []
         self._sent = Sent(model, attempt.race, now(), "".join(self._pieces))
 
     async def send(self, body: Json) -> Any:
@@ -51,11 +53,13 @@ class ScriptedRequest:
         for piece in self._pieces[: self._behaviour.said]:
             await asyncio.sleep(self._behaviour.gap)
             yield {"choices": [{"index": 0, "delta": {"content": piece}}]}
-        if self._behaviour.fault is None:
+        if self._behaviour.fault is None or self._behaviour.is_empty:
             yield {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
         await self._fail(in_stream=True)
 
     async def _fail(self, *, in_stream: bool) -> None:
+        if self._behaviour.is_empty:
+            return
         match self._behaviour.fault:
             case Fault(kind="stalled"):
                 await asyncio.sleep(NEVER)
@@ -72,7 +76,7 @@ class ScriptedResponse:
     headers: ClassVar[dict[str, str]] = {}
 
     def __init__(self, said: Json | AsyncIterator[Json], sent: Sent) -> None:
-        self._said = said
+        self._said: Json | AsyncIterator[Json] | None = said
         self._sent = sent
         self.content_type = "application/json" if isinstance(said, dict) else "text/event-stream"
         self.content = self
@@ -84,10 +88,13 @@ class ScriptedResponse:
         self.close()
 
     async def read(self) -> bytes:
-        return json.dumps(self._said).encode()
+        assert self._said is None, "a whole answer comes with its first bytes"
+        return b""
 
     async def readany(self) -> bytes:
-        assert not isinstance(self._said, dict)
+        if self._said is None or isinstance(self._said, dict):
+            said, self._said = self._said, None
+            return b"" if said is None else json.dumps(said).encode()
         chunk = await anext(self._said, None)
         return b"" if chunk is None else b"data: %s\n\n" % json.dumps(chunk).encode()
 

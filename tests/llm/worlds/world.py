@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from llm.config import EngineConfig, Provider
-from llm.errors import UnsupportedParameter, UpstreamError
+from llm.errors import EmptyAnswer, UnsupportedParameter, UpstreamError
 from llm.json_values import Json
 
 # Longer than any world lasts.
@@ -16,7 +16,10 @@ PROVIDERS = {"openai": Provider(name="openai", base_url="http://scripted.invalid
 
 @dataclass(frozen=True)
 class Fault:
-    """How a request fails: an error of ours, a connection that is cut, or an upstream that says nothing more."""
+    """How a request fails: an error of ours, a connection that is cut, or an upstream that says nothing more.
+
+    EmptyAnswer is not raised by the script: the answer is empty, and the engine must find that out.
+    """
 
     kind: type[UpstreamError] | Literal["cut", "stalled"]
     retry_after: float | None = None
@@ -41,7 +44,13 @@ class Behaviour:
     good: int = 0
 
     @property
+    def is_empty(self) -> bool:
+        return self.fault is not None and self.fault.kind is EmptyAnswer
+
+    @property
     def said(self) -> int:
+        if self.is_empty:
+            return 0
         return self.pieces if self.fault is None else min(self.good, self.pieces)
 
     @property

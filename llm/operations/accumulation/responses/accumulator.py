@@ -8,8 +8,8 @@ from llm.json_values import Json
 from llm.operations.accumulation.growing import Audio
 from llm.operations.accumulation.responses.output import Output
 
+# The events that state the whole response.
 ENDS = ("completed", "incomplete", "failed", "cancelled", "done")
-"""The events that state the whole response."""
 
 
 class ResponseAccumulator:

@@ -7,11 +7,11 @@ from typing import Any
 from llm.operations.accumulation.growing import Record, Text, Value
 from llm.operations.accumulation.rows import Row
 
+# The fields of an item that hold parts, each with a text of its own.
 LISTS = ("content", "summary")
-"""The fields of an item that hold parts, each with a text of its own."""
 
+# The fields of an item that are one text.
 TEXTS = ("arguments", "input", "code")
-"""The fields of an item that are one text."""
 
 
 class Part:

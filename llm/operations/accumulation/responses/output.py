@@ -7,28 +7,28 @@ from typing import Any
 from llm.json_values import Json
 from llm.operations.accumulation.responses.items import Item, Part
 
+# What an event is about, the type of its item, and the item's field.
 TEXTS_OF_ITEMS = {
     "function_call_arguments": ("function_call", "arguments"),
     "mcp_call_arguments": ("mcp_call", "arguments"),
     "custom_tool_call_input": ("custom_tool_call", "input"),
     "code_interpreter_call_code": ("code_interpreter_call", "code"),
 }
-"""What an event is about, the type of its item, and the item's field."""
 
+# What an event is about, the type of its item, the item's list, and the event's field that says which part.
 TEXTS_OF_PARTS = {
     "output_text": ("message", "content", "content_index"),
     "refusal": ("message", "content", "content_index"),
     "reasoning_text": ("reasoning", "content", "content_index"),
     "reasoning_summary_text": ("reasoning", "summary", "summary_index"),
 }
-"""What an event is about, the type of its item, the item's list, and the event's field that says which part."""
 
 PARTS = {"content_part": ("content", "content_index"), "reasoning_summary_part": ("summary", "summary_index")}
 
+# Items whose events say nothing but their status. `mcp_list_tools` has none.
 CALLS = frozenset(
     f"{tool}_call" for tool in ("web_search", "file_search", "code_interpreter", "image_generation", "mcp")
 )
-"""Items whose events say nothing but their status. `mcp_list_tools` has none."""
 
 
 class Output:
