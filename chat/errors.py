@@ -91,10 +91,10 @@ def openai_status_of(error: UpstreamError) -> int:
     """The status that an OpenAI client gets: the upstream's own, so that its SDK raises the error that it knows.
 
     An upstream that refuses our key is different: the caller can't change our key, so it gets the status of an upstream
-    that failed.
+    that failed. A prompt that is too long is a 400, as OpenAI has it, also where a server says it with 413, 422 or 500.
     """
     status = error.http_status
-    if isinstance(error, UpstreamAuthFailed) or status is None or not 400 <= status <= 599:
+    if isinstance(error, UpstreamAuthFailed | ContextWindowExceeded) or status is None or not 400 <= status <= 599:
         return status_of(error)
     return status
 

@@ -4,6 +4,7 @@
     ├── RouteError                     the route can't be read
     └── UpstreamError                  an attempt failed; says what may still help
         ├── UpstreamNotConfigured      no key for the provider
+        │   └── UpstreamMisconfigured  a key or a base URL that no request can be sent with
         ├── UpstreamUnavailable        connection refused, reset, no such host
         ├── UpstreamTimeout            no answer in time
         │   └── CallerImpatient        no answer in the time of a caller who gave less than the settings do
@@ -12,7 +13,8 @@
         │   └── UpstreamQuotaExceeded  402, or 429 because no money is left
         ├── UpstreamAuthFailed         401, 403
         ├── ModelNotFound              404
-        ├── ContextWindowExceeded      400, the prompt is too long for this model
+        ├── ContextWindowExceeded      the prompt is too long for this model, whatever the status is
+        ├── NotSupported               405, 501, or a feature or an API that this model has not
         ├── InvalidRequest             any other 4xx
         │   └── UnsupportedParameter   400, the model does not take this parameter
         ├── InvalidUpstreamResponse    200, but no answer in it
@@ -52,7 +54,8 @@ class UpstreamError(LLMError):
     `http_status` is the status of the upstream's answer, null if there was none. `retry_after` is how many seconds the
     upstream asked to wait. `body` is the upstream's error object, without API keys. `upstream_request_id` is the
     upstream's own id for the request. `quoted` means that the message is in the upstream's words, which may repeat
-    parts of the prompt.
+    parts of the prompt. `parameter` is the field of the request that the upstream named as the reason, like
+    `messages.0.role`; empty if it named none. `says` is the message before it was cut to the length that is kept.
     """
 
     code = "upstream_error"
@@ -70,6 +73,8 @@ class UpstreamError(LLMError):
         body: dict[str, Any] | None = None,
         upstream_request_id: str = "",
         quoted: bool = False,
+        parameter: str = "",
+        says: str = "",
     ) -> None:
         super().__init__(message)
         self.http_status = http_status
@@ -77,11 +82,26 @@ class UpstreamError(LLMError):
         self.body = body
         self.upstream_request_id = upstream_request_id
         self.quoted = quoted
+        self.parameter = parameter
+        self.says = says
 
 
 class UpstreamNotConfigured(UpstreamError):
     code = "no_upstream_key"
     trips_breaker = False
+
+
+class UpstreamMisconfigured(UpstreamNotConfigured):
+    """The request was never sent, because the settings have something that can't be in one.
+
+    `of_the_key`: it is the key that can't be sent, so another key of the provider may do.
+    """
+
+    code = "upstream_misconfigured"
+
+    def __init__(self, message: str, *, of_the_key: bool = False, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.of_the_key = of_the_key
 
 
 class UpstreamUnavailable(UpstreamError):
@@ -129,6 +149,13 @@ class ContextWindowExceeded(UpstreamError):
     trips_breaker = False
 
 
+class NotSupported(UpstreamError):
+    """The model, or its server, can't do what was asked for. Another one may, and nobody is ill."""
+
+    code = "not_supported"
+    trips_breaker = False
+
+
 class InvalidRequest(UpstreamError):
     code = "invalid_request"
     try_next_stage = False
@@ -141,8 +168,7 @@ class UnsupportedParameter(InvalidRequest):
     code = "unsupported_parameter"
 
     def __init__(self, message: str, *, parameter: str, value_only: bool = False, **details: Any) -> None:
-        super().__init__(message, **details)
-        self.parameter = parameter
+        super().__init__(message, parameter=parameter, **details)
         self.value_only = value_only
 
 

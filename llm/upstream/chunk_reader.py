@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from llm.error_reading import read_error
+from llm.error_reading import error_in, read_error
 from llm.errors import StreamInterrupted, UpstreamError
 from llm.json_values import Json, read_json
 from llm.upstream.attempt import Attempt
-from llm.upstream.event_stream import Event, EventReader, EventTooLarge
+from llm.upstream.event_stream import ErrorData, EventReader, EventTooLarge
 from llm.upstream.http_errors import read_stream_exception
-from llm.upstream.whole_answer import error_in
 
 # Data of an event that says nothing. Some servers send one to keep the connection alive.
 NOTHING = frozenset({b"", b"null", b"{}", b"[]", b'""'})
@@ -19,17 +18,18 @@ DONE = b"[DONE]"
 
 
 class ChunkReader:
-    """Reads one stream, the answer to `body`. Knows no connection and no clock.
+    """Reads one stream, the answer to `body`. Knows no connection and no clock. `headers` are those of the answer.
 
     `ended`: nothing more is read, because `[DONE]` or an error has come, or the body has ended. `error` is why the
     stream is no answer, or no whole one. Chunks that came before it are good.
     """
 
-    def __init__(self, attempt: Attempt, body: Json) -> None:
+    def __init__(self, attempt: Attempt, body: Json, headers: Mapping[str, str]) -> None:
         self.progress = attempt.operation.reader(body)
         self.ended = False
         self.error: UpstreamError | None = None
         self._attempt = attempt
+        self._headers = headers
         self._events = EventReader()
         self._is_done = False
 
@@ -73,34 +73,34 @@ class ChunkReader:
         if not self.is_whole:
             self.error = error
 
-    def _take(self, event: Event, batch: list[Json]) -> None:
+    def _take(self, event: bytes, batch: list[Json]) -> None:
         """Add the chunks of an event to a batch, and note what they say. Raises UpstreamError."""
         if self.ended:
             return
-        for data in _parts(event.data):
+        for data in (event,) if isinstance(event, ErrorData) else _parts(event):
             if data.startswith(DONE):
                 self._end()
                 return
             if data not in NOTHING:
-                batch.append(self._read(data, event.name))
+                batch.append(self._read(data))
 
     def _end(self) -> None:
         if not self.progress.finished and self._attempt.operation.end:
             self._attempt.saw_chunk(self._attempt.operation.end)
         self._is_done = self.ended = True
 
-    def _read(self, data: bytes, event_name: bytes) -> Json:
+    def _read(self, data: bytes) -> Json:
         try:
             chunk = read_json(data)
         except (ValueError, RecursionError) as exception:
-            if event_name == b"error":
-                raise read_error(data.decode(errors="replace"), http_status=200) from exception
+            if isinstance(data, ErrorData):
+                raise read_error(data.decode("utf-8", "replace"), http_status=200) from exception
             raise StreamInterrupted("The upstream sent a chunk that is not JSON.", http_status=200) from exception
         if not isinstance(chunk, dict):
             raise StreamInterrupted("The upstream sent a chunk that is not an object.", http_status=200)
         try:
-            if (error := error_in(chunk, event_name)) is not None:
-                raise read_error(error, http_status=200)
+            if error := chunk if isinstance(data, ErrorData) else error_in(chunk):
+                raise read_error(error, http_status=200, headers=self._headers)
             self.progress.read(chunk)
         except UpstreamError:
             self._attempt.saw_failure(chunk)

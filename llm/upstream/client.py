@@ -20,10 +20,11 @@ from llm.errors import InvalidRequest, UpstreamNotConfigured, UpstreamTimeout
 from llm.json_values import Json, write_json
 from llm.upstream.attempt import Attempt
 from llm.upstream.compat import ssl_context
-from llm.upstream.http_errors import HTTP_EXCEPTIONS, error_object, is_our_timeout, read_stream_exception
+from llm.upstream.http_errors import HTTP_EXCEPTIONS, error_body, is_our_timeout, read_stream_exception
 from llm.upstream.lost_connections import LostConnections
 from llm.upstream.provider_keys import ProviderKeys
 from llm.upstream.stream import OpenStream
+from llm.upstream.whole_answer import read_answer
 
 # The most connections to all providers together.
 MAX_CONNECTIONS = 4_000
@@ -77,7 +78,10 @@ class Upstream:
         """
         try:
             async with await self._send(attempt, body) as response:
-                await self._stream(response, attempt, body, deadline=deadline, keep_head=False).read_whole()
+                if attempt.operation.can_stream:
+                    await self._stream(response, attempt, body, deadline=deadline, keep_head=False).read_whole()
+                else:
+                    attempt.saw_answer(read_answer(response, await response.read()))
         except HTTP_EXCEPTIONS as exception:
             raise read_exception(exception) from exception
         return _checked(attempt, body)
@@ -147,7 +151,7 @@ class Upstream:
         if response.status < 300:
             return response
         async with response:
-            raise read_error(error_object(await response.read()), http_status=response.status, headers=response.headers)
+            raise read_error(error_body(await response.read()), http_status=response.status, headers=response.headers)
 
 
 def _checked(attempt: Attempt, body: Json) -> Json:

@@ -5,8 +5,6 @@ Source: HTML Standard, section 9.2, "Server-sent events".
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 # The largest event that is read, so that an upstream which never ends one can't fill the memory.
 MAX_EVENT_BYTES = 64 * 1024 * 1024
 
@@ -17,25 +15,28 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 BEGINNINGS = (b"data:", b"event:", b"id:", b"retry:", b":")
 
 
-class Event(NamedTuple):
-    data: bytes
-    name: bytes = b""
-
-
 class EventTooLarge(ValueError):
     """An event is larger than MAX_EVENT_BYTES."""
 
 
+class ErrorData(bytes):
+    """The data of an event that is named `error`. It says what failed, whatever shape it has."""
+
+
 class EventReader:
-    """Reads one stream."""
+    """Reads one stream.
+
+    Only an event's data is kept. Its other fields say nothing that OpenAI's APIs don't say in the data, but for one
+    name: some servers name an event `error`, and its data does not say that it is one (`ErrorData`).
+    """
 
     def __init__(self) -> None:
         self._rest: list[bytes] = []
         self._size = 0
         self._begun = False
 
-    def feed(self, piece: bytes) -> list[Event]:
-        """The events that end with this piece, without those that have no data. Raises EventTooLarge."""
+    def feed(self, piece: bytes) -> list[bytes]:
+        """The data of the events that end with this piece. Raises EventTooLarge."""
         # A carriage return at the end of the last piece may have ended an event already.
         may_wait = not self._rest or not self._rest[0].endswith(b"\r")
         self._rest.append(piece)
@@ -56,10 +57,10 @@ class EventReader:
         *events, rest = text.split(b"\n\n")
         rest += b"\r" if ends_in_return else b""
         self._rest, self._size = [rest], len(rest)
-        return [event for written in events if (event := _read(written)) is not None]
+        return [data for event in events if (data := _data_of(event)) is not None]
 
-    def end(self) -> list[Event]:
-        """A last event that has come without the blank line which ends it. The standard would leave it out."""
+    def end(self) -> list[bytes]:
+        """The data of a last event that came without the blank line which ends it. The standard would leave it out."""
         return self.feed(b"\n\n")
 
 
@@ -70,11 +71,13 @@ def begins_like_events(text: bytes) -> bool | None:
     return None if any(beginning.startswith(text) for beginning in BEGINNINGS) else False
 
 
-def _read(written: bytes) -> Event | None:
+def _data_of(event: bytes) -> bytes | None:
     """None for an event without data, like a comment that keeps the connection alive."""
-    if written.startswith(b"data: ") and b"\n" not in written:
-        return Event(written[6:])
-    lines = written.split(b"\n")
+    if event.startswith(b"data: ") and b"\n" not in event:
+        return event[6:]
+    lines = event.split(b"\n")
     data = [line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:")]
-    names = [line[6:].strip() for line in lines if line.startswith(b"event:")]
-    return Event(b"\n".join(data), names[-1] if names else b"") if data else None
+    if not data:
+        return None
+    is_error = any(line.startswith(b"event:") and line[6:].strip() == b"error" for line in lines)
+    return ErrorData(b"\n".join(data)) if is_error else b"\n".join(data)

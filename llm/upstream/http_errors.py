@@ -7,21 +7,20 @@ import aiohttp
 from llm.error_reading import read_exception
 from llm.errors import StreamInterrupted, UpstreamError
 from llm.json_values import read_json
-from llm.upstream.event_stream import EventTooLarge
+from llm.upstream.event_stream import EventReader, EventTooLarge
 
 # What aiohttp raises when a request fails on its way, or its answer on its way back.
 HTTP_EXCEPTIONS = (aiohttp.ClientError, TimeoutError, OSError)
 
 
-def error_object(body: bytes) -> object:
-    """The error object of an answer with a bad status, or whatever else its body says."""
-    try:
-        said = read_json(body)
-    except (ValueError, RecursionError):
-        return body.decode("utf-8", "replace")
-    if isinstance(said, dict) and isinstance(said.get("error"), dict | str):
-        return said["error"]
-    return said
+def error_body(body: bytes) -> object:
+    """What the body of an answer with a bad status says: JSON, also as the data of an event, else text."""
+    for written in (body, *EventReader().feed(body + b"\n\n")):
+        try:
+            return read_json(written)
+        except (ValueError, RecursionError):
+            continue
+    return body.decode("utf-8", "replace")
 
 
 def read_stream_exception(exception: Exception) -> UpstreamError:

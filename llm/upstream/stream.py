@@ -56,7 +56,7 @@ class OpenStream:
         self._thoughts_count = thoughts_count
         self._keep_head = keep_head
         self._deadline = deadline
-        self._chunks = ChunkReader(attempt, body)
+        self._chunks = ChunkReader(attempt, body, response.headers)
         # Batches that were read while waiting for the first content.
         self._head: deque[list[Json]] = deque()
 

@@ -17,7 +17,10 @@ from chat.doors.exception_handler import flatten, handle, retry_after_header
 from chat.doors.openai.headers import header_value, headers_of
 from chat.errors import CallFailed, openai_status_of
 from chat.request_ids import request_id_of
-from llm import UpstreamAuthFailed, UpstreamError
+from llm import ContextWindowExceeded, NotSupported, UpstreamAuthFailed, UpstreamError
+
+# Errors that few servers have a code for. A client that asks for the code gets ours where the upstream gave no name.
+NAMED_BY_US = (ContextWindowExceeded, NotSupported)
 
 # The `type` of an error by its status, for statuses where it is not simply the caller's or the server's fault.
 TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
@@ -51,7 +54,10 @@ def error_body(error: UpstreamError, request_id: str) -> dict[str, Any]:
     An upstream that refuses our key may quote the key, so its words are never passed on.
     """
     if error.body and error.body.get("message") and not isinstance(error, UpstreamAuthFailed):
-        return {"error": {"type": None, "param": None, "code": None, **error.body, "request_id": request_id}}
+        body = {"type": None, "param": None, "code": None, **error.body, "request_id": request_id}
+        if isinstance(error, NAMED_BY_US) and not isinstance(body["code"], str):
+            body["code"] = error.code
+        return {"error": body}
     return _body(error.message, openai_status_of(error), error.code, None, request_id)
 
 

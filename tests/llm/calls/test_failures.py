@@ -24,6 +24,7 @@ from llm import (
     InvalidRequest,
     InvalidUpstreamResponse,
     ModelNotFound,
+    NotSupported,
     StreamInterrupted,
     UnsupportedParameter,
     UpstreamAuthFailed,
@@ -56,8 +57,21 @@ def names(**error: Any) -> Behaviour:
     return Behaviour(error_after=0, error={"message": f"No: {LEAK}.", **error})
 
 
-def sends(body: str, content_type: str = "application/json") -> Behaviour:
-    return Behaviour(raw_body=body, content_type=content_type)
+def words(status: int, message: str) -> Behaviour:
+    """An upstream that answers with a status, and says what it means only in words."""
+    return Behaviour(status=status, error={"message": message})
+
+
+def sends(body: str, content_type: str = "application/json", status: int = 200) -> Behaviour:
+    return Behaviour(raw_body=body, content_type=content_type, status=status)
+
+
+OF_VLLM = "This model's maximum context length is 2048 tokens. However, you requested 3031 tokens"
+OF_XAI = "This model's maximum prompt length is 2048 but the request contains 3031 tokens."
+OF_TGI = "`inputs` must have less than 2048 tokens. Given: 3031"
+OF_LLAMA = "input (3031 tokens) is too large to process. increase the physical batch size"
+OF_A_MINUTE = "Request too large for gpt-4o on tokens per min (TPM): Limit 30000, Requested 40000"
+TOOL = {"type": "function", "function": {"name": "f", "parameters": {}}}
 
 
 async def never_answers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -104,6 +118,7 @@ class Row:
 
 
 YES, NO = True, False
+BAD = (InvalidRequest, NO, NO, NO)
 NOW = formatdate(usegmt=True)
 TABLE = [
     #   upstream says          how it is said                         our error            next retry breaker  status
@@ -137,6 +152,22 @@ TABLE = [
     Row("404", says(404, code="model_not_found"), ModelNotFound, YES, NO, NO, 404),
     Row("404 of a proxy", Behaviour(status=404, raw_body=HTML), ModelNotFound, YES, NO, NO, 404),
     Row("context length", says(400, code="context_length_exceeded"), ContextWindowExceeded, YES, NO, NO, 400),
+    Row("too long in words", words(400, OF_VLLM), ContextWindowExceeded, YES, NO, NO, 400),
+    Row("413 too long in words", words(413, OF_XAI), ContextWindowExceeded, YES, NO, NO, 413),
+    Row("422 too long in words", words(422, OF_TGI), ContextWindowExceeded, YES, NO, NO, 422),
+    Row("500 too long in words", words(500, OF_LLAMA), ContextWindowExceeded, YES, NO, NO, 500),
+    Row("413 tokens a minute", words(413, OF_A_MINUTE), UpstreamRateLimited, YES, YES, YES, 413),
+    Row("400 a name too long", words(400, "messages.0.name: string too long"), InvalidRequest, NO, NO, NO, 400),
+    Row("501", says(501), NotSupported, YES, NO, NO, 501),
+    Row("405", says(405), NotSupported, YES, NO, NO, 405),
+    Row("404 no such address", sends('{"detail": "Not Found"}', status=404), NotSupported, YES, NO, NO, 404),
+    Row("400 no tools", words(400, "m does not support tools"), NotSupported, YES, NO, NO, 400),
+    Row("500 no images", words(500, "image input is not supported"), NotSupported, YES, NO, NO, 500),
+    Row("404 no chat model", words(404, "This is not a chat model"), NotSupported, YES, NO, NO, 404),
+    Row("400 unsupported tools", Behaviour(refuse=("tools",)), NotSupported, YES, NO, NO, 400, body={"tools": [TOOL]}),
+    Row("422 FastAPI", sends('{"detail": [{"loc": ["body", "n"], "msg": "no"}]}', status=422), *BAD, 422),
+    Row("400 RFC 7807", sends('{"title": "Bad", "detail": "no", "status": 400}', status=400), *BAD, 400),
+    Row("400 only words", sends('{"error": "no"}', status=400), *BAD, 400),
     Row("400", says(400), InvalidRequest, NO, NO, NO, 400),
     Row("400 unsupported", Behaviour(refuse=("n",)), UnsupportedParameter, NO, NO, NO, 400, body={"n": 2}),
     Row("413", says(413), InvalidRequest, NO, NO, NO, 413),
@@ -152,6 +183,12 @@ TABLE = [
     Row("200 wrong key", names(code="invalid_api_key"), UpstreamAuthFailed, YES, NO, YES, 200),
     Row("200 no such model", names(code="model_not_found"), ModelNotFound, YES, NO, NO, 200),
     Row("200 context", names(code="context_length_exceeded"), ContextWindowExceeded, YES, NO, NO, 200),
+    Row("200 too long", names(message=OF_VLLM), ContextWindowExceeded, YES, NO, NO, 200),
+    Row("200 no tools", names(message="m does not support tools"), NotSupported, YES, NO, NO, 200),
+    Row("200 vLLM 501", names(type="NotImplementedError", code=501), NotSupported, YES, NO, NO, 200),
+    Row("200 object error", sends('{"object": "error", "message": "no", "code": 400}'), *BAD, 200),
+    Row("200 FastAPI", sends('{"detail": [{"loc": ["body", "n"], "msg": "no"}]}'), *BAD, 200),
+    Row("200 message", sends('{"message": "no", "status": 400}'), *BAD, 200),
     Row("200 bad request", names(type="invalid_request_error"), InvalidRequest, NO, NO, NO, 200),
     Row("200 vLLM 400", names(type="BadRequestError", code=400), InvalidRequest, NO, NO, NO, 200),
     Row("200 vLLM 404", names(type="NotFoundError", code=404), ModelNotFound, YES, NO, NO, 200),

@@ -9,12 +9,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from llm.upstream import event_stream
-from llm.upstream.event_stream import Event, EventReader, EventTooLarge, begins_like_events
+from llm.upstream.event_stream import ErrorData, EventReader, EventTooLarge, begins_like_events
 
 
 def read(*pieces: bytes) -> list[bytes]:
     reader = EventReader()
-    return [event.data for piece in pieces for event in reader.feed(piece)]
+    return [data for piece in pieces for data in reader.feed(piece)]
 
 
 @pytest.mark.parametrize(
@@ -55,10 +55,25 @@ def test_it_makes_no_difference_where_the_network_cuts(cuts: list[int]) -> None:
     assert read(*pieces) == [b"one", b"two\nlines", b"three", b"{}"]
 
 
+@pytest.mark.parametrize(
+    ("stream", "is_error"),
+    [
+        (b"event: error\ndata: a\n\n", True),
+        (b"data: a\nevent:error\n\n", True),
+        (b"event: errors\ndata: a\n\n", False),
+        (b"event: message\ndata: error\n\n", False),
+        (b"data: a\n\n", False),
+    ],
+)
+def test_the_data_of_an_event_that_is_named_error_is_known_as_such(stream: bytes, is_error: bool) -> None:
+    [data] = read(stream)
+    assert isinstance(data, ErrorData) == is_error
+
+
 def test_an_event_is_not_held_back_once_it_has_ended() -> None:
     reader = EventReader()
     assert reader.feed(b"data: a\r\r") == []  # a line feed may come
-    assert reader.feed(b"data: b") == [Event(b"a")]
+    assert reader.feed(b"data: b") == [b"a"]
 
 
 def test_an_event_without_end_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,16 +92,8 @@ def test_a_large_event_in_many_pieces_is_put_together() -> None:
 @pytest.mark.parametrize("end", [b"", b"\n", b"\r\n", b"\r", b"\n\n"])
 def test_a_last_event_is_read_without_the_blank_line_that_ends_it(end: bytes) -> None:
     reader = EventReader()
-    events = [*reader.feed(b"data: a\n\ndata: b" + end), *reader.end()]
-    assert [event.data for event in events] == [b"a", b"b"]
+    assert [*reader.feed(b"data: a\n\ndata: b" + end), *reader.end()] == [b"a", b"b"]
     assert reader.end() == []
-
-
-def test_an_event_has_the_last_name_that_it_is_given() -> None:
-    assert EventReader().feed(b"event: a\nevent: error\ndata: {}\n\ndata: x\n\n") == [
-        Event(b"{}", b"error"),
-        Event(b"x"),
-    ]
 
 
 @pytest.mark.parametrize(
