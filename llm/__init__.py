@@ -37,7 +37,7 @@ from llm.json_values import MAX_DEPTH, Json, is_too_deep, write_json
 from llm.operations import CHAT_COMPLETIONS, COMPLETIONS, EMBEDDINGS, RESPONSES, Operation
 from llm.routing.circuit_breaker import BreakerState
 from llm.routing.notation import parse_route
-from llm.routing.route import ModelRef, Route, Stage
+from llm.routing.route import ModelOperation, ModelRef, Route, Stage
 from llm.upstream.attempt_record import AttemptRecord, AttemptStatus
 
 __all__ = [
@@ -64,6 +64,7 @@ __all__ = [
     "Json",
     "LLMError",
     "ModelNotFound",
+    "ModelOperation",
     "ModelPrice",
     "ModelRef",
     "ModelSkipped",

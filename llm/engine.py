@@ -17,7 +17,7 @@ from llm.costs.tokens import load_tokenizer
 from llm.routing.circuit_breaker import BreakerState, CircuitBreakers
 from llm.routing.hedging import HedgeBudget
 from llm.routing.notation import parse_route
-from llm.routing.route import ModelRef, Route
+from llm.routing.route import ModelOperation, ModelRef, Route
 from llm.upstream.adaptation import RefusedParameters
 from llm.upstream.client import Upstream
 
@@ -56,7 +56,7 @@ class Engine:
                 failures=self.config.breaker_failures, cooldown=self.config.breaker_cooldown, clock=clock
             ),
             hedges=HedgeBudget(share=self.config.hedge_budget, clock=clock),
-            refused=RefusedParameters(),
+            refused=RefusedParameters(clock=clock),
         )
         return self
 
@@ -98,6 +98,10 @@ class Engine:
             for name, keys in self._upstream.keys.items()
         }
 
-    def breaker_states(self) -> dict[ModelRef, BreakerState]:
-        """The models whose circuit breaker is not closed."""
+    def refused_parameters(self) -> dict[ModelRef, list[str]]:
+        """The names of the parameters that are left out at present, because a model has refused them."""
+        return self._context.refused.names()
+
+    def breaker_states(self) -> dict[ModelOperation, BreakerState]:
+        """The circuit breakers that are not closed, if only for one caller."""
         return self._context.breakers.states()

@@ -13,9 +13,9 @@ from django.utils.functional import cached_property
 
 from chat.admin.columns import fields_read_by
 from chat.admin.dates import Dates, read_dates
-from chat.admin.paging import NEWEST, Page, read_page, read_walk, search_end, walk_until, write_position
+from chat.admin.paging import NEWEST, Page, read_page, read_scan, scan_until, search_end, write_position
 from chat.admin.search import MIN_PREFIX, PREFIX, SEARCH_ROWS, ids_of_requests, texts_with
-from chat.history.keyset import Direction, Position, Walk
+from chat.history.keyset import Direction, Position, Scan
 from chat.models import CallRecord
 
 
@@ -23,7 +23,7 @@ class CallList(ChangeList):
     """The calls that the query string picks. The page itself is read only when the template shows it."""
 
     queryset: QuerySet[CallRecord]
-    walk: Walk
+    scan: Scan
     # The part of the search that no index helps with, so that it is applied to a bounded number of calls.
     texts: Q | None = None
 
@@ -37,7 +37,7 @@ class CallList(ChangeList):
         self, request: HttpRequest, exclude_parameters: list[str | None] | None = None
     ) -> QuerySet[CallRecord]:
         try:
-            self.walk = read_walk(self.params)
+            self.scan = read_scan(self.params)
         except ValueError as error:
             raise IncorrectLookupParameters(error) from error
         for direction in Direction:  # The links of other filters must lead to the first page.
@@ -71,7 +71,7 @@ class CallList(ChangeList):
     def page(self) -> Page:
         return read_page(
             self.queryset.only(*fields_read_by(self.list_display)),
-            self.walk,
+            self.scan,
             self.list_per_page,
             texts=self.texts,
             search_rows=SEARCH_ROWS,
@@ -92,7 +92,7 @@ class CallList(ChangeList):
         if self.texts is None:
             return self.queryset
         until = search_end(NEWEST.over(self.queryset), SEARCH_ROWS)
-        searched = self.queryset if until is None else walk_until(NEWEST, self.queryset, until)
+        searched = self.queryset if until is None else scan_until(NEWEST, self.queryset, until)
         return searched.filter(self.texts)
 
     @property
@@ -118,7 +118,7 @@ class CallList(ChangeList):
 
     @property
     def newest_link(self) -> str | None:
-        return self.get_query_string() if self.walk.start else None
+        return self.get_query_string() if self.scan.start else None
 
     @property
     def newer_link(self) -> str | None:

@@ -137,7 +137,8 @@ def _start(service: Service, order: Order, admission: Admission) -> Call:
             await service.answers.keep(order, outcome)
 
     open_call = service.open_calls.opened(start_rows)
-    call = service.engine.start(order.request, record)
+    request = dataclasses.replace(order.request, caller=order.caller.id)
+    call = service.engine.start(request, record)
     # For a call that ends without calling `record`, by an error that nobody expected.
     call.task.add_done_callback(lambda _: service.open_calls.ended(open_call))
     call.task.add_done_callback(lambda _: admission.end_renewal())

@@ -1,4 +1,4 @@
-"""Walking through calls by position instead of by page number.
+"""Reading calls by position instead of by page number.
 
 Calls are ordered by (created_at, id). A position is a place in that order, so no call is skipped or shown twice when
 others are added or deleted, nothing has to be counted, and the last page is as quick to read as the first.
@@ -16,7 +16,7 @@ from chat.models import CallRecord
 
 
 class Direction(StrEnum):
-    """Which way a walk goes through the history."""
+    """Which way a scan reads the history."""
 
     OLDER = "older"
     NEWER = "newer"
@@ -39,8 +39,8 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
-class Walk:
-    """A way through the history: from a position, or from the end of the history if there is none."""
+class Scan:
+    """A keyset scan of the history: from a position on, or from one end of the history if there is none."""
 
     direction: Direction
     start: Position | None = None
@@ -62,9 +62,9 @@ def beyond(position: Position, direction: Direction) -> Q:
     return Q(created_at__gte=at) & (Q(created_at__gt=at) | Q(id__gt=id_))
 
 
-def take(walked: QuerySet[CallRecord], size: int) -> tuple[list[CallRecord], bool]:
+def take(scanned: QuerySet[CallRecord], size: int) -> tuple[list[CallRecord], bool]:
     """The first `size` calls, and whether there are more of them."""
-    calls = list(walked[: size + 1])
+    calls = list(scanned[: size + 1])
     return calls[:size], len(calls) > size
 
 

@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from rest_framework.exceptions import ValidationError
 from rest_framework.utils.urls import replace_query_param
 
-from chat.history.keyset import Direction, Position, Walk, take
+from chat.history.keyset import Direction, Position, Scan, take
 from chat.models import CallRecord
 
 # What a cursor looks like inside its base64: the direction's sign, the moment in ISO 8601, and the id.
@@ -65,11 +65,11 @@ class Page:
 def history_page(found: QuerySet[CallRecord], *, cursor: str | None, size: int) -> Page:
     """The page of `size` calls at a cursor, or the newest ones. Raises ValidationError."""
     start = read_cursor(cursor) if cursor is not None else None
-    walk = Walk(start.direction, start.position) if start else Walk(Direction.OLDER)
-    calls, has_more = take(walk.over(found), size)
+    scan = Scan(start.direction, start.position) if start else Scan(Direction.OLDER)
+    calls, has_more = take(scan.over(found), size)
     if not calls:
         return Page([], None, None)
-    if walk.direction is Direction.NEWER:
+    if scan.direction is Direction.NEWER:
         calls = calls[::-1]
         has_older, has_newer = True, has_more
     else:

@@ -63,7 +63,7 @@ DISK_FAILED = Gauge("llm_spool_disk_failed", "Workers that can't write their spo
 BREAKER = Gauge(
     "llm_circuit_breaker_state",
     "0 closed, 1 half-open, 2 open: the worst of all workers.",
-    ("provider", "model"),
+    ("provider", "model", "operation"),
     multiprocess_mode="livemax",
 )
 # A breaker that is not in here is closed, which is 0.
@@ -123,7 +123,7 @@ class StateMetrics:
         self._labels = labels
         self._recorder = recorder
         self._open_calls = open_calls
-        self._broken: set[tuple[str, str]] = set()
+        self._broken: set[tuple[str, str, str]] = set()
 
     async def run(self) -> None:
         """Refresh the state again and again. Runs until it is cancelled."""

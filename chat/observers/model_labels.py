@@ -31,11 +31,22 @@ class ModelLabels:
         """The label of a model."""
         return model if model in self._models else OTHER
 
-    def breaker_states(self, engine: Engine) -> dict[tuple[str, str], BreakerState]:
-        """The breakers that are not closed, by provider and label. Models that share a label show their worst state."""
+    def breaker_states(self, engine: Engine) -> dict[tuple[str, str, str], BreakerState]:
+        """The breakers that are not closed, by provider, label and operation.
+
+        Models that share a label show their worst state.
+        """
         providers = engine.config.providers
-        states: dict[tuple[str, str], BreakerState] = {}
-        for model, state in engine.breaker_states().items():
-            name = (providers[model.provider].name, self.of(model.name))
+        states: dict[tuple[str, str, str], BreakerState] = {}
+        for target, state in engine.breaker_states().items():
+            name = (providers[target.provider].name, self.of(target.name), target.operation)
             states[name] = min(state, states.get(name, state), key=WORST_FIRST.index)
         return states
+
+    def refused_parameters(self, engine: Engine) -> dict[str, list[str]]:
+        """By `provider/label`, the names of the parameters that are left out because a model has refused them."""
+        providers = engine.config.providers
+        refused: dict[str, set[str]] = {}
+        for model, names in engine.refused_parameters().items():
+            refused.setdefault(f"{providers[model.provider].name}/{self.of(model.name)}", set()).update(names)
+        return {model: sorted(names) for model, names in refused.items()}

@@ -12,15 +12,17 @@ from llm.calls.request import CallRequest
 from llm.errors import (
     CallerImpatient,
     ModelSkipped,
-    UnsupportedParameter,
     UpstreamAuthFailed,
     UpstreamError,
+    UpstreamMisconfigured,
+    UpstreamQuotaExceeded,
     UpstreamTimeout,
 )
 from llm.json_values import Json
 from llm.routing.circuit_breaker import Permit
 from llm.routing.route import ModelRef
 from llm.routing.walk import Race
+from llm.upstream.adaptation import AdaptedBody
 from llm.upstream.attempt import Attempt
 from llm.upstream.attempt_record import AttemptStatus
 from llm.upstream.stream import OpenStream
@@ -64,7 +66,7 @@ class Asking:
     async def ask(self, model: ModelRef, race: Race) -> Success:
         """Ask a model until it answers or fails. Raises UpstreamError.
 
-        It is asked again at once, as a new attempt, without a parameter that it refused, and with another key if the
+        It is asked again at once, as a new attempt, without a parameter that it refused, or with another key if the
         provider refused the first.
         """
         self._racers += 1
@@ -72,15 +74,19 @@ class Asking:
         operation = self._request.operation
         streamed = self._request.stream or self._by_stream(race)
         asked = operation.stream_body(self._request.body) if streamed else operation.whole_body(self._request.body)
+        adapted = AdaptedBody(self._context.refused, model, asked, self._request.own_body)
         while True:
-            body = self._context.refused.adapt(model, asked)
             try:
-                return await self._ask_once(model, race, racer, body)
-            except UnsupportedParameter as error:
-                if not self._context.refused.learn(model, error, body):
+                success = await self._ask_once(model, race, racer, adapted.body)
+            except UpstreamError as error:
+                if not adapted.leave_out(error):
+                    adapted.in_the_callers_words(error)
                     raise
             except KeyRefused:
                 continue
+            else:
+                adapted.accepted()
+                return success
 
     async def lose(self, success: Success) -> None:
         """A second success in the same instant as the first: nobody needs it, but it is on record."""
@@ -93,20 +99,21 @@ class Asking:
         breakers = self._context.breakers
         keys = self._context.upstream.keys[model.provider]
         attempt = self._start_attempt(model, race, racer)
-        permit = Permit(model) if race.forced else breakers.admit(model)
+        target, caller = self._request.target(model), self._request.caller
+        permit = Permit(target, caller) if race.forced else breakers.admit(target, caller)
         if permit is None:
             skipped = ModelSkipped(f"The circuit breaker of '{model.name}' is open.")
             attempt.end(AttemptStatus.SKIPPED, skipped)
             raise skipped
         try:
-            success = await self._send(attempt, {**body, "model": model.name}, race)
+            success = await self._send(attempt, {**body, "model": model.name})
         except UpstreamError as error:
             attempt.end(AttemptStatus.FAILED, error)
-            if isinstance(error, UpstreamAuthFailed) and error.http_status == 401 and keys.refused(attempt.key):
+            if _is_of_the_key(error) and keys.refused(attempt.key):
                 breakers.released(permit)
                 raise KeyRefused from error
             if error.trips_breaker:
-                breakers.failed(permit, retry_after=error.retry_after)
+                breakers.failed(permit, retry_after=error.retry_after, certain=_is_certain(error, attempt))
             else:
                 breakers.released(permit)
             raise
@@ -136,7 +143,7 @@ class Asking:
         self._progress.stage_reached = max(self._progress.stage_reached, race.stage)
         return attempt
 
-    async def _send(self, attempt: Attempt, body: Json, race: Race) -> Success:
+    async def _send(self, attempt: Attempt, body: Json) -> Success:
         """One request, bounded by the attempt's clock and by the call's deadline. Raises UpstreamError."""
         allowed = self._context.config.attempt_timeout
         deadline = self._deadline if allowed is None else min(self._deadline, self._clock() + allowed)
@@ -147,7 +154,7 @@ class Asking:
                     shows_thoughts = self._request.shows_thoughts
                     stream = await upstream.open_stream(attempt, body, thoughts_count=shows_thoughts)
                     return Success(attempt, stream=stream)
-                if self._by_stream(race):
+                if body.get("stream"):
                     return Success(attempt, answer=await upstream.complete_by_stream(attempt, body, deadline=deadline))
                 return Success(attempt, answer=await upstream.complete(attempt, body, deadline=deadline))
         except TimeoutError as exception:
@@ -164,3 +171,15 @@ class Asking:
     def _is_impatient(self) -> bool:
         """Does the caller give less time than the settings do?"""
         return self._request.timeout is not None and self._request.timeout < self._context.config.request_timeout
+
+
+def _is_of_the_key(error: UpstreamError) -> bool:
+    """Whether another key of the provider may do: this one was refused, or can't even be sent."""
+    if isinstance(error, UpstreamMisconfigured):
+        return error.of_the_key
+    return isinstance(error, UpstreamAuthFailed) and error.http_status == 401
+
+
+def _is_certain(error: UpstreamError, attempt: Attempt) -> bool:
+    """Whether the reason of a failure can't be in the request: nothing was sent, or our key or money are no good."""
+    return not attempt.reached_upstream or isinstance(error, UpstreamQuotaExceeded) or error.http_status == 401

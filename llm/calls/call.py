@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from enum import Enum
 
 from llm.calls.asking import Asking, Success
 from llm.calls.context import EngineContext
 from llm.calls.outcome import forget_frames, make_outcome
 from llm.calls.progress import Progress
 from llm.calls.request import CallOutcome, CallRequest, CallStatus, Opening
+from llm.calls.state import State
 from llm.errors import ContextWindowExceeded, EmptyAnswer, InvalidRequest, UpstreamError, UpstreamTimeout
 from llm.json_values import Json
 from llm.routing.circuit_breaker import Permit
 from llm.routing.retry import RetryPolicy
+from llm.routing.route import ModelRef
 from llm.routing.walk import Walk
 from llm.upstream.attempt import Attempt
 from llm.upstream.attempt_record import AttemptStatus
@@ -29,36 +30,6 @@ QUEUE_BATCHES = 8
 SILENCE_SECONDS = 15.0
 
 OnEnd = Callable[[CallOutcome], Awaitable[None]]
-
-
-class State(Enum):
-    """Where a call is in its life.
-
-        CREATED ────> RUNNING ─────────────────────> RECORDING ────> SETTLED
-           │             │                               ^
-           └─ cancel() ──┴──> CANCELLED or STOPPING ─────┘
-
-    A cancellation counts up to the moment when the outcome is known. From then on, all that `cancel()` says is that
-    nobody reads the stream any more.
-    """
-
-    # The task has not taken its first step.
-    CREATED = "created"
-
-    # Models are asked, or a stream is passed on.
-    RUNNING = "running"
-
-    # The caller has gone, and what still runs is being ended.
-    CANCELLED = "cancelled"
-
-    # The same, because the service stops.
-    STOPPING = "stopping"
-
-    # The outcome is known, and `on_end` has it.
-    RECORDING = "recording"
-
-    # The outcome is recorded, or a defect has ended the call. Whoever waits for the call is told.
-    SETTLED = "settled"
 
 
 class Call:
@@ -207,7 +178,7 @@ class Call:
             deadline=self._deadline,
             hedge_after=self.request.hedge_after,
             may_hedge=hedges.allow,
-            may_ask=self._context.breakers.would_admit,
+            may_ask=self._may_ask,
             retries=RetryPolicy(max_retries=config.max_retries, base=config.retry_base, cap=config.retry_cap),
         )
         has_race = any(len(stage.models) > 1 for stage in self.request.route.stages)
@@ -225,6 +196,13 @@ class Call:
             return await self._fail(error)
         success.attempt.end(AttemptStatus.SUCCEEDED)
         return self._make_outcome(CallStatus.SUCCEEDED, winner=success.attempt, completion=completion)
+
+    def _may_ask(self, model: ModelRef) -> bool:
+        return self._context.breakers.would_admit(self.request.target(model), self.request.caller)
+
+    def _permit(self, attempt: Attempt) -> Permit:
+        """The permit of a stream that has begun. If it was a trial, its verdict has been given already."""
+        return Permit(self.request.target(attempt.model), self.request.caller)
 
     async def _relay(self, attempt: Attempt, stream: OpenStream) -> None:
         """Pass a stream's batches on. After its first content only the caller's own timeout bounds the whole."""
@@ -246,13 +224,13 @@ class Call:
         except UpstreamError as error:
             attempt.end(AttemptStatus.FAILED, error)
             if error.trips_breaker:
-                self._context.breakers.failed(Permit(attempt.model), retry_after=error.retry_after)
+                self._context.breakers.failed(self._permit(attempt), retry_after=error.retry_after)
             raise
         except asyncio.CancelledError:
             attempt.end(AttemptStatus.CANCELLED)
             raise
         attempt.end(AttemptStatus.SUCCEEDED)
-        self._context.breakers.succeeded(Permit(attempt.model))
+        self._context.breakers.succeeded(self._permit(attempt))
 
     async def _give_empty(self, error: EmptyAnswer) -> CallOutcome:
         """The outcome of an empty answer where no other model is left: it is what the caller gets."""
@@ -261,8 +239,7 @@ class Call:
         answer = attempt.answer or {}
         if self.request.stream:
             self._progress.relayed = attempt
-            self._opened.set()
-            await self._queue.put(self.request.operation.chunks_of(answer))
+            await self._stream_out(answer)
         kept = answer if self.request.keep_answer or not self.request.stream else None
         return self._make_outcome(CallStatus.SUCCEEDED, winner=attempt, completion=kept)
 
@@ -277,9 +254,12 @@ class Call:
         if completion is None:
             return self._make_outcome(CallStatus.FAILED, error=error)
         if self.request.stream:
-            self._opened.set()
-            await self._queue.put(operation.chunks_of(completion))
+            await self._stream_out(completion)
         return self._make_outcome(CallStatus.DEFAULTED, error=error, completion=completion)
+
+    async def _stream_out(self, answer: Json) -> None:
+        self._opened.set()
+        await self._queue.put(self.request.operation.chunks_of(answer))
 
     def _make_outcome(
         self,

@@ -12,7 +12,7 @@ from llm.costs.usage import Usage
 from llm.errors import UpstreamError
 from llm.json_values import Json
 from llm.operations import CHAT_COMPLETIONS, Operation
-from llm.routing.route import Route
+from llm.routing.route import ModelOperation, ModelRef, Route
 from llm.upstream.attempt_record import AttemptRecord
 
 
@@ -25,8 +25,15 @@ class CallRequest:
     # What `operation` takes. Its `model` and `stream` are set by the engine.
     body: Mapping[str, Any]
 
+    # The names of those fields of the body that its caller did not send. Where a model refuses one of them, the caller
+    # must never hear of it.
+    added: frozenset[str] = frozenset()
+
     # The OpenAI API that is called.
     operation: Operation = CHAT_COMPLETIONS
+
+    # Who asks, as any text that tells callers apart. One caller's failures open no circuit breaker for the others.
+    caller: str = ""
 
     # Whether the answer is passed on as a stream.
     stream: bool = False
@@ -46,6 +53,16 @@ class CallRequest:
 
     # Whether the outcome of a stream has its whole answer.
     keep_answer: bool = False
+
+    @property
+    def own_body(self) -> Json:
+        """What the caller sent of the body, and whether it wants a stream."""
+        own = {name: value for name, value in self.body.items() if name not in self.added}
+        return {**own, "stream": True} if self.stream else own
+
+    def target(self, model: ModelRef) -> ModelOperation:
+        """What is asked of a model. It has a circuit breaker of its own."""
+        return ModelOperation(model.provider, model.name, self.operation.name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any
 from llm.costs.tokens import count_input_tokens
 from llm.json_values import Json
 from llm.operations.accumulation import Accumulator, CompletionAccumulator
-from llm.operations.chat_messages import content_text, message_in
+from llm.operations.chat.messages import content_text, message_in
 from llm.operations.choices import (
     ChoicesReader,
     check_choices,

@@ -91,7 +91,10 @@ class Responses(Operation):
     def finish_reason(self, answer: Json) -> str:
         """The finish reason in the words of chat completions, so that records of both APIs can be compared."""
         if is_event(answer):
-            return self.finish_reason(object_in(answer.get("response"))) if kind_of(answer) in ENDED else ""
+            if (kind := kind_of(answer)) not in ENDED:
+                return ""
+            ended_as = "incomplete" if kind == "response.incomplete" else "completed"
+            return self.finish_reason({**object_in(answer.get("response")), "status": ended_as, "object": "response"})
         status = answer.get("status")
         if status == "incomplete":
             reason = str(object_in(answer.get("incomplete_details")).get("reason") or "incomplete")

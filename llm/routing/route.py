@@ -1,4 +1,4 @@
-"""The values that a route is made of: the route itself, its stages, and the models that each stage races."""
+"""The values that a route is made of: the route itself, its stages, the models of a stage, and what is asked of one."""
 
 from __future__ import annotations
 
@@ -11,6 +11,15 @@ class ModelRef:
 
     provider: str
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOperation:
+    """One of OpenAI's APIs at one model. A model may be well at one of them and have no other."""
+
+    provider: str
+    name: str
+    operation: str
 
 
 @dataclass(frozen=True, slots=True)

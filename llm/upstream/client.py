@@ -16,7 +16,7 @@ import aiohttp
 
 from llm.config import EngineConfig
 from llm.error_reading import read_error, read_exception
-from llm.errors import InvalidRequest, UpstreamNotConfigured, UpstreamTimeout
+from llm.errors import InvalidRequest, UpstreamMisconfigured, UpstreamNotConfigured, UpstreamTimeout
 from llm.json_values import Json, write_json
 from llm.upstream.attempt import Attempt
 from llm.upstream.compat import ssl_context
@@ -137,15 +137,23 @@ class Upstream:
             raise InvalidRequest("The request can't be written as JSON.") from exception
         # A request that ends before its headers are sent, while it still connects, has cost nothing.
         attempt.reached_upstream = False
-        response = await self._session.post(
-            provider.base_url.rstrip("/") + attempt.operation.path,
-            data=data if len(data) <= MAX_BYTES_WRITTEN_AT_ONCE else io.BytesIO(data),
-            # Some servers that need no key refuse a request without this header, and accept any key in it.
-            headers={"Authorization": f"Bearer {attempt.key or 'none'}"},
-            # The key goes to the host that the settings name, and to no other.
-            allow_redirects=False,
-            trace_request_ctx=attempt,
-        )
+        if not attempt.key.isprintable():
+            message = f"A key of the provider '{provider.name}' has a character that can't be sent, like a line break."
+            raise UpstreamMisconfigured(message, of_the_key=True)
+        try:
+            response = await self._session.post(
+                provider.base_url.rstrip("/") + attempt.operation.path,
+                data=data if len(data) <= MAX_BYTES_WRITTEN_AT_ONCE else io.BytesIO(data),
+                # Some servers that need no key refuse a request without this header, and accept any key in it.
+                headers={"Authorization": f"Bearer {attempt.key or 'none'}"},
+                # The key goes to the host that the settings name, and to no other.
+                allow_redirects=False,
+                trace_request_ctx=attempt,
+            )
+        except (ValueError, aiohttp.NonHttpUrlClientError):
+            # What they say of an address may quote the key, so it is neither kept nor chained.
+            message = f"No request can be sent to the base URL of the provider '{provider.name}'."
+            raise UpstreamMisconfigured(message) from None
         self._lost_connections.watch(response)
         attempt.saw_headers(http_status=response.status, upstream_request_id=response.headers.get("x-request-id", ""))
         if response.status < 300:

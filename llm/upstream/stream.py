@@ -118,7 +118,7 @@ class OpenStream:
         """So much of the body that it can be told what it is: its first bytes decide, whatever its type says."""
         first = b""
         while begins_like_events(_text_in(first)) is None and (piece := await self._read_piece()):
-            first += piece
+            first = (first + piece).lstrip()  # some servers send white space while they work
         return first
 
     def _is_events(self, first: bytes, *, asked: bool = True) -> bool:

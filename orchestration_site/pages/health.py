@@ -13,6 +13,7 @@ from rest_framework.response import Response
 
 from chat.doors.serving import service_of
 from chat.record.database import database_state
+from llm import CHAT_COMPLETIONS
 from orchestration_site import __version__
 from orchestration_site.logs import log_file_error
 
@@ -29,6 +30,11 @@ class HealthView(OpenView):
     @extend_schema(summary="The process lives", responses={200: OpenApiTypes.OBJECT})
     async def get(self, request: Request) -> Response:
         return Response({"status": "ok", "version": __version__})
+
+
+def breaker_name(provider: str, model: str, operation: str) -> str:
+    """`openai/gpt-4o` for chat completions, which most callers ask for, and `openai/gpt-4o embeddings` for another."""
+    return f"{provider}/{model}" if operation == CHAT_COMPLETIONS.name else f"{provider}/{model} {operation}"
 
 
 class ReadyView(OpenView):
@@ -48,9 +54,9 @@ class ReadyView(OpenView):
             "spool_disk": recorder.disk_error or "ok",
             "providers": service.engine.key_states(),
             "circuit_breakers": {
-                f"{provider}/{model}": state
-                for (provider, model), state in service.labels.breaker_states(service.engine).items()
+                breaker_name(*name): state for name, state in service.labels.breaker_states(service.engine).items()
             },
+            "refused_parameters": service.labels.refused_parameters(service.engine),
             "log_file": log_error or "ok",
             "open_calls": service.engine.open_calls,
         }

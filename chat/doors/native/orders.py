@@ -79,6 +79,7 @@ def call_request(engine: Engine, written_route: str, data: Mapping[str, Any], *,
     return CallRequest(
         route=route,
         body=body,
+        added=frozenset(body.keys() - {"messages"} - data.keys()),
         stream=stream,
         timeout=data.get("timeout"),
         hedge_after=data.get("hedge_after", settings.HEDGE_AFTER),

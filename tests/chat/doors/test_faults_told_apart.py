@@ -10,6 +10,8 @@ import httpx2
 import pytest
 
 from chat.models import Attempt, CallRecord
+from llm import Provider
+from llm.simulator import SimulatorThread
 from tests.support.wire_answers import streamed, whole
 from tests.support.wire_replay import WIRE_CASES, Playing, Step, WireUpstream
 
@@ -162,6 +164,29 @@ def test_an_error_with_a_bad_status_may_be_an_event(replayed_site: ReplayedSite)
     assert response.status_code == 400
     assert response.json()["error"]["message"] == refused["error"]["message"]
     assert upstream.count("m") == 1
+
+
+@doors
+def test_a_request_that_can_not_be_sent_is_an_attempt_like_any_other(
+    start_site: Callable[..., httpx2.Client],
+    simulator: SimulatorThread,
+    caplog: pytest.LogCaptureFixture,
+    door: str,
+) -> None:
+    bad = Provider(name="bad", base_url=simulator.base_url, api_key="sk-secret\n0123456789")
+    good = Provider(name="good", base_url=simulator.base_url, api_key="sk-good-0123456789")
+    client = start_site(PROVIDERS={"bad": bad, "good": good})
+    assert post(client, door, "bad/m>good/m").status_code == 200
+    assert causes() == [("failed", "upstream_misconfigured"), ("succeeded", "")]
+    alone = post(client, door, "bad/m")
+    if door == "/chat/fallback":
+        assert alone.json()["is_default_message"]
+    else:
+        assert (alone.status_code, alone.json()["error"]["code"]) == (503, "upstream_misconfigured")
+    assert causes() == [("failed", "upstream_misconfigured")]
+    said = [*Attempt.objects.values_list("error_message", flat=True), alone.text, caplog.text]
+    assert not any("sk-secret" in text or "Traceback" in text for text in said)
+    assert client.get("/health/ready").json()["checks"]["providers"]["bad"] == "1 of 1 keys refused"
 
 
 def test_a_rate_limit_of_tokens_stays_one_with_the_status_of_a_large_body(replayed_site: ReplayedSite) -> None:

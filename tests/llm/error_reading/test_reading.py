@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from llm import BreakerState, CallStatus, ModelRef
+from llm import BreakerState, CallStatus, ModelOperation
 from llm.error_reading import read_error, read_exception
 from llm.errors import (
     ContextWindowExceeded,
@@ -223,6 +223,6 @@ async def test_a_provider_that_wants_to_be_paid_is_not_retried_but_the_next_stag
     asker = await start_engine(max_retries=2, breaker_failures=1)
     alone = await asker.ask("sim-402", stream=stream)
     assert [type(attempt.error) for attempt in alone.attempts] == [UpstreamQuotaExceeded]
-    assert asker.engine.breaker_states() == {ModelRef("openai", "sim-402"): BreakerState.OPEN}
+    assert asker.engine.breaker_states() == {ModelOperation("openai", "sim-402", "chat.completions"): BreakerState.OPEN}
     outcome = await (await start_engine()).ask("sim-402>ok", stream=stream)
     assert (outcome.status, outcome.model_used) == (CallStatus.SUCCEEDED, "ok")

@@ -6,14 +6,15 @@ import asyncio
 
 import pytest
 
-from llm import AttemptStatus, BreakerState, CallStatus, ModelRef, ModelSkipped, UpstreamFailed
-from llm.routing.circuit_breaker import MAX_MODELS, CircuitBreakers, Permit
+from llm import EMBEDDINGS, AttemptStatus, BreakerState, CallStatus, ModelOperation, ModelSkipped, UpstreamFailed
+from llm.routing.circuit_breaker import MAX_BREAKERS, MAX_CALLERS, CircuitBreakers, Permit
 from llm.simulator import Behaviour, SimulatorThread
 from tests.llm.conftest import StartEngine
 from tests.support.clock import Clock
 
-M = ModelRef("openai", "m")
-OTHER = ModelRef("other", "m")
+M = ModelOperation("openai", "m", "chat.completions")
+OTHER = ModelOperation("other", "m", "chat.completions")
+EMBEDDING = ModelOperation("openai", "m", "embeddings")
 
 
 @pytest.fixture
@@ -26,9 +27,18 @@ def breakers(clock: Clock) -> CircuitBreakers:
     return CircuitBreakers(failures=3, cooldown=30.0, clock=clock)
 
 
-def fail(breakers: CircuitBreakers, model: ModelRef = M, *, times: int = 3, retry_after: float | None = None) -> None:
+def fail(
+    breakers: CircuitBreakers,
+    target: ModelOperation = M,
+    *,
+    caller: str = "",
+    times: int = 3,
+    retry_after: float | None = None,
+    certain: bool = False,
+) -> None:
     for _ in range(times):
-        breakers.failed(breakers.admit(model) or Permit(model), retry_after=retry_after)
+        permit = breakers.admit(target, caller) or Permit(target, caller)
+        breakers.failed(permit, retry_after=retry_after, certain=certain)
 
 
 def test_it_opens_after_so_many_failures_in_a_row_and_not_before(breakers: CircuitBreakers) -> None:
@@ -156,13 +166,127 @@ def test_one_that_was_cancelled_and_is_no_trial_gives_no_place_away(breakers: Ci
 
 
 def test_models_without_end_take_no_memory_without_end(breakers: CircuitBreakers) -> None:
-    for number in range(MAX_MODELS + 10):
-        fail(breakers, ModelRef("openai", str(number)))
-    assert len(breakers.states()) == MAX_MODELS
-    assert breakers.state(ModelRef("openai", "0")) is BreakerState.CLOSED
+    for number in range(MAX_BREAKERS + 10):
+        fail(breakers, ModelOperation("openai", str(number), "embeddings"))
+    assert len(breakers.states()) == MAX_BREAKERS
+    assert breakers.state(ModelOperation("openai", "0", "embeddings")) is BreakerState.CLOSED
+
+
+# Operations and callers
+
+
+def test_each_operation_of_a_model_has_its_own(breakers: CircuitBreakers) -> None:
+    fail(breakers, EMBEDDING)
+    assert breakers.states() == {EMBEDDING: BreakerState.OPEN}
+    assert breakers.admit(M)
+    fail(breakers, times=2)
+    breakers.succeeded(Permit(EMBEDDING))
+    fail(breakers, times=1)
+    assert breakers.states() == {M: BreakerState.OPEN}
+
+
+def test_the_failures_of_one_caller_open_it_for_this_caller_only(breakers: CircuitBreakers, clock: Clock) -> None:
+    fail(breakers, caller="odd", times=20)
+    assert breakers.state(M, "odd") is BreakerState.OPEN
+    assert breakers.state(M, "other") is BreakerState.CLOSED
+    assert breakers.admit(M, "odd") is None
+    assert breakers.admit(M, "other")
+    assert breakers.states() == {M: BreakerState.OPEN}
+    clock.now += 30
+    assert breakers.state(M, "odd") is BreakerState.HALF_OPEN
+
+
+def test_the_failures_of_several_callers_open_it_for_everybody(breakers: CircuitBreakers) -> None:
+    fail(breakers, caller="a", times=2)
+    assert breakers.state(M, "c") is BreakerState.CLOSED
+    fail(breakers, caller="b", times=1)
+    assert breakers.state(M, "c") is BreakerState.OPEN
+
+
+def test_one_caller_counts_for_at_most_half_of_what_opens_it_for_everybody(clock: Clock) -> None:
+    breakers = CircuitBreakers(failures=5, cooldown=30.0, clock=clock)
+    fail(breakers, caller="odd", times=20)
+    fail(breakers, caller="b", times=1)
+    assert breakers.state(M, "c") is BreakerState.CLOSED
+    fail(breakers, caller="b", times=1)
+    assert breakers.state(M, "c") is BreakerState.OPEN
+
+
+def test_where_one_failure_is_enough_it_takes_two_callers(clock: Clock) -> None:
+    breakers = CircuitBreakers(failures=1, cooldown=30.0, clock=clock)
+    fail(breakers, caller="a", times=1)
+    assert breakers.state(M, "a") is BreakerState.OPEN
+    assert breakers.state(M, "c") is BreakerState.CLOSED
+    fail(breakers, caller="b", times=1)
+    assert breakers.state(M, "c") is BreakerState.OPEN
+
+
+def test_failures_whose_reason_can_not_be_in_a_request_open_it_for_everybody(breakers: CircuitBreakers) -> None:
+    fail(breakers, caller="a", times=2, certain=True)
+    assert breakers.state(M, "b") is BreakerState.CLOSED
+    fail(breakers, caller="a", times=1, certain=True)
+    assert breakers.state(M, "b") is BreakerState.OPEN
+
+
+def test_a_success_of_any_caller_closes_it_for_everybody(breakers: CircuitBreakers) -> None:
+    fail(breakers, caller="odd", times=20)
+    breakers.succeeded(Permit(M, "other"))
+    assert breakers.states() == {}
+    assert breakers.admit(M, "odd")
+
+
+def test_half_open_for_everybody_lets_one_trial_of_all_callers_through(breakers: CircuitBreakers, clock: Clock) -> None:
+    fail(breakers, caller="a")
+    fail(breakers, caller="b")
+    clock.now += 30
+    trial = breakers.admit(M, "c")
+    assert trial is not None and trial.is_trial
+    assert [breakers.admit(M, caller) for caller in ("a", "b", "c", "d")] == [None] * 4
+    breakers.failed(trial)
+    assert breakers.state(M, "d") is BreakerState.OPEN
+
+
+def test_callers_without_end_take_no_memory_without_end(breakers: CircuitBreakers) -> None:
+    for number in range(MAX_CALLERS + 10):
+        fail(breakers, caller=str(number))
+    assert len(breakers._breakers[M].own) == MAX_CALLERS
+    assert breakers.state(M, "new") is BreakerState.OPEN
 
 
 # In an engine
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_one_callers_failures_open_no_breaker_for_another(
+    simulator: SimulatorThread, start_engine: StartEngine, stream: bool
+) -> None:
+    asker = await start_engine(breaker_failures=2)
+    simulator.script("m", Behaviour(status=500, times=2), Behaviour())
+    for _ in range(2):
+        await asker.ask("m>ok", stream=stream, caller="odd")
+    skipped = await asker.ask("m>ok", stream=stream, caller="odd")
+    assert skipped.attempts[0].status is AttemptStatus.SKIPPED
+    assert (await asker.ask("m>ok", stream=stream, caller="other")).model_used == "m"
+
+
+async def test_a_refused_connection_opens_the_breaker_for_everybody(
+    start_engine: StartEngine, refusing_upstream: str
+) -> None:
+    asker = await start_engine(refusing_upstream, breaker_failures=2)
+    for _ in range(2):
+        await asker.ask("m>spare/ok", caller="a")
+    outcome = await asker.ask("m>spare/ok", caller="b")
+    assert [attempt.status for attempt in outcome.attempts] == [AttemptStatus.SKIPPED, AttemptStatus.SUCCEEDED]
+
+
+async def test_failed_embeddings_close_no_chat(simulator: SimulatorThread, start_engine: StartEngine) -> None:
+    asker = await start_engine(breaker_failures=2)
+    simulator.script("m", Behaviour(status=500, times=2), Behaviour())
+    for _ in range(2):
+        await asker.ask("m", {"input": "a"}, operation=EMBEDDINGS)
+    assert asker.engine.breaker_states() == {EMBEDDING: BreakerState.OPEN}
+    assert (await asker.ask("m>ok")).model_used == "m"
+    assert asker.engine.breaker_states() == {EMBEDDING: BreakerState.OPEN}
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -202,7 +326,7 @@ async def test_the_last_stage_is_tried_even_if_all_its_breakers_are_open(
     await asker.ask("m")
     outcome = await asker.ask("sim-500>m", stream=stream)
     assert outcome.status is CallStatus.SUCCEEDED
-    assert asker.engine.breaker_states() == {ModelRef("openai", "sim-500"): BreakerState.OPEN}
+    assert asker.engine.breaker_states() == {ModelOperation("openai", "sim-500", "chat.completions"): BreakerState.OPEN}
 
 
 async def test_after_the_cooldown_one_trial_closes_it(simulator: SimulatorThread, start_engine: StartEngine) -> None:
@@ -211,7 +335,7 @@ async def test_after_the_cooldown_one_trial_closes_it(simulator: SimulatorThread
     await asker.ask("m>ok")
     assert (await asker.ask("m>ok")).model_used == "ok"
     await asyncio.sleep(0.25)
-    assert asker.engine.breaker_states() == {ModelRef("openai", "m"): BreakerState.HALF_OPEN}
+    assert asker.engine.breaker_states() == {M: BreakerState.HALF_OPEN}
     assert (await asker.ask("m>ok")).model_used == "m"
     assert asker.engine.breaker_states() == {}
 

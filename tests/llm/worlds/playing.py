@@ -39,7 +39,7 @@ async def _play(world: World) -> History:
         prices=PRICES,
         breakers=breakers,
         hedges=hedges,
-        refused=RefusedParameters(),
+        refused=RefusedParameters(clock=clock),
     )
     await asyncio.gather(*(_one_call(context, seen, name=str(number)) for number, seen in enumerate(calls)))
     assert not breakers.permits, "a trial ended without a verdict"
@@ -63,6 +63,7 @@ async def _one_call(context: EngineContext, seen: Seen, *, name: str) -> None:
     request = CallRequest(
         route=parse_route(caller.route, providers=PROVIDERS, default_provider="openai"),
         body={"messages": [{"role": "user", "content": name}], "temperature": 0.5, "max_tokens": 9},
+        caller=caller.who,
         stream=caller.stream,
         timeout=caller.timeout,
         hedge_after=caller.hedge_after,

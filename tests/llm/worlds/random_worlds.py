@@ -45,9 +45,11 @@ routes = st.lists(
     st.lists(st.sampled_from(NAMES), min_size=1, max_size=4, unique=True).map("|".join), min_size=1, max_size=4
 ).map(">".join)
 goings = st.builds(Gone, at=seconds(0, 4), ticks=st.integers(0, 14), times=st.integers(1, 2))
+whos = st.sampled_from(["a", "a", "b"])
 callers = st.builds(
     Caller,
     route=routes,
+    who=whos,
     stream=st.booleans(),
     starts=seconds(0, 3),
     timeout=st.none() | seconds(0.125, 6),
@@ -115,6 +117,7 @@ crowds = st.builds(
         st.builds(
             Caller,
             route=st.sampled_from(["m0", "m0", "m0|m1", "m1>m0", "m1|m0"]),
+            who=whos,
             stream=st.booleans(),
             starts=st.sampled_from([0.0, 1.0, 1.5, 2.0, 3.0]),
             timeout=st.none() | seconds(1, 6),

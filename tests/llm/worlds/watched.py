@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from llm import ModelRef
+from llm import ModelOperation, ModelRef
 from llm.calls.asking import Asking, Success
 from llm.calls.call import Call
 from llm.routing.circuit_breaker import CircuitBreakers, Permit
@@ -49,25 +49,25 @@ class WatchedBreakers(CircuitBreakers):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.permits: list[Permit] = []
-        self.trials: dict[ModelRef, list[Permit]] = defaultdict(list)
+        self.trials: dict[ModelOperation, list[Permit]] = defaultdict(list)
         self.most_trials = 0
 
-    def admit(self, model: ModelRef) -> Permit | None:
-        permit = super().admit(model)
+    def admit(self, target: ModelOperation, caller: str = "") -> Permit | None:
+        permit = super().admit(target, caller)
         if permit is not None and permit.is_trial:
             self.permits.append(permit)
-            self.trials[model].append(permit)
-            self.most_trials = max(self.most_trials, len(self.trials[model]))
+            self.trials[target].append(permit)
+            self.most_trials = max(self.most_trials, len(self.trials[target]))
         return permit
 
     def succeeded(self, permit: Permit) -> None:
         self._verdict(permit)
-        self.trials[permit.model].clear()
+        self.trials[permit.target].clear()
         super().succeeded(permit)
 
-    def failed(self, permit: Permit, *, retry_after: float | None = None) -> None:
+    def failed(self, permit: Permit, *, retry_after: float | None = None, certain: bool = False) -> None:
         self._verdict(permit)
-        super().failed(permit, retry_after=retry_after)
+        super().failed(permit, retry_after=retry_after, certain=certain)
 
     def released(self, permit: Permit) -> None:
         self._verdict(permit)
@@ -77,7 +77,7 @@ class WatchedBreakers(CircuitBreakers):
         """A trial has exactly one."""
         if permit.is_trial:
             self.permits = _without(self.permits, permit)
-            self.trials[permit.model] = [trial for trial in self.trials[permit.model] if trial is not permit]
+            self.trials[permit.target] = [trial for trial in self.trials[permit.target] if trial is not permit]
 
 
 def _without(permits: list[Permit], permit: Permit) -> list[Permit]:

@@ -74,6 +74,7 @@ class Gone:
 @dataclass(frozen=True)
 class Caller:
     route: str
+    who: str = ""
     stream: bool = False
     starts: float = 0.0
     timeout: float | None = None

@@ -71,6 +71,17 @@ def test_an_open_circuit_breaker_is_shown_and_is_no_reason_to_take_the_service_a
     assert response.json()["checks"]["circuit_breakers"] == {"openai/gpt-4o": "open"}
 
 
+def test_an_open_breaker_of_another_operation_than_chat_is_shown_with_its_operation(
+    start_site: StartSite, simulator: SimulatorThread
+) -> None:
+    client = start_site(BREAKER_FAILURES=1, MAX_RETRIES=0)
+    simulator.script("gpt-4o", Behaviour(status=500, times=1), Behaviour())
+    client.post("/v1/embeddings", json={"input": "a", "model": "gpt-4o"})
+    assert client.post("/chat", json={"prompt": "a", "model": "gpt-4o>gpt-4o-mini"}).json()["model_used"] == "gpt-4o"
+    checks = client.get("/health/ready").json()["checks"]
+    assert checks["circuit_breakers"] == {"openai/gpt-4o embeddings": "open"}
+
+
 def test_a_name_that_only_callers_know_is_shown_to_nobody(start_site: StartSite) -> None:
     client = start_site(BREAKER_FAILURES=1, MAX_RETRIES=0)
     for number in range(3):

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from rest_framework.exceptions import NotFound
 
-from chat.history.keyset import Direction, Position, Walk, take
+from chat.history.keyset import Direction, Position, Scan, take
 from chat.history.metadata import with_metadata
 from chat.models import CallRecord
 from chat.record.content import (
@@ -37,7 +37,7 @@ def list_completions(api_key: str | None, query: Mapping[str, Any]) -> Json:
     found = with_metadata(found, query["metadata"])
     direction = _DIRECTIONS[query["order"]]
     last = Position.of(_one(api_key, query["after"], furthest=direction)) if "after" in query else None
-    calls, has_more = take(Walk(direction, last).over(found), query["limit"])
+    calls, has_more = take(Scan(direction, last).over(found), query["limit"])
     contents = contents_of(calls)
     # A completion that is deleted at this moment is left out.
     completions = [_completion(call, contents[call.pk]) for call in calls if call.pk in contents]
@@ -111,7 +111,7 @@ def _one(api_key: str | None, completion_id: str, *, furthest: Direction = Direc
     call = None
     if "\x00" not in completion_id:  # PostgreSQL can't look for a null character.
         found = _stored(api_key).filter(completion_id=completion_id)
-        call = Walk(furthest.opposite).over(found).first()
+        call = Scan(furthest.opposite).over(found).first()
     if call is None:
         raise _not_found(completion_id)
     return call

@@ -77,7 +77,7 @@ def test_a_request_that_no_model_takes_is_not_sent_to_the_next(
         ("sim-500", "upstream_failed"),
         ("sim-context", "context_window_exceeded"),
         ("sim-html", "invalid_upstream_response"),
-        ("sim-empty", "invalid_upstream_response"),
+        ("sim-empty", "empty_answer"),
         ("sim-cut", "upstream_unavailable"),
         ("sim-malformed", "invalid_upstream_response"),
     ],

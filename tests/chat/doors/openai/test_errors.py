@@ -47,7 +47,6 @@ def error_of(response: httpx2.Response) -> dict[str, Any]:
         ("sim-500", openai.InternalServerError, 500, None),
         ("sim-503", openai.InternalServerError, 503, None),
         ("sim-html", openai.InternalServerError, 502, "invalid_upstream_response"),
-        ("sim-empty", openai.InternalServerError, 502, "invalid_upstream_response"),
         ("sim-cut", openai.InternalServerError, 502, None),
         ("sim-timeout", openai.InternalServerError, 504, "upstream_timeout"),
     ],

@@ -107,5 +107,5 @@ def test_text_completions_whole_streamed_and_failed(start_site: StartSite, simul
     with pytest.raises(openai.RateLimitError):
         sdk.completions.create(model="sim-429", prompt="Hello")
     with pytest.raises(openai.InternalServerError):
-        sdk.responses.create(model="sim-empty", input="Hello")
+        sdk.responses.create(model="sim-500", input="Hello")
     assert len(simulator.requests()) == 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llm.json_values import Json
 from llm.operations.accumulation.growing import joined
-from llm.operations.chat_messages import content_text, message_in, refusal_text, says_something, visible_text
+from llm.operations.chat.messages import content_text, message_in, refusal_text, says_something, visible_text
 from llm.operations.choices import choices_of, index_of
 from llm.operations.stream_text import StreamText
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from llm.json_values import Json
-from llm.operations.chat_messages import message_in
+from llm.operations.chat.messages import message_in
 from llm.operations.choices import choices_of, numbered, usage_chunks
 
 

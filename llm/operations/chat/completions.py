@@ -9,10 +9,10 @@ from typing import Any
 
 from llm.costs.tokens import estimate_message_tokens
 from llm.json_values import Json
-from llm.operations import chat_chunks
 from llm.operations.accumulation import Accumulator, ChatAccumulator
-from llm.operations.chat_messages import has_output, has_thoughts, message_in, visible_text
-from llm.operations.chat_text import ChatText
+from llm.operations.chat.chunks import chunks_of
+from llm.operations.chat.messages import has_output, has_thoughts, message_in, visible_text
+from llm.operations.chat.text import ChatText
 from llm.operations.choices import (
     ChoicesReader,
     check_choices,
@@ -83,7 +83,7 @@ class ChatCompletions(Operation):
         }
 
     def chunks_of(self, answer: Json) -> list[Json]:
-        return chat_chunks.chunks_of(answer)
+        return chunks_of(answer)
 
 
 def _has_output(choice: Json) -> bool:
