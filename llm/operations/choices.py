@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from llm.costs.usage import Usage
 from llm.error_reading import read_error
 from llm.errors import EmptyAnswer, InvalidUpstreamResponse, UpstreamFailed
 from llm.json_values import Json
 from llm.operations.accumulation.growing import index_of as stated_index_of
 from llm.operations.operation import StreamReader
-from llm.operations.token_counts import read_usage
 
 # Finish reasons that explain an empty answer: the caller's own limit, or the provider's filter. The model is healthy.
 # `sensitive` is Zhipu's word for the filter.
@@ -49,8 +47,15 @@ def first_finish_reason(answer: Mapping[str, Any]) -> str:
     return next(filter(None, reasons), "")
 
 
-def usage_of(answer: Mapping[str, Any]) -> Usage | None:
-    return read_usage(answer.get("usage"), prompt="prompt_tokens", completion="completion_tokens")
+def usages_of(answer: Mapping[str, Any]) -> list[Json]:
+    """The usage objects of an answer or chunk: its own, those of its choices (Moonshot), or that of Groq's field."""
+    own = answer.get("usage")
+    if isinstance(own, dict) and own:
+        return [own]
+    holders = choices_of(answer)
+    if isinstance(groq := answer.get("x_groq"), dict):
+        holders = [*holders, groq]
+    return [usage for holder in holders if isinstance(usage := holder.get("usage"), dict)]
 
 
 def stream_body(body: Mapping[str, Any]) -> Json:

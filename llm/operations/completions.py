@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from llm.costs.tokens import count_input_tokens
-from llm.costs.usage import Usage
 from llm.json_values import Json
 from llm.operations.accumulation import Accumulator, CompletionAccumulator
 from llm.operations.chat.messages import content_text, message_in
@@ -22,7 +21,7 @@ from llm.operations.choices import (
     numbered,
     stream_body,
     usage_chunks,
-    usage_of,
+    usages_of,
 )
 from llm.operations.operation import Operation, StreamReader
 
@@ -56,8 +55,8 @@ class Completions(Operation):
     def finish_reason(self, answer: Json) -> str:
         return first_finish_reason(answer)
 
-    def usage(self, answer: Json) -> Usage | None:
-        return usage_of(answer)
+    def usages(self, answer: Json) -> list[Json]:
+        return usages_of(answer)
 
     def messages(self, body: Mapping[str, Any]) -> list[Any]:
         return [{"role": "user", "content": body.get("prompt")}]

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from llm.costs.tokens import count_input_tokens
-from llm.costs.usage import Usage
 from llm.errors import InvalidUpstreamResponse
 from llm.json_values import Json
 from llm.operations.accumulation import Accumulator
 from llm.operations.operation import Operation, StreamReader
-from llm.operations.token_counts import count_of
+from llm.operations.token_counts import PROMPT, TOTAL, StatedUsage, count_of
 
 
 class NoStream(TypeError):
@@ -51,9 +50,14 @@ class Embeddings(Operation):
     def finish_reason(self, answer: Json) -> str:
         return ""
 
-    def usage(self, answer: Json) -> Usage | None:
-        prompt_tokens = count_of(answer.get("usage"), "prompt_tokens", "total_tokens")
-        return None if prompt_tokens is None else Usage(prompt_tokens=prompt_tokens, completion_tokens=0)
+    def usages(self, answer: Json) -> list[Json]:
+        usage = answer.get("usage")
+        return [usage] if isinstance(usage, dict) else []
+
+    def read_usage(self, usage: object) -> StatedUsage | None:
+        """Nothing is produced, so the prompt's tokens are the total too, and some servers state only one of them."""
+        tokens = count_of(usage, *PROMPT) or count_of(usage, TOTAL)
+        return StatedUsage(prompt_tokens=tokens, completion_tokens=0) if tokens else None
 
     def messages(self, body: Mapping[str, Any]) -> list[Any]:
         return [{"role": "user", "content": body.get("input")}]

@@ -6,13 +6,14 @@ Bodies and answers are plain JSON, so that fields which nobody knows yet pass th
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from llm.costs.usage import Usage
 from llm.json_values import Json
 from llm.operations.accumulation import Accumulator
+from llm.operations.accumulation.usage import Usage as UsageInPieces
 from llm.operations.stream_text import StreamText, TextOfEach
+from llm.operations.token_counts import StatedUsage, read_usage
 
 
 class StreamReader(ABC):
@@ -88,8 +89,19 @@ class Operation(ABC):
         """Why the model stopped, as an answer or chunk says it; empty if it does not say it."""
 
     @abstractmethod
-    def usage(self, answer: Json) -> Usage | None:
-        """The provider's own token counts; None if an answer or chunk has none that can be read."""
+    def usages(self, answer: Json) -> Iterable[Json]:
+        """The usage objects of an answer or chunk, as the provider wrote them, wherever it put them."""
+
+    def read_usage(self, usage: object) -> StatedUsage | None:
+        """The token counts in a usage object; None if it has none that can be believed."""
+        return read_usage(usage)
+
+    def usage(self, answer: Json) -> StatedUsage | None:
+        """The provider's own token counts of an answer or chunk; None if it has none that can be believed."""
+        pieces = UsageInPieces()
+        for usage in self.usages(answer):
+            pieces.add(usage)
+        return self.read_usage(pieces.whole())
 
     def answer_id(self, answer: Json) -> str:
         """The upstream's id of an answer, or of the answer that a chunk belongs to; empty if there is none."""

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from llm.costs.tokens import TOKENS_PER_REPLY, count_input_tokens
-from llm.costs.usage import Usage
 from llm.error_reading import read_error
 from llm.errors import EmptyAnswer, InvalidUpstreamResponse
 from llm.json_values import Json
@@ -16,7 +15,6 @@ from llm.operations.accumulation import Accumulator, ResponseAccumulator
 from llm.operations.operation import Operation, StreamReader
 from llm.operations.output_texts import texts_within
 from llm.operations.response_events import ENDED, events_of, is_event, kind_of, object_in, objects_in
-from llm.operations.token_counts import read_usage
 
 # Events whose delta is text that a person would read.
 TEXT_DELTAS = frozenset({"response.output_text.delta", "response.refusal.delta"})
@@ -106,8 +104,8 @@ class Responses(Operation):
         calls_tool = any(kind_of(item) in TOOL_CALLS for item in objects_in(answer.get("output")))
         return "tool_calls" if calls_tool else "stop"
 
-    def usage(self, answer: Json) -> Usage | None:
-        return read_usage(_response_in(answer).get("usage"), prompt="input_tokens", completion="output_tokens")
+    def usages(self, answer: Json) -> list[Json]:
+        return objects_in([_response_in(answer).get("usage") or answer.get("usage")])
 
     def answer_id(self, answer: Json) -> str:
         return str(_response_in(answer).get("id") or "")

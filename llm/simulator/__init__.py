@@ -8,7 +8,8 @@ characters of a prompt, and one for every content chunk of an answer.
 
 from llm.simulator.app import SimulatorApp, create_app
 from llm.simulator.script.behaviour import Behaviour
-from llm.simulator.script.catalogue import SIM_MODELS, SimModel
+from llm.simulator.script.catalogue import SIM_MODELS
+from llm.simulator.script.sim_model import SimModel
 from llm.simulator.script.state import SimulatorState
 from llm.simulator.serving.server import RunningSimulator, run, serve
 from llm.simulator.serving.thread import SimulatorThread

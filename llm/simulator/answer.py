@@ -38,13 +38,14 @@ class StreamedAnswer(Answer, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ParsedRequest:
-    """A valid request of any API. It is answered by `stream` if it wants a stream, otherwise by `whole`."""
+    """A valid request of any API. `stream` is None if the API can't stream."""
 
     prompt_tokens: int
     whole: Callable[[Behaviour], Answer]
     stream: Callable[[Behaviour], StreamedAnswer] | None = None
+    wants_stream: bool = False
 
     @classmethod
     def of(cls, prompt_tokens: int, answer: Callable[[Behaviour], StreamedAnswer], *, stream: bool) -> Self:
         """A request of an API that can stream. `stream` says whether the request wants a stream."""
-        return cls(prompt_tokens, answer, answer if stream else None)
+        return cls(prompt_tokens, answer, answer, stream)

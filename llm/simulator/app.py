@@ -91,16 +91,15 @@ class SimulatorApp:
         turn = self.state.take_turn(seen.model)
         sender = AnswerSender(exchange, seen, turn)
         await sender.begin()
+        if await sender.play_steps():
+            return
         api = APIS[exchange.path]
         check_supported(payload, turn.behaviour, api.replaced_by)
         request = api.parse(payload)
         check_context_window(request.prompt_tokens, turn.behaviour.context_window, prompt_field=api.prompt_field)
         if await sender.fail_as_scripted():
             return
-        if request.stream is not None:
-            await sender.stream(request.stream(turn.behaviour))
-        else:
-            await sender.whole(request.whole(turn.behaviour))
+        await sender.answer(request)
 
 
 def create_app() -> SimulatorApp:
@@ -120,4 +119,4 @@ def _model(name: str) -> dict[str, Any]:
 
 async def _refuse(exchange: Exchange, refusal: Refusal) -> None:
     headers = () if refusal.allow is None else (("allow", refusal.allow),)
-    await exchange.send_json(refusal.status, {"error": refusal.error}, headers)
+    await exchange.send_json(refusal.status, refusal.body, headers)

@@ -7,6 +7,7 @@ from typing import Final
 
 from llm.simulator.openai_errors import Refusal
 from llm.simulator.script.behaviour import Behaviour
+from llm.simulator.script.raw_steps import look_like_steps
 from llm.simulator.script.state import SimulatorState
 from llm.simulator.serving.exchange import Exchange
 
@@ -57,6 +58,8 @@ async def _script(exchange: Exchange, state: SimulatorState, body: bytes) -> Non
 def _parse(body: bytes) -> list[Behaviour]:
     try:
         payload = json.loads(body)
+        if isinstance(payload, list) and look_like_steps(payload):
+            return [Behaviour(steps=tuple(payload))]
         return [Behaviour.from_dict(each) for each in (payload if isinstance(payload, list) else [payload])]
     except (ValueError, RecursionError) as error:
-        raise Refusal(400, f"Not a behaviour, nor a list of them: {error}") from None
+        raise Refusal(400, f"Neither a behaviour, a list of them, nor raw steps: {error}") from None

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
 from collections.abc import Mapping
 from typing import Any, Final
 
-from llm.simulator.answer import Answer, StreamedAnswer
+from llm.simulator.answer import Answer, ParsedRequest, StreamedAnswer
 from llm.simulator.script.seen_request import SeenRequest
 from llm.simulator.script.state import Turn
 from llm.simulator.serving.exchange import BODILESS, Exchange, to_json
 from llm.simulator.serving.server_sent_events import raw_event
+from llm.simulator.twists import TWISTS
 
 _JSON: Final = "application/json"
-_EVENT_STREAM: Final = (("content-type", "text/event-stream; charset=utf-8"), ("cache-control", "no-cache"))
+
+# How zlib is told to write the format of gzip.
+_GZIP_WBITS: Final = 31
 
 
 class AnswerSender:
@@ -24,12 +28,37 @@ class AnswerSender:
         self._seen = seen
         self._behaviour = turn.behaviour
         self._slowness = turn.slowness
+        self._twists = [TWISTS[name]() for name in turn.behaviour.twists]
+        self._gzip = zlib.compressobj(wbits=_GZIP_WBITS) if turn.behaviour.content_encoding else None
 
     async def begin(self) -> None:
         """Do what comes before any header: wait for the latency, or reset the connection at once."""
         await self._wait(self._behaviour.latency_s)
         if self._behaviour.cut_after == 0:
             await self._reset()
+
+    async def play_steps(self) -> bool:
+        """Play the scripted raw steps. False if there are none, and nothing was sent."""
+        steps = self._behaviour.steps
+        if steps is None:
+            return False
+        for step in steps:
+            if "send" in step:
+                await self._exchange.send_raw(step["send"].encode("latin-1"))
+            else:
+                await self._wait(step["wait"])
+        self._seen.complete()
+        await self._exchange.close_connection()
+        return True
+
+    async def answer(self, request: ParsedRequest) -> None:
+        """Answer well, up to the scripted failures: streamed or whole as it was asked for, or as the behaviour says."""
+        behaviour = self._behaviour
+        wants_stream = request.wants_stream if behaviour.answer_as is None else behaviour.answer_as == "stream"
+        if wants_stream and request.stream is not None:
+            await self.stream(request.stream(behaviour))
+        else:
+            await self.whole(request.whole(behaviour))
 
     async def refuse(self, status: int, error: Mapping[str, Any]) -> None:
         """Answer with an error object."""
@@ -56,22 +85,27 @@ class AnswerSender:
         if behaviour.error_after is not None:
             await self.refuse(behaviour.status, behaviour.error_object)
             return
-        body = to_json(answer.whole(None if behaviour.end_after is None else min(behaviour.end_after, chunks)))
+        said = answer.whole(None if behaviour.end_after is None else min(behaviour.end_after, chunks))
+        for twist in self._twists:
+            said = twist.whole(said)
+        body = to_json(said)
         if behaviour.malformed_after is not None:
             body = body[: len(body) // 2]
         await self._send(behaviour.status, body, _JSON)
 
     async def stream(self, answer: StreamedAnswer) -> None:
         """Answer as server-sent events."""
-        await self._exchange.start(self._behaviour.status, (*self._retry_after(), *_EVENT_STREAM))
+        headers = (("content-type", self._behaviour.stream_content_type), ("cache-control", "no-cache"))
+        await self._exchange.start(self._behaviour.status, (*self._more_headers(), *headers))
         if await self._fail_after(0, answer):
             return
         for event in answer.opening_events():
-            await self._exchange.write(event, more=True)
+            await self._write_event(event)
         await self._wait(self._behaviour.first_token_s)
         if not await self._stream_content(answer):
             return
-        await self._exchange.write(b"".join(answer.closing_events()), more=False)
+        closing = b"".join(self._twisted(event) for event in answer.closing_events())
+        await self._write(closing, more=False)
 
     async def _stream_content(self, answer: StreamedAnswer) -> bool:
         """Send the content. False if a failure has ended the stream."""
@@ -83,7 +117,7 @@ class AnswerSender:
             # runs after every chunk, so that other clients are served and a client that has left is noticed.
             due = started + sent * self._slowness / rate if rate else started
             await asyncio.sleep(max(0, due - clock()))
-            await self._exchange.write(event, more=True)
+            await self._write_event(event)
             self._seen.chunks_sent = sent + 1
             if await self._fail_after(sent + 1, answer):
                 return False
@@ -97,16 +131,16 @@ class AnswerSender:
             return after is not None and sent == min(after, answer.chunks)
 
         if now(behaviour.malformed_after):
-            await self._exchange.write(raw_event(b"{broken"), more=True)
+            await self._write(raw_event(b"{broken"), more=True)
         if now(behaviour.cut_after):
             await self._reset()
         if now(behaviour.stall_after):
             await self._exchange.stall()
         if now(behaviour.error_after):
-            await self._exchange.write(answer.error_event(behaviour.error_object), more=False)
+            await self._write(answer.error_event(behaviour.error_object), more=False)
             return True
         if now(behaviour.end_after):
-            await self._exchange.write(b"", more=False)
+            await self._write(b"", more=False)
             return True
         return False
 
@@ -114,7 +148,8 @@ class AnswerSender:
         behaviour, exchange = self._behaviour, self._exchange
         if status in BODILESS:
             body = b""
-        headers = (*self._retry_after(), ("content-type", content_type))
+        body = self._encoded(body, last=True)
+        headers = (*self._more_headers(), ("content-type", content_type))
         if behaviour.stall_after == 0:
             await exchange.stall()
         if behaviour.cut_after is None and behaviour.stall_after is None:
@@ -126,6 +161,23 @@ class AnswerSender:
             await self._reset()
         await exchange.stall()
 
+    async def _write_event(self, event: bytes) -> None:
+        await self._write(self._twisted(event), more=True)
+
+    async def _write(self, data: bytes, *, more: bool) -> None:
+        await self._exchange.write(self._encoded(data, last=not more), more=more)
+
+    def _twisted(self, event: bytes) -> bytes:
+        events = [event]
+        for twist in self._twists:
+            events = [each for before in events for each in twist.event(before)]
+        return b"".join(events)
+
+    def _encoded(self, data: bytes, *, last: bool) -> bytes:
+        if self._gzip is None:
+            return data
+        return self._gzip.compress(data) + self._gzip.flush(zlib.Z_FINISH if last else zlib.Z_SYNC_FLUSH)
+
     async def _reset(self) -> None:
         self._seen.complete()
         await self._exchange.reset_connection()
@@ -134,6 +186,7 @@ class AnswerSender:
         if seconds:
             await asyncio.sleep(seconds * self._slowness)
 
-    def _retry_after(self) -> tuple[tuple[str, str], ...]:
-        value = self._behaviour.retry_after
-        return () if value is None else (("retry-after", value),)
+    def _more_headers(self) -> tuple[tuple[str, str], ...]:
+        behaviour = self._behaviour
+        named = (("retry-after", behaviour.retry_after), ("content-encoding", behaviour.content_encoding))
+        return tuple((name, value) for name, value in named if value is not None)

@@ -8,7 +8,7 @@ from llm.config import Provider
 from llm.costs.pricing import PriceList
 from llm.costs.tokens import count_tokens
 from llm.costs.usage import Usage
-from llm.errors import StreamInterrupted, UpstreamError, UpstreamTimeout
+from llm.errors import EmptyAnswer, StreamInterrupted, UpstreamError, UpstreamTimeout
 from llm.json_values import Json
 from llm.operations import Operation
 from llm.operations.accumulation import Accumulator
@@ -109,10 +109,9 @@ class Attempt:
             self.upstream_request_id = error.upstream_request_id or self.upstream_request_id
 
     def record(self, prices: PriceList, *, raced: bool, prompt_tokens: Callable[[], int]) -> AttemptRecord:
-        """The record of an attempt that has ended. `prompt_tokens` is called if the provider did not give its usage."""
+        """The record of an attempt that has ended. `prompt_tokens` is called if the provider did not count them."""
         assert self.status is not None and self._ended is not None
-        answer = self.answer
-        usage = (answer and self.operation.usage(answer)) or self._estimate(prompt_tokens)
+        usage = self._usage(prompt_tokens)
         return AttemptRecord(
             ordinal=self.ordinal,
             model=self.model.name,
@@ -133,21 +132,29 @@ class Attempt:
         """Milliseconds from `moment` to the first token, or None if none came."""
         return None if self._first_token is None else _ms(self._first_token - moment)
 
+    def _usage(self, prompt_tokens: Callable[[], int]) -> Usage | None:
+        """What the provider counted, with our own counts in the place of those that are missing or can't be right."""
+        stated = None if self.answer is None else self.operation.usage(self.answer)
+        if stated is None:
+            return self._estimate(prompt_tokens)
+        return stated.completed(prompt_tokens=prompt_tokens, completion_tokens=self._produced_tokens)
+
     def _estimate(self, prompt_tokens: Callable[[], int]) -> Usage | None:
         """What was certainly billed if the provider did not give its usage, or None if nothing was.
 
         A request that ended while the upstream worked on it has cost its prompt, and what the model had said by then.
-        A request that the upstream refused, or that never reached it, has cost nothing.
+        A model that had nothing to say has worked too. A request that the upstream refused, or that never reached it,
+        has cost nothing.
         """
-        worked = self.status in WORKED or isinstance(self.error, StreamInterrupted | UpstreamTimeout)
-        produced = self.operation.output_texts(self.answer) if self.answer else []
-        if not self.reached_upstream or not (worked or produced):
+        worked = self.status in WORKED or isinstance(self.error, StreamInterrupted | UpstreamTimeout | EmptyAnswer)
+        completion_tokens = self._produced_tokens()
+        if not self.reached_upstream or not (worked or completion_tokens):
             return None
-        return Usage(
-            prompt_tokens=prompt_tokens(),
-            completion_tokens=count_tokens("".join(produced)),
-            estimated=True,
-        )
+        return Usage(prompt_tokens=prompt_tokens(), completion_tokens=completion_tokens, estimated=True)
+
+    def _produced_tokens(self) -> int:
+        """The tokens of all that the model has said so far, by our own count."""
+        return count_tokens("".join(self.operation.output_texts(self.answer))) if self.answer else 0
 
 
 def _ms(seconds: float) -> int:

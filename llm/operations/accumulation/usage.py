@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from llm.operations.token_counts import as_count
+
 PARTS = (("prompt_tokens", "completion_tokens"), ("input_tokens", "output_tokens"))
 
 
@@ -41,15 +43,20 @@ def _merge(stated: dict[str, Any], more: dict[str, Any]) -> None:
 
 def _erases_a_count(before: Any, value: Any) -> bool:
     """Would a number that counts something give way to one that counts nothing?"""
-    return isinstance(before, int | float) and before > 0 and not (isinstance(value, int | float) and value > 0)
+    return _number(before) > 0 and not _number(value) > 0
+
+
+def _number(value: Any) -> float:
+    """A number, which some servers write as a text; 0 for what is none."""
+    return value if isinstance(value, int | float) else as_count(value) or 0
 
 
 def _add_up(usage: dict[str, Any]) -> None:
     """A total that was said of one half is too small for both. A larger one is kept: xAI counts thoughts only there."""
-    total = usage.get("total_tokens")
+    total = as_count(usage.get("total_tokens"))
     for names in PARTS:
-        counts = [count for name in names if isinstance(count := usage.get(name), int)]
-        if len(counts) == len(names) and isinstance(total, int) and total < sum(counts):
+        counts = [count for name in names if (count := as_count(usage.get(name))) is not None]
+        if len(counts) == len(names) and total is not None and total < sum(counts):
             usage["total_tokens"] = sum(counts)
 
 

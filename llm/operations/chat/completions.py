@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from llm.costs.tokens import estimate_message_tokens
-from llm.costs.usage import Usage
 from llm.json_values import Json
 from llm.operations.accumulation import Accumulator, ChatAccumulator
 from llm.operations.chat.chunks import chunks_of
@@ -22,7 +21,7 @@ from llm.operations.choices import (
     first_finish_reason,
     index_of,
     stream_body,
-    usage_of,
+    usages_of,
 )
 from llm.operations.operation import Operation, StreamReader
 from llm.operations.output_texts import texts_within
@@ -61,8 +60,8 @@ class ChatCompletions(Operation):
     def finish_reason(self, answer: Json) -> str:
         return first_finish_reason(answer)
 
-    def usage(self, answer: Json) -> Usage | None:
-        return usage_of(answer)
+    def usages(self, answer: Json) -> list[Json]:
+        return usages_of(answer)
 
     def messages(self, body: Mapping[str, Any]) -> list[Any]:
         messages = body.get("messages")

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from llm.simulator.openai_errors import default_error
 from llm.simulator.script.behaviour_rules import RULES
+from llm.simulator.script.raw_steps import Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,16 @@ class Behaviour:
     raw_body: str | None = None
     # The Content-Type of `raw_body`.
     content_type: str = "application/json"
+    # Raw bytes and waits that are played in the place of any answer, HTTP head included. The connection then ends.
+    steps: tuple[Step, ...] | None = field(default=None, hash=False)
+    # What is done to a good answer on its way out, by the names of `llm.simulator.twists.TWISTS`, one after the other.
+    twists: tuple[str, ...] = ()
+    # How a request for a stream, and one for a whole answer, are answered: as a stream, or whole. None: as asked.
+    answer_as: str | None = None
+    # The Content-Type of a stream.
+    stream_content_type: str = "text/event-stream; charset=utf-8"
+    # The Content-Encoding of answers: gzip, or none.
+    content_encoding: str | None = None
     # Reset the TCP connection.
     cut_after: int | None = None
     # Send nothing more; the connection stays open until the client closes it.
@@ -68,6 +79,11 @@ class Behaviour:
     refuse: tuple[str, ...] = ()
     # Parameters that are answered with 400 `unsupported_value`, unless they have OpenAI's default value.
     refuse_values: tuple[str, ...] = ()
+    # Fields that no request may have, as with servers that take no field which they do not know.
+    forbid: tuple[str, ...] = ()
+    # The answer to a request that has one: its status, and its body; None means one with `extra_forbidden` in it.
+    forbid_status: int = 422
+    forbid_body: Mapping[str, Any] | None = field(default=None, hash=False)
     # A prompt of more tokens is answered with 400 `context_length_exceeded`.
     context_window: int | None = None
     # Call the function that the request chose, else its first one. If the last message is already a tool's result, the
@@ -100,7 +116,7 @@ class Behaviour:
         for name in values:
             if name not in RULES:
                 raise ValueError(f"{name}: no such field; there are {', '.join(RULES)}")
-        for name in ("refuse", "refuse_values"):
+        for name in ("refuse", "refuse_values", "forbid", "twists", "steps"):
             if isinstance(values.get(name), list):
                 values[name] = tuple(values[name])
         return cls(**values)
@@ -111,7 +127,7 @@ class Behaviour:
         for each in fields(self):
             value = getattr(self, each.name)
             if isinstance(value, tuple):
-                value = list(value)
+                value = [dict(each) if isinstance(each, Mapping) else each for each in value]
             elif isinstance(value, Mapping):
                 value = dict(value)
             values[each.name] = value

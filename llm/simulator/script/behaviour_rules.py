@@ -7,6 +7,9 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from llm.simulator.script.raw_steps import EXPECTED, are_steps
+from llm.simulator.twists import TWISTS
+
 # Whether a value is allowed, and what is expected, in words for an error message.
 Rule = tuple[Callable[[Any], bool], str]
 
@@ -59,6 +62,14 @@ RULES: Final[Mapping[str, Rule]] = {
     "retry_after": _optional(_HEADER),
     "raw_body": _optional(_TEXT),
     "content_type": _HEADER,
+    "steps": _optional((are_steps, EXPECTED)),
+    "twists": (
+        lambda value: isinstance(value, tuple) and all(name in TWISTS for name in value),
+        f"a list of {', '.join(TWISTS)}",
+    ),
+    "answer_as": _optional((lambda value: value in ("stream", "whole"), '"stream" or "whole"')),
+    "stream_content_type": _HEADER,
+    "content_encoding": _optional((lambda value: value == "gzip", '"gzip"')),
     "cut_after": _optional(_COUNT),
     "stall_after": _optional(_COUNT),
     "end_after": _optional(_COUNT),
@@ -68,6 +79,9 @@ RULES: Final[Mapping[str, Rule]] = {
     "empty": _FLAG,
     "refuse": _NAMES,
     "refuse_values": _NAMES,
+    "forbid": _NAMES,
+    "forbid_status": (lambda value: _is_int(value, 400) and value <= 599, "an HTTP status from 400 to 599"),
+    "forbid_body": _optional((_is_json_object, "a JSON object")),
     "context_window": _optional(_COUNT),
     "tool_call": _FLAG,
     "cached_tokens": _COUNT,

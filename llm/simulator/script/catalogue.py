@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from llm.simulator.openai_errors import KNOWN_STATUSES, error_object
 from llm.simulator.script.behaviour import Behaviour
+from llm.simulator.script.odd_models import ODD_ANSWERS, ODD_FAULTS
+from llm.simulator.script.sim_model import SimModel
 
 # A wait that is longer than any client waits: a day. JSON and uvloop can't express an infinite one.
 NEVER_S: Final = 86_400.0
-
-
-@dataclass(frozen=True, slots=True)
-class SimModel:
-    """A built-in model: what it does, as a text for people and as a behaviour."""
-
-    summary: str
-    behaviour: Behaviour
 
 
 _QUOTA = error_object("insufficient_quota", "You exceeded your current quota (simulated).", code="insufficient_quota")
@@ -54,6 +47,8 @@ def _of_status(status: int) -> Behaviour:
 # The built-in models that are listed. `sim-` with any other status from 200 to 599 works too.
 SIM_MODELS: Final[Mapping[str, SimModel]] = {
     **_NAMED,
+    **ODD_FAULTS,
+    **ODD_ANSWERS,
     **{
         f"sim-{status}": SimModel(
             f"HTTP {status}" + (", Retry-After: 1" if status == 429 else ""),

@@ -20,10 +20,16 @@ _DEFAULT_VALUES: Final[Mapping[str, float]] = {
 
 
 def check_supported(payload: Mapping[str, Any], behaviour: Behaviour, replaced_by: Mapping[str, str]) -> None:
-    """Raise Refusal (400) if the request has a parameter, or a value of one, that the behaviour refuses.
+    """Raise Refusal if the request has a parameter, or a value of one, that the behaviour refuses.
 
-    `replaced_by` says which parameter to use instead, where the API has one.
+    The status is 400, or the scripted one for a parameter that is forbidden. `replaced_by` says which parameter to use
+    instead, where the API has one.
     """
+    for name in behaviour.forbid:
+        if name in payload:
+            extra = {"type": "extra_forbidden", "loc": ["body", name], "msg": "Extra inputs are not permitted"}
+            body = behaviour.forbid_body or {"object": "error", "message": {"detail": [extra]}, "code": None}
+            raise Refusal(behaviour.forbid_status, f"'{name}' is forbidden.", body=body)
     for name in behaviour.refuse:
         if payload.get(name) is not None:
             message = f"Unsupported parameter: '{name}' is not supported with this model."

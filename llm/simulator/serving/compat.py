@@ -14,17 +14,17 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from llm.simulator.app import SimulatorApp
-from llm.simulator.serving.exchange import RESET_EXTENSION
+from llm.simulator.serving.exchange import CONNECTION_EXTENSION
 
 # SO_LINGER switched on with a time of 0: closing the socket sends a reset instead of an orderly end.
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
-class ResettableProtocol(HttpToolsProtocol):
-    """HTTP/1.1 that lets the application reset its connection and writes no access log.
+class OpenProtocol(HttpToolsProtocol):
+    """HTTP/1.1 that lets the application work on its connection and writes no access log.
 
-    ASGI has no message for a reset, so a function for it is put into the scope of every request. uvicorn creates the
-    scope in `on_message_begin`, and reads `access_log` for every answer.
+    ASGI has no message for a reset, nor for bytes that are no HTTP, so functions for them are put into the scope of
+    every request. uvicorn creates the scope in `on_message_begin`, and reads `access_log` for every answer.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -33,7 +33,21 @@ class ResettableProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope["extensions"] = {RESET_EXTENSION: {"reset": self._reset_connection}}
+        self.scope["extensions"] = {
+            CONNECTION_EXTENSION: {
+                "reset": self._reset_connection,
+                "send_raw": self._send_raw,
+                "close": self._close_connection,
+            }
+        }
+
+    async def _send_raw(self, data: bytes) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(data)
+            await self.flow.drain()
+
+    def _close_connection(self) -> None:
+        self.transport.close()
 
     async def _reset_connection(self) -> None:
         # A reset drops what the transport still holds, and uvloop holds every write until the event loop's next turn.
@@ -84,7 +98,7 @@ class EmbeddedServer(uvicorn.Server):
 def config_for(app: SimulatorApp) -> uvicorn.Config:
     return SilentConfig(
         app,
-        http=ResettableProtocol,
+        http=OpenProtocol,
         ws="none",
         lifespan="off",
         interface="asgi3",

@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, MutableMapping
 from email.utils import formatdate
 from typing import Any, Final
 
@@ -18,8 +18,9 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = Iterable[tuple[str, str]]
 
-# The ASGI extension by which the simulator's own server lets the application reset the connection.
-RESET_EXTENSION: Final = "llm.simulator.reset"
+# The ASGI extension by which the simulator's own server lets the application work on the connection itself: `reset` and
+# `close` end it, and `send_raw` puts bytes on it that are no HTTP of the server's.
+CONNECTION_EXTENSION: Final = "llm.simulator.connection"
 
 # Statuses whose answers have no body, by RFC 9110.
 BODILESS: Final = (204, 304)
@@ -119,11 +120,24 @@ class Exchange:
 
         Raises RuntimeError if the server is not the simulator's own, because ASGI itself has no message for a reset.
         """
-        extension = self._scope.get("extensions", {}).get(RESET_EXTENSION)
-        if extension is None:
-            raise RuntimeError("this ASGI server cannot reset a connection; use llm.simulator.serve")
-        await extension["reset"]()
+        await self._connection["reset"]()
         await self.stall()
+
+    async def send_raw(self, data: bytes) -> None:
+        """Put bytes on the connection as they are. Raises RuntimeError as `reset_connection` does."""
+        await self._connection["send_raw"](data)
+
+    async def close_connection(self) -> None:
+        """Close the connection after everything has been sent, which then cancels this. Raises as the others do."""
+        self._connection["close"]()
+        await self.stall()
+
+    @property
+    def _connection(self) -> Mapping[str, Any]:
+        extension: Mapping[str, Any] | None = self._scope.get("extensions", {}).get(CONNECTION_EXTENSION)
+        if extension is None:
+            raise RuntimeError("this ASGI server does not give away its connections; use llm.simulator.serve")
+        return extension
 
     async def _client_leaves(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":

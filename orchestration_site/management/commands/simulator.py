@@ -27,7 +27,8 @@ class Command(BaseCommand):
                 f"A simulated OpenAI is at {running.base_url}. Any key will do:\n\n"
                 f"  export OPENAI_BASE_URL={running.base_url} OPENAI_API_KEY=sk-simulated\n\n"
                 f"Every model name answers. These misbehave (sim- with any other HTTP status does too):\n\n{models}\n\n"
-                "Scripts: PUT /_script/MODEL. What it saw: GET /_requests. Ctrl-C ends it."
+                "Scripts and raw bytes: PUT /_script/MODEL (docs/simulator.md). What it saw: GET /_requests.\n"
+                "Ctrl-C ends it."
             )
             self.stdout.flush()
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from llm.simulator import create_app
-from llm.simulator.serving.compat import EmbeddedServer, ResettableProtocol, config_for
-from llm.simulator.serving.exchange import RESET_EXTENSION
+from llm.simulator.serving.compat import EmbeddedServer, OpenProtocol, config_for
+from llm.simulator.serving.exchange import CONNECTION_EXTENSION
 
 
 async def test_the_server_knows_its_connections_and_tasks_and_each_request_can_be_reset() -> None:
@@ -32,10 +32,10 @@ async def test_the_server_knows_its_connections_and_tasks_and_each_request_can_b
             while not scopes:
                 await asyncio.sleep(0.005)
         [connection] = server.server_state.connections
-        assert isinstance(connection, ResettableProtocol)
+        assert isinstance(connection, OpenProtocol)
         assert not connection.access_log
         assert len(server.server_state.tasks) == 1
-        await scopes[0]["extensions"][RESET_EXTENSION]["reset"]()
+        await scopes[0]["extensions"][CONNECTION_EXTENSION]["reset"]()
         with pytest.raises(ConnectionResetError):
             await reader.read()
         async with asyncio.timeout(5):
