@@ -72,6 +72,7 @@ async def test_a_cut_is_a_tcp_reset_not_an_end_of_file(simulator: RunningSimulat
 async def test_a_cut_loses_no_chunk_under_uvloop() -> None:
     program = """
 import asyncio, httpx2, uvloop
+from tests.support.loopback import async_loopback_client
 from llm.simulator import Behaviour, serve
 async def main():
     async with serve() as running, async_loopback_client(headers={"Authorization": "Bearer x"}) as client:
