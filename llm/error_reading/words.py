@@ -19,7 +19,7 @@ def _any_of(*patterns: str) -> re.Pattern[str]:
 
 # A limit on how much is sent in a time. It speaks of tokens and of too much, as a prompt that is too long does.
 _IN_A_TIME = _any_of(
-    r"\b(?:tokens?|requests?)[ _]per[ _](?:sec|min|hour|day|month)",
+    r"\b(?:tokens?|requests?) per (?:sec|min|hour|day|month)",
     r"\((?:tpm|rpm|tpd|rpd)\)",
     r"\brate[ _-]?limit",
     r"\bthis minute\b",
@@ -28,7 +28,7 @@ _IN_A_TIME = _any_of(
     r"\bquota\b",
     r"\bplease wait\b",
 )
-_TOKENS_IN_A_TIME = _any_of(r"\btokens?[ _]per[ _](?:sec|min|hour|day)", r"\((?:tpm|tpd)\)")
+_TOKENS_IN_A_TIME = _any_of(r"\btokens? per (?:sec|min|hour|day)", r"\((?:tpm|tpd)\)")
 
 # How much a model can take at once, as servers call it.
 _WINDOW = r"context[ _-]?(?:length|size|window|limit)"

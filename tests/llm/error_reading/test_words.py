@@ -229,8 +229,12 @@ def test_what_is_missing_is_told_apart(error: object, status: int, expected: typ
     assert type(read_error(error, http_status=status)) is expected
 
 
+# Without most letters, because Hypothesis also tries the words that stand in the code, which do mean something.
+Wordless = st.text(st.characters(exclude_characters="aeinotAEINOT", exclude_categories=["Cs"]), max_size=300)
+
+
 @settings(max_examples=300, deadline=None, database=None)
-@given(st.text(max_size=300), st.sampled_from([400, 413, 422]))
+@given(Wordless, st.sampled_from([400, 413, 422]))
 def test_words_that_are_about_nothing_that_we_know_are_what_the_status_says(message: str, status: int) -> None:
     assert type(read_error({"message": message}, http_status=status)) is InvalidRequest
 
