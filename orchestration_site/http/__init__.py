@@ -3,7 +3,7 @@
 A request passes these in order; `orchestration_site.asgi` puts them together:
 
 1. `slow_clients`: the connection. It answers 408 to a request that arrives too slowly, and 431 to headers that are too
-   long.
+   long. With `upgrade_offers` it ignores offers to go on in another protocol.
 2. `request_id`: gives each request an id, and puts it on the answer.
 3. `proxies`: finds out who the client is when the request came by a trusted proxy.
 4. `body_limit`: answers 413 to a body that is too large.
