@@ -17,10 +17,7 @@ from orchestration_site.compat import map_serializer_without_extensions
 from orchestration_site.http.errors import is_openai_address
 
 # Answers of every operation: what each status means there.
-ALWAYS = {
-    "400": "The request can't be read.",
-    "406": "`Accept` names no media type that this address has.",
-}
+ALWAYS = {"400": "The request can't be read."}
 # Answers of an operation that needs an API key.
 WITH_A_KEY = {
     "401": "No API key, or one that is wrong, revoked or has expired.",

@@ -115,7 +115,7 @@ def test_the_headers_that_decide_take_any_byte_too(client: httpx2.Client, name: 
         for value in (strange, f"Bearer {strange}", "a" * 30_000, ",;" * 5_000, ""):
             lines = [f"{name}: {value}"]
             [answer] = raw(client, request(path, json.dumps(body).encode(), *lines))
-            assert answer.status in (200, 400, 401, 406, 415), (path, name, value[:20])
+            assert answer.status in (200, 400, 401, 415), (path, name, value[:20])
             if answer.status != 200:
                 assert answer.json()["error"]["code"]
 
