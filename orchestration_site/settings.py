@@ -158,7 +158,11 @@ REST_FRAMEWORK = {
 # The description of the API, which drf-spectacular writes.
 SPECTACULAR_SETTINGS = {
     "TITLE": "LLM orchestration",
-    "DESCRIPTION": "One door in front of OpenAI models: races, fallbacks, streams, and every call on record.",
+    "DESCRIPTION": (
+        "One door in front of OpenAI models: races, fallbacks, streams, and every call on record.\n\n"
+        "Azure's addresses (`/openai/deployments/{model}/chat/completions` and so on, `/openai/v1/…`) lead to the same "
+        "operations as those under `/v1`."
+    ),
     "VERSION": "0.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_AUTHENTICATION": [],

@@ -14,7 +14,7 @@ StartSite = Callable[..., httpx2.Client]
 
 
 @pytest.mark.parametrize(
-    "path", ["/nothing", "/chat/", "/calls/", "/chat/nobody", "/%00", "/%ff", "/../etc/passwd", "/v0/x"]
+    "path", ["/nothing", "/chatter", "/health/", "/chat/nobody", "/%00", "/%ff", "/../etc/passwd", "/v0/x"]
 )
 def test_an_address_that_does_not_exist_is_a_404_in_json(client: httpx2.Client, path: str) -> None:
     for method in ("GET", "POST"):
@@ -75,7 +75,7 @@ def test_what_is_no_http_ends_no_service(client: httpx2.Client) -> None:
 
 
 @pytest.mark.parametrize("debug", [False, True])
-@pytest.mark.parametrize("path", ["/nope", "/chat/", "/v0/chat"])
+@pytest.mark.parametrize("path", ["/nope", "/chat/nobody", "/v0/chat"])
 def test_an_unknown_address_is_json_in_development_too(
     start_site: Callable[..., httpx2.Client], debug: bool, path: str
 ) -> None:
