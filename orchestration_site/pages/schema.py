@@ -27,7 +27,7 @@ WITH_A_KEY = {
 WITH_A_BODY = {
     "408": "The body did not come in time.",
     "413": "The body is too large.",
-    "415": "The body is not `application/json`.",
+    "415": "The body is not `application/json`, or is packed with something else than gzip or deflate.",
 }
 # Headers of every answer, and headers of the answers with a certain status.
 HEADERS = {"X-Request-ID": "The id of this request: the caller's own, if it is well formed."}
