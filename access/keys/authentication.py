@@ -83,10 +83,10 @@ def _our_secret(request: Request | HttpRequest) -> str | None:
 
 def _secrets(request: Request | HttpRequest) -> set[str]:
     """Every key that a request brings."""
-    scheme, _, bearer = request.META.get("HTTP_AUTHORIZATION", "").strip().partition(" ")
+    scheme, *bearer = request.META.get("HTTP_AUTHORIZATION", "").split(None, 1) or [""]
     brought = {request.META.get(name, "").strip() for name in KEY_HEADERS}
     if scheme.lower() == SCHEME.lower():
-        brought.add(bearer.strip())
+        brought.update(key.strip() for key in bearer)
     return brought - {""}
 
 
