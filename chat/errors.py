@@ -38,7 +38,6 @@ CODES = {
     403: "permission_denied",
     404: "not_found",
     405: "method_not_allowed",
-    406: "not_acceptable",
     408: "request_timeout",
     409: "idempotency_key_in_use",
     413: "request_too_large",

@@ -13,6 +13,7 @@ django_application = get_asgi_application()
 # These imports stand below, because they need Django to be set up.
 from django.conf import settings  # noqa: E402
 
+from orchestration_site.http.addresses import Addresses  # noqa: E402
 from orchestration_site.http.body_limit import BodyLimit  # noqa: E402
 from orchestration_site.http.door_dispatcher import DoorDispatcher  # noqa: E402
 from orchestration_site.http.measured_bodies import MeasuredBodies  # noqa: E402
@@ -26,5 +27,6 @@ with_static_files: Any = StaticFiles(django_application)
 with_doors = DoorDispatcher(MeasuredBodies(with_static_files), settings.API_MIDDLEWARE)
 with_body_limit = BodyLimit(with_doors, max_bytes=settings.MAX_BODY_BYTES, middleware=settings.API_MIDDLEWARE)
 with_proxies = TrustedProxies(with_body_limit, read_networks(settings.TRUSTED_PROXIES))
-with_request_id = RequestId(with_proxies)
+with_addresses = Addresses(with_proxies)
+with_request_id = RequestId(with_addresses)
 application = Lifespan(with_request_id, open_service)

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from httptools import HttpRequestParser
     from rest_framework.request import Request
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -99,3 +100,28 @@ def close_after_answer(connection: HttpToolsProtocol) -> None:
 def scope_of_latest_request(connection: HttpToolsProtocol) -> Mapping[str, Any]:
     """The ASGI scope of the request that has begun to arrive last."""
     return connection.scope
+
+
+def headers_of_latest_request(connection: HttpToolsProtocol) -> list[tuple[bytes, bytes]]:
+    """The headers of the request that has begun to arrive last, in their order. The names are in lower case."""
+    return connection.headers
+
+
+def target_of_latest_request(connection: HttpToolsProtocol) -> bytes:
+    """What the request line of the request that has begun to arrive last asks for, as it was sent."""
+    return connection.url
+
+
+def read_requests_with(connection: HttpToolsProtocol, parser: HttpRequestParser) -> None:
+    """Let the connection read its requests with this parser instead of the plain one that uvicorn has made.
+
+    Like uvicorn's own it must not fail when more comes after a request that wants the connection to be closed, because
+    that request must still get its answer.
+    """
+    parser.set_dangerous_leniencies(lenient_data_after_close=True)
+    connection.parser = parser
+
+
+def will_change_protocol(connection: HttpToolsProtocol) -> bool:
+    """Whether uvicorn accepts the offer of the latest request, which is for a WebSocket, and can serve it."""
+    return connection._should_upgrade()

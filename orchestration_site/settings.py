@@ -144,7 +144,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # --- The API ---------------------------------------------------------------------------------------------------------
 
 REST_FRAMEWORK = {
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer", "chat.doors.renderers.EventStreamRenderer"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "chat.doors.negotiation.Negotiation",
     "DEFAULT_PARSER_CLASSES": ["chat.doors.parsers.StrictJSONParser"],
     "DEFAULT_AUTHENTICATION_CLASSES": ["access.keys.authentication.ApiKeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["access.keys.authentication.ApiKeyPermission"],
@@ -157,7 +158,11 @@ REST_FRAMEWORK = {
 # The description of the API, which drf-spectacular writes.
 SPECTACULAR_SETTINGS = {
     "TITLE": "LLM orchestration",
-    "DESCRIPTION": "One door in front of OpenAI models: races, fallbacks, streams, and every call on record.",
+    "DESCRIPTION": (
+        "One door in front of OpenAI models: races, fallbacks, streams, and every call on record.\n\n"
+        "Azure's addresses (`/openai/deployments/{model}/chat/completions` and so on, `/openai/v1/…`) lead to the same "
+        "operations as those under `/v1`."
+    ),
     "VERSION": "0.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_AUTHENTICATION": [],

@@ -1,4 +1,4 @@
-"""Authentication of the API: `Authorization: Bearer KEY` or `X-API-Key: KEY`.
+"""Authentication of the API: `Authorization: Bearer KEY`, `api-key: KEY` or `X-API-Key: KEY`.
 
 The settings make the two classes the defaults of REST framework, so that a view is closed unless it says that it is
 open. They are synchronous on purpose: REST framework's async views run them in a thread anyway, and in that thread a
@@ -24,6 +24,10 @@ from access.keys.secret_keys import PREFIX
 from access.limit_rules import Limits, parse_rate
 
 SCHEME = "Bearer"
+# Headers that bring a key and nothing else, under their names in `request.META`: Azure's clients send `api-key`, and
+# those of Anthropic and others `X-API-Key`.
+KEY_HEADERS = ("HTTP_API_KEY", "HTTP_X_API_KEY")
+HOW = "send Authorization: Bearer KEY, or api-key: KEY, or X-API-Key: KEY"
 
 
 class ApiKeyAuthentication(BaseAuthentication):
@@ -63,31 +67,27 @@ async def authenticate(request: HttpRequest) -> Caller:
     return _caller(await keyring_of(request).afind(secret), request)
 
 
-def secret_of(request: Request | HttpRequest) -> str | None:
-    """The key that a request brings; None if it is empty or missing.
-
-    Raises AuthenticationFailed for two different keys.
-    """
-    scheme, _, bearer = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
-    brought = {request.META.get("HTTP_X_API_KEY", "").strip()}
-    if scheme.lower() == SCHEME.lower():
-        brought.add(bearer.strip())
-    brought.discard("")
-    if len(brought) > 1:
-        raise AuthenticationFailed("Authorization and X-API-Key bring two different keys.")
-    return brought.pop() if brought else None
-
-
 def _our_secret(request: Request | HttpRequest) -> str | None:
-    """The key that must be valid, or None if there is none.
+    """The key that must be valid, or None if there is none. Raises AuthenticationFailed for two keys that differ.
 
-    If no key is required, a key that is not one of ours is ignored: OpenAI's clients do not start without a key, so
-    people write anything there.
+    Clients of OpenAI and Azure do not start without a key for their own header, so people write anything there. So what
+    does not look like a key of ours is ignored beside one of ours, and also where no key is required.
     """
-    secret = secret_of(request)
-    if secret is not None and not settings.API_KEYS_REQUIRED and not secret.startswith(PREFIX):
-        return None
-    return secret
+    brought = _secrets(request)
+    ours = {secret for secret in brought if secret.startswith(PREFIX)}
+    candidates = ours if ours or not settings.API_KEYS_REQUIRED else brought
+    if len(candidates) > 1:
+        raise AuthenticationFailed(f"The request brings several different keys: {HOW}.")
+    return candidates.pop() if candidates else None
+
+
+def _secrets(request: Request | HttpRequest) -> set[str]:
+    """Every key that a request brings."""
+    scheme, *bearer = request.META.get("HTTP_AUTHORIZATION", "").split(None, 1) or [""]
+    brought = {request.META.get(name, "").strip() for name in KEY_HEADERS}
+    if scheme.lower() == SCHEME.lower():
+        brought.update(key.strip() for key in bearer)
+    return brought - {""}
 
 
 def keyring_of(request: Request | HttpRequest) -> Keyring:
@@ -99,7 +99,7 @@ def keyring_of(request: Request | HttpRequest) -> Keyring:
 
 def _without_key(request: Request | HttpRequest) -> Caller:
     if settings.API_KEYS_REQUIRED:
-        raise NotAuthenticated("An API key is required: send Authorization: Bearer KEY, or X-API-Key: KEY.")
+        raise NotAuthenticated(f"An API key is required: {HOW}.")
     return anonymous(_address(request), Limits(requests=parse_rate(settings.RATE_LIMIT)))
 
 

@@ -21,9 +21,6 @@ from access.keys.authentication import authenticate
 from chat.compat import forget_parser_context, forget_renderer_context
 from chat.errors import Stopping
 
-# What nearly all clients accept. A door can write each of these, so nothing has to be negotiated.
-USUAL = ("*/*", "application/json", "text/event-stream")
-
 
 class DoorRequest(ASGIRequest):
     """A POST to a door, with the task that serves it. It is cancelled when the caller goes or the service stops."""
@@ -64,8 +61,6 @@ class Door(APIView):
         self.request = request = Request(http_request, parsers=self.get_parsers())
         try:
             request.auth = await authenticate(http_request)
-            if http_request.META.get("HTTP_ACCEPT", "*/*") not in USUAL:
-                self.perform_content_negotiation(request)  # Raises NotAcceptable.
             return await self.post(request)
         except asyncio.CancelledError:
             if not http_request.service_is_stopping:

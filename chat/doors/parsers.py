@@ -7,35 +7,33 @@ import math
 from collections.abc import Mapping
 from typing import IO, Any
 
-from rest_framework.exceptions import APIException, ParseError
+from rest_framework.exceptions import ParseError
 from rest_framework.parsers import JSONParser
 
+from chat.doors.packed_bodies import unpacked
 from llm import MAX_DEPTH, is_too_deep
 
 TOO_DEEP = f"The body's JSON is nested too deeply: at most {MAX_DEPTH} levels."
 
 
-class CompressedBody(APIException):
-    """Compressed bodies are refused: a small one can unpack to a huge one, and no client of these APIs compresses."""
-
-    status_code = 415
-    default_detail = "The body must come as it is, with no Content-Encoding."
-
-
 class StrictJSONParser(JSONParser):
     """JSON as its standard has it: UTF-8, no NaN, no number too large for a float, no half of a surrogate pair.
 
-    A body that passes can be sent upstream and stored. Raises ParseError with the reason, or CompressedBody.
+    A mark of byte order before it, which some programs of Windows write, is dropped, as RFC 8259 (section 8.1) allows.
+    A body that passes can be sent upstream and stored. Raises ParseError with the reason, and what `unpacked` raises.
     """
 
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
         request = (parser_context or {}).get("request")
-        if request is not None and request.META.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
-            raise CompressedBody
+        body: bytes = stream.read()
+        if request is not None and (coding := request.META.get("HTTP_CONTENT_ENCODING")):
+            body = unpacked(body, coding)
+            # What is kept of a call is bounded by the size of its body.
+            request.META["CONTENT_LENGTH"] = str(len(body))
         try:
-            text = stream.read().decode("utf-8")
+            text = body.decode("utf-8-sig")
             value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
             # Counting brackets is much cheaper than looking at the depth, and few bodies have so many brackets.
             if text.count("[") + text.count("{") > MAX_DEPTH and is_too_deep(value):

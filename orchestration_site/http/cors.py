@@ -18,6 +18,7 @@ REQUEST_HEADERS = (
     "authorization",
     "content-type",
     "accept",
+    "api-key",
     "x-api-key",
     "idempotency-key",
     "x-request-id",

@@ -81,7 +81,10 @@ async def _view_of_door(request: HttpRequest) -> HttpResponseBase:
 
 
 def _find_doors(patterns: Iterable[URLPattern | URLResolver], before: str = "") -> Iterator[tuple[str, type[Door]]]:
-    """Every door of the site with its address. No address of a door has a parameter in it."""
+    """Every door of the site with its address.
+
+    No address of a door has a parameter in it: `addresses` has replaced those that name a model.
+    """
     for pattern in patterns:
         address = before + str(pattern.pattern)
         if isinstance(pattern, URLResolver):

@@ -13,11 +13,12 @@ from django.views.decorators.csrf import csrf_exempt
 
 from chat.errors import CODES, envelope
 from chat.request_ids import request_id_of
+from orchestration_site.http.addresses import read_address
 
 
 def is_openai_address(path: str) -> bool:
     """Whether the path belongs to the OpenAI protocol, whose errors have more fields."""
-    return path.startswith("/v1/")
+    return read_address(path).path.startswith("/v1/")
 
 
 def error_body(path: str, status: int, code: str, message: str, request_id: str) -> dict[str, Any]:

@@ -23,10 +23,12 @@ from orchestration_site.compat import (
     has_requests_waiting,
     is_answering,
     is_reading_paused,
+    read_requests_with,
     scope_of_latest_request,
 )
 from orchestration_site.http.errors import error_body
 from orchestration_site.http.request_id import HEADER
+from orchestration_site.http.upgrade_offers import OfferIgnoringParser, is_offered_in_vain
 
 # How many bytes the request line and the headers may have. The framing of a body (the sizes of chunks, and trailers)
 # may have as many again.
@@ -44,10 +46,13 @@ class TimedProtocol(HttpToolsProtocol):
 
     A request that arrives too slowly is answered with 408, and one with too many bytes of headers with 431. Then the
     connection is closed. A request that arrives in one piece needs no timer.
+
+    A request that offers to go on in another protocol, such as HTTP/2, is answered as if it had not offered it.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        read_requests_with(self, OfferIgnoringParser(self))
         # Whether a request has begun to arrive and is not complete.
         self._arriving = False
         # Whether all headers of the latest request have arrived.
@@ -90,6 +95,8 @@ class TimedProtocol(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
+        if is_offered_in_vain(self):  # The parser will report this request again, without the offer.
+            return
         super().on_headers_complete()
         self._has_headers = True
         self._raw_bytes = 0
@@ -99,6 +106,8 @@ class TimedProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if is_offered_in_vain(self):
+            return
         self._arriving = False
         super().on_message_complete()
 

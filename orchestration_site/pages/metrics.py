@@ -7,26 +7,15 @@ from asgiref.sync import sync_to_async
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
-from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 
 from access.callers import Scope
 from access.keys.authentication import caller_of
-from chat.doors.renderers import EventStreamRenderer
 from chat.errors import ErrorSerializer
 from chat.observers.metrics import exposition
 
 
-class TextRenderer(EventStreamRenderer):
-    """Lets in a client that accepts only text. An error is JSON nevertheless."""
-
-    media_type = "text/plain"
-    format = "text"
-
-
 class MetricsView(APIView):
-    renderer_classes = (JSONRenderer, TextRenderer)
-
     @extend_schema(
         summary="Figures for Prometheus, of all workers",
         responses={

@@ -17,10 +17,7 @@ from orchestration_site.compat import map_serializer_without_extensions
 from orchestration_site.http.errors import is_openai_address
 
 # Answers of every operation: what each status means there.
-ALWAYS = {
-    "400": "The request can't be read.",
-    "406": "`Accept` names no media type that this address has.",
-}
+ALWAYS = {"400": "The request can't be read."}
 # Answers of an operation that needs an API key.
 WITH_A_KEY = {
     "401": "No API key, or one that is wrong, revoked or has expired.",
@@ -30,7 +27,7 @@ WITH_A_KEY = {
 WITH_A_BODY = {
     "408": "The body did not come in time.",
     "413": "The body is too large.",
-    "415": "The body is not `application/json`.",
+    "415": "The body is not `application/json`, or is packed with something else than gzip or deflate.",
 }
 # Headers of every answer, and headers of the answers with a certain status.
 HEADERS = {"X-Request-ID": "The id of this request: the caller's own, if it is well formed."}

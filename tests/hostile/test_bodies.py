@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
+import time
+import zlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx2
 import pytest
 
 from chat.models import CallRecord
+from chat.order import Order
+from chat.record.call_rows import CallRows
+from chat.record.row_maker import RowMaker
+from llm import CallOutcome
 from llm.simulator import SimulatorThread
 from tests.support.wire import DOORS, MESSAGES, NATIVE, OPENAI
+
+StartSite = Callable[..., httpx2.Client]
 
 STORED = "/v1/chat/completions/chatcmpl-1"
 JSON = "application/json"
@@ -38,7 +46,8 @@ UNREADABLE = {
     "half of a character": b'{"prompt": "\xe2\x82',
     "an overlong slash": b'{"prompt": "\xc0\xaf"}',
     "a surrogate in UTF-8": b'{"prompt": "\xed\xa0\x80"}',
-    "a mark of byte order": b'\xef\xbb\xbf{"prompt": "a"}',
+    "two marks of byte order": b'\xef\xbb\xbf\xef\xbb\xbf{"prompt": "a"}',
+    "nothing but a mark of byte order": b"\xef\xbb\xbf",
     "UTF-16": '{"prompt": "a"}'.encode("utf-16"),
     "UTF-32": '{"prompt": "a"}'.encode("utf-32"),
     "a NUL": b'{"prompt": "a\x00"}',
@@ -121,14 +130,101 @@ def test_a_charset_does_not_change_what_json_is(client: httpx2.Client, path: str
     assert latin.status_code == 400
 
 
+@pytest.mark.parametrize("path", DOORS)
+def test_a_mark_of_byte_order_before_the_json_is_dropped(client: httpx2.Client, path: str) -> None:
+    body = b"\xef\xbb\xbf" + json.dumps(DOORS[path]).encode()
+    assert client.post(path, content=body, headers={"content-type": JSON}).status_code == 200
+
+
+PACKED: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "GZIP": gzip.compress,
+    "x-gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "identity": bytes,
+    "": bytes,
+}
+
+
+@pytest.mark.parametrize("path", DOORS)
+def test_a_packed_body_is_unpacked(client: httpx2.Client, simulator: SimulatorThread, path: str) -> None:
+    plain = json.dumps(DOORS[path]).encode()
+    for coding, pack in PACKED.items():
+        headers = {"content-type": JSON, "content-encoding": coding}
+        assert client.post(path, content=pack(plain), headers=headers).status_code == 200, coding
+        assert client.post(path, content=iter([pack(plain)]), headers=headers).status_code == 200, coding
+    seen = [{**request["body"], "model": ""} for request in simulator.requests()]
+    assert all(body == seen[0] for body in seen)
+
+
 @pytest.mark.parametrize("path", [*DOORS, STORED])
-def test_a_compressed_body_is_refused_and_never_unpacked(client: httpx2.Client, path: str) -> None:
+def test_a_coding_that_can_not_be_unpacked_is_a_415_that_names_those_that_can(client: httpx2.Client, path: str) -> None:
     plain = json.dumps(DOORS.get(path, {"metadata": {}})).encode()
-    for encoding in ("gzip", "GZIP", "deflate", "br", "zstd", "identity, gzip", "x"):
-        for body in (gzip.compress(plain), plain):
-            response = client.post(path, content=body, headers={"content-type": JSON, "content-encoding": encoding})
-            assert response.status_code == 415, encoding
-            assert "Content-Encoding" in envelope(response)["message"]
+    for coding in ("br", "zstd", "identity, gzip", "gzip, gzip", "x", "compress", "\xff"):
+        headers = [(b"content-type", JSON.encode()), (b"content-encoding", coding.encode("latin-1"))]
+        response = client.post(path, content=plain, headers=headers)
+        assert response.status_code == 415, coding
+        assert "gzip or deflate" in envelope(response)["message"]
+        assert response.headers["accept-encoding"] == "gzip, deflate"
+
+
+@pytest.mark.parametrize("path", [*DOORS, STORED])
+def test_a_body_that_is_not_packed_as_it_says_is_a_400(client: httpx2.Client, path: str) -> None:
+    plain = json.dumps(DOORS.get(path, {"metadata": {}})).encode()
+    packed = gzip.compress(plain)
+    broken = packed[:12] + bytes([packed[12] ^ 255]) + packed[13:]
+    for coding, body in (
+        *(("gzip", plain), ("deflate", plain), ("deflate", packed), ("gzip", zlib.compress(plain))),
+        *(("gzip", packed[:-1]), ("gzip", packed + b"more"), ("gzip", packed + packed), ("gzip", broken)),
+        ("gzip", packed[:-8] + b"\x00" * 8),
+    ):
+        response = client.post(path, content=body, headers={"content-type": JSON, "content-encoding": coding})
+        assert response.status_code == 400, (coding, body)
+        assert coding in envelope(response)["message"]
+
+
+@pytest.mark.parametrize("path", [*DOORS, STORED])
+def test_a_small_body_that_unpacks_to_a_huge_one_is_a_413(start_site: StartSite, path: str) -> None:
+    client = start_site(MAX_BODY_BYTES=1_000_000)
+    plain = json.dumps(DOORS.get(path, {"metadata": {}})).encode()
+    for kilobytes, status in ((900, (200, 404)), (1_100, (413,)), (200_000, (413,))):
+        headers = {"content-type": JSON, "content-encoding": "gzip"}
+        started = time.monotonic()
+        response = client.post(path, content=_packed_with_spaces(plain, kilobytes), headers=headers)
+        assert response.status_code in status
+        assert time.monotonic() - started < 5
+        if status == (413,):
+            assert "when it is unpacked" in envelope(response)["message"]
+
+
+def _packed_with_spaces(plain: bytes, kilobytes: int) -> bytes:
+    packer = zlib.compressobj(1, wbits=16 + zlib.MAX_WBITS)
+    spaces = b" " * 1_000
+    return b"".join([packer.compress(plain), *(packer.compress(spaces) for _ in range(kilobytes)), packer.flush()])
+
+
+def test_who_has_no_key_has_nothing_unpacked(start_site: StartSite) -> None:
+    client = start_site(API_KEYS_REQUIRED=True)
+    for path in DOORS:
+        headers = {"content-type": JSON, "content-encoding": "gzip"}
+        assert client.post(path, content=b"no gzip", headers=headers).status_code == 401
+
+
+def test_a_packed_body_counts_with_its_unpacked_size(client: httpx2.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits to be written is bounded by the sizes of bodies, so they must be the true ones."""
+    plain = json.dumps({"prompt": "a" * 100_000}).encode()
+    headers = {"content-type": JSON, "content-encoding": "gzip"}
+    sizes = []
+    made = RowMaker.rows
+
+    def rows(self: RowMaker, order: Order, outcome: CallOutcome) -> CallRows:
+        sizes.append(order.body_bytes)
+        return made(self, order, outcome)
+
+    monkeypatch.setattr(RowMaker, "rows", rows)
+    for path in ("/chat", "/chat/stream"):
+        assert client.post(path, content=gzip.compress(plain), headers=headers).status_code == 200
+    assert sizes == [len(plain)] * 2
 
 
 @pytest.mark.parametrize("chunked", [False, True])

@@ -109,7 +109,7 @@ def test_a_query_with_any_character_is_answered_or_refused(client: httpx2.Client
     for path, parameters in names.items():
         for name in parameters:
             answer = client.get(f"{path}?{query.format(name=name, value=value)}")
-            assert answer.status_code in (200, 400, 404, 406), (path, name, answer.text[:300])
+            assert answer.status_code in (200, 400, 404), (path, name, answer.text[:300])
     for key in (
         f"metadata[{value}]=x",
         f"metadata={value}:x",

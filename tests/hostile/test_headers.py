@@ -108,14 +108,14 @@ def test_headers_with_any_byte_are_kept_or_named_and_never_echoed(client: httpx2
     assert agent.startswith("a") and agent.endswith("z")
 
 
-@pytest.mark.parametrize("name", ["Accept", "Authorization", "X-API-Key", "Host", "Content-Type"])
+@pytest.mark.parametrize("name", ["Accept", "Authorization", "X-API-Key", "api-key", "Host", "Content-Type"])
 def test_the_headers_that_decide_take_any_byte_too(client: httpx2.Client, name: str) -> None:
     strange = "".join(map(chr, (*range(33, 127), *range(128, 256))))
     for path, body in DOORS.items():
         for value in (strange, f"Bearer {strange}", "a" * 30_000, ",;" * 5_000, ""):
             lines = [f"{name}: {value}"]
             [answer] = raw(client, request(path, json.dumps(body).encode(), *lines))
-            assert answer.status in (200, 400, 401, 406, 415), (path, name, value[:20])
+            assert answer.status in (200, 400, 401, 415), (path, name, value[:20])
             if answer.status != 200:
                 assert answer.json()["error"]["code"]
 

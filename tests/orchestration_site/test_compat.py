@@ -11,6 +11,7 @@ from django.db import connection as database
 from django.db.backends.base.base import BaseDatabaseWrapper
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.views import SpectacularAPIView
+from httptools import HttpRequestParser
 from rest_framework import serializers
 from rest_framework.test import APIRequestFactory
 from uvicorn import Config
@@ -163,6 +164,38 @@ async def test_uvicorn_shows_the_scope_of_a_request_with_the_state_of_the_applic
     connection.data_received(REQUEST)
     scope = compat.scope_of_latest_request(connection)
     assert (scope["path"], scope["state"]) == ("/chat", {"a": 1})
+
+
+async def test_uvicorn_shows_the_target_and_the_headers_of_a_request(connection: HttpToolsProtocol) -> None:
+    connection.data_received(b"GET /a%20b?c=d HTTP/1.1\r\nHost: a\r\nX-A:  b\r\nX-A: c\r\n\r\n")
+    assert compat.target_of_latest_request(connection) == b"/a%20b?c=d"
+    assert compat.headers_of_latest_request(connection) == [(b"host", b"a"), (b"x-a", b"b"), (b"x-a", b"c")]
+
+
+async def test_uvicorn_reads_with_the_parser_that_it_is_given_and_drops_what_comes_after_a_close(
+    connection: HttpToolsProtocol,
+) -> None:
+    class Counting(HttpRequestParser):
+        fed = 0
+
+        def feed_data(self, data: Any) -> None:
+            self.fed += 1
+            super().feed_data(data)
+
+    parser = Counting(connection)
+    compat.read_requests_with(connection, parser)
+    connection.data_received(REQUEST.replace(b"Host: a", b"Host: a\r\nConnection: close"))
+    connection.data_received(REQUEST)
+    assert parser.fed == 2
+    assert not compat.has_requests_waiting(connection)
+    assert not connection.transport.is_closing()
+
+
+async def test_uvicorn_loses_the_body_of_a_request_that_offers_http_2(connection: HttpToolsProtocol) -> None:
+    """If this fails, uvicorn does by itself what `http.upgrade_offers` is for."""
+    connection.data_received(REQUEST.replace(b"Host: a", b"Host: a\r\nConnection: Upgrade\r\nUpgrade: h2c"))
+    assert not compat.will_change_protocol(connection)
+    assert connection.cycle.body == b""
 
 
 async def test_uvicorn_has_the_methods_that_our_protocol_replaces_and_none_of_its_fields(

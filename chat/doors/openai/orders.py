@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from rest_framework.exceptions import ParseError, ValidationError
 from rest_framework.request import Request
 
+from chat.compat import http_request_of
 from chat.doors.openai.extras import EXTRAS, read_extras
 from chat.doors.orders import cache_ttl_of, make_order
 from chat.models import ROUTE_LENGTH, CallRecord
@@ -24,6 +25,9 @@ def read_order(request: Request, engine: Engine, operation: Operation) -> Order:
     if not isinstance(request.data, dict):
         raise ParseError("The body must be a JSON object.")
     sent: dict[str, Any] = request.data
+    if deployment := _deployment_of(request):
+        # It is put into the body itself, because the fingerprint of an Idempotency-Key is made of that.
+        sent["model"] = deployment
     extras = read_extras(request, sent)
     body = {name: value for name, value in sent.items() if name not in EXTRAS}
     model = body.pop("model", None)
@@ -50,6 +54,12 @@ def read_order(request: Request, engine: Engine, operation: Operation) -> Order:
         stored=stored,
         keep_answer=keep_answer,
     )
+
+
+def _deployment_of(request: Request) -> str | None:
+    """The model that the address names, as Azure's do. It counts, as it does there, and not a `model` in the body."""
+    state: Mapping[str, Any] = cast(Any, http_request_of(request)).scope["state"]
+    return state.get("deployment")
 
 
 def _read_stream(body: Mapping[str, Any], operation: Operation) -> bool:

@@ -60,6 +60,11 @@ def refusal(answer: httpx2.Response) -> tuple[int, str, str]:
         {"Authorization": f"Bearer {new_secret()}"},
         {"X-API-Key": new_secret()},
         {"X-API-Key": "\xff\xfe"},
+        {"api-key": new_secret()},
+        {"api-key": ""},
+        {"Authorization": ""},
+        {"Authorization": new_secret()},
+        {"Authorization": "Bearer one", "api-key": "two"},
     ],
 )
 def test_no_key_or_a_wrong_one_is_a_401_that_says_how(client: httpx2.Client, headers: dict[str, str]) -> None:
@@ -80,8 +85,34 @@ def test_a_part_of_a_key_or_a_key_and_more_is_wrong(client: httpx2.Client, make_
 
 def test_two_keys_that_differ_are_a_401(client: httpx2.Client, make_key: MakeKey) -> None:
     one, other = make_key("one"), make_key("other")
-    both = {**one, "X-API-Key": other["Authorization"].removeprefix("Bearer ")}
-    assert "two different keys" in refusal(client.get("/calls", headers=both))[2]
+    secrets = [key["Authorization"].removeprefix("Bearer ") for key in (one, other)]
+    for both in (
+        {**one, "X-API-Key": secrets[1]},
+        {**one, "api-key": secrets[1]},
+        {"X-API-Key": secrets[0], "api-key": secrets[1]},
+        {**one, "X-API-Key": secrets[0], "api-key": secrets[1]},
+    ):
+        status, code, message = refusal(client.get("/calls", headers=both))
+        assert (status, code) == (401, "not_authenticated")
+        assert "several different keys" in message
+        assert not [secret for secret in secrets if secret in message]
+
+
+def test_a_placeholder_beside_a_key_of_ours_is_ignored(client: httpx2.Client, make_key: MakeKey) -> None:
+    secret = make_key("app")["Authorization"].removeprefix("Bearer ")
+    for brought in (
+        {"Authorization": "Bearer dummy", "api-key": secret},
+        {"Authorization": f"Bearer {secret}", "api-key": "unused", "X-API-Key": "none"},
+        {"Authorization": "Basic YTpi", "X-API-Key": secret},
+    ):
+        assert client.post("/chat", json=ORDER, headers=brought).status_code == 200
+    assert [row.api_key for row in CallRecord.objects.all()] == ["app"] * 3
+
+
+def test_where_none_is_required_placeholders_may_differ(start_site: StartSite) -> None:
+    client = start_site(API_KEYS_REQUIRED=False)
+    brought = {"Authorization": "Bearer one", "api-key": "two", "X-API-Key": "three"}
+    assert client.post("/chat", json=ORDER, headers=brought).status_code == 200
 
 
 def test_where_none_is_required_a_wrong_key_is_still_a_401(start_site: StartSite, make_key: MakeKey) -> None:
@@ -94,15 +125,23 @@ def test_where_none_is_required_a_wrong_key_is_still_a_401(start_site: StartSite
 
 
 @pytest.mark.parametrize("door", ["/chat", "/chat/parallel", "/chat/fallback", "/chat/stream"])
-def test_a_key_opens_every_door_in_both_headers_and_its_name_is_on_record(
+def test_a_key_opens_every_door_in_each_header_and_its_name_is_on_record(
     client: httpx2.Client, make_key: MakeKey, door: str
 ) -> None:
     headers = make_key("app")
     secret = headers["Authorization"].removeprefix("Bearer ")
-    for brought in (headers, {"X-API-Key": secret}, {"Authorization": f"bearer  {secret}", "X-API-Key": secret}):
+    ways: list[dict[str, str]] = [
+        headers,
+        {"X-API-Key": secret},
+        {"api-key": secret},
+        {"API-KEY": secret},
+        {"Authorization": f"bearer  {secret}", "X-API-Key": secret, "api-key": secret},
+        {"Authorization": "", "api-key": secret},
+    ]
+    for brought in ways:
         answer = client.post(door, json={"prompt": "a"}, headers=brought)
         assert answer.status_code == 200, answer.text
-    assert [row.api_key for row in CallRecord.objects.all()] == ["app"] * 3
+    assert [row.api_key for row in CallRecord.objects.all()] == ["app"] * len(ways)
 
 
 def test_a_revoked_key_is_refused_and_says_so(client: httpx2.Client, make_key: MakeKey, eager: None) -> None:
@@ -287,7 +326,8 @@ def test_the_schema_says_how_to_send_a_key_and_what_needs_none(client: httpx2.Cl
     schema = client.get("/schema", headers={"Accept": "application/vnd.oai.openapi+json"}).json()
     assert schema["components"]["securitySchemes"]["BearerKey"]["scheme"] == "bearer"
     assert schema["components"]["securitySchemes"]["HeaderKey"]["name"] == "X-API-Key"
-    assert schema["paths"]["/chat"]["post"]["security"] == [{"BearerKey": []}, {"HeaderKey": []}]
+    assert schema["components"]["securitySchemes"]["AzureKey"]["name"] == "api-key"
+    assert schema["paths"]["/chat"]["post"]["security"] == [{"BearerKey": []}, {"AzureKey": []}, {"HeaderKey": []}]
     assert "security" not in schema["paths"]["/health"]["get"]
 
 

@@ -18,7 +18,8 @@ from tests.support.loaded_settings import load_settings
 ORIGIN = "https://app.example.com"
 FROM_PAGE = {"Origin": ORIGIN}
 BODY = {"model": "gpt-4o", "messages": [{"role": "user", "content": "a"}]}
-OURS = ("authorization", "content-type", "x-api-key", "idempotency-key", "x-request-id", "traceparent", "x-cache-ttl")
+KEYS = ("authorization", "api-key", "x-api-key")
+OURS = (*KEYS, "content-type", "idempotency-key", "x-request-id", "traceparent", "x-cache-ttl")
 EXTRAS = ("x-route", "x-timeout", "x-hedge-after", "x-default-message")
 OF_THE_SDK = tuple(
     f"x-stainless-{name}"

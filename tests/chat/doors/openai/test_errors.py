@@ -167,7 +167,7 @@ def test_what_is_no_request_is_told_so_in_openai_s_shape(client: httpx2.Client) 
         ("POST", "/v1/models", b"{}", json_type, 405),
         ("GET", "/v1", b"", {}, 404),
         ("GET", "/v1/", b"", {}, 404),
-        ("POST", "/v1/chat/completions/", b"{}", json_type, 404),
+        ("POST", "/v1/chat/completions/", b"{}", json_type, 400),
         ("POST", "/v1/audio/speech", b"{}", json_type, 404),
         ("DELETE", "/v1/files/a%00b", b"", {}, 404),
         ("PATCH", "/v1/%ff", b"{broken", json_type, 404),
