@@ -234,7 +234,7 @@ async def test_the_deadline_holds_over_a_chain_of_attempts_that_time_out(start_e
     asker = await start_engine(attempt_timeout=0.4)
     one = "sim-timeout|sim-timeout" if mode == "raced" else "sim-timeout"
     with lasting(1):
-        outcome = await asker.ask(">".join([one] * 30), stream=mode == "streamed", timeout=1)
+        outcome = await asker.ask(">".join([one] * 8), stream=mode == "streamed", timeout=1)
     assert type(outcome.error) is CallerImpatient
     assert len(outcome.attempts) == (6 if mode == "raced" else 3)
 
