@@ -99,3 +99,8 @@ def close_after_answer(connection: HttpToolsProtocol) -> None:
 def scope_of_latest_request(connection: HttpToolsProtocol) -> Mapping[str, Any]:
     """The ASGI scope of the request that has begun to arrive last."""
     return connection.scope
+
+
+def lifespan_state(connection: HttpToolsProtocol) -> Mapping[str, Any]:
+    """What the application's lifespan has put into its state."""
+    return connection.app_state

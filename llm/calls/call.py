@@ -156,7 +156,7 @@ class Call:
             raise
 
     async def _read_on(self, outcome: CallOutcome) -> None:
-        """Wait for the answers that nobody else waits for, each with a clock of its own, and say how it went in the end."""
+        """Wait for the answers that nobody else waits for, which have clocks of their own, and tell how it all went."""
         await asyncio.wait([late.task for late in self._progress.read_on])
         late_end = make_late_end(outcome, self.request, self._progress, prices=self._context.prices)
         forget_frames(late_end.outcome)
