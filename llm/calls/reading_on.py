@@ -2,7 +2,7 @@
 
 A provider that bills by the token works on a whole answer to its end, whoever still listens, and bills it in full. To
 cut such a request saves nothing, and loses what was paid for: the answer, and the exact usage. So it is read on in the
-background. A server without a price stops its work when it is cut, so it is cut. See docs/decisions/0015.
+background. A server without a price stops its work when it is cut, so it is cut. See docs/decisions/0016.
 """
 
 from __future__ import annotations
