@@ -98,7 +98,8 @@ class CallRecord(Tokens):
     client_ip = models.GenericIPAddressField(null=True)
     user_agent = models.CharField(max_length=400, blank=True, default="")
     lease_until = models.DateTimeField(
-        null=True, help_text="Until when a call in progress is believed to be alive; null once it has ended."
+        null=True,
+        help_text="Until when a process is believed to run the call, or to read on what nobody waits for; else null.",
     )
 
     class Meta:
@@ -161,6 +162,11 @@ class Attempt(Tokens):
     latency_ms = models.PositiveIntegerField(null=True)
     time_to_first_token_ms = models.PositiveIntegerField(null=True)
     upstream_request_id = models.CharField(max_length=NAME_LENGTH, blank=True, default="")
+    read_on = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Nobody waited for its answer any more, and it was read on because it is paid for.",
+    )
 
     class Meta:
         ordering = ("call_id", "ordinal")

@@ -5,7 +5,7 @@ Other packages import from here only. `llm.simulator` has a public face of its o
 """
 
 from llm.calls.call import Call
-from llm.calls.request import CallOutcome, CallRequest, CallStatus, Opening
+from llm.calls.request import CallOutcome, CallRequest, CallStatus, LateEnd, Opening
 from llm.config import EngineConfig, ModelPrice, Provider
 from llm.costs.pricing import PriceList
 from llm.costs.usage import MAX_TOKENS, Usage
@@ -63,6 +63,7 @@ __all__ = [
     "InvalidUpstreamResponse",
     "Json",
     "LLMError",
+    "LateEnd",
     "ModelNotFound",
     "ModelOperation",
     "ModelPrice",

@@ -67,6 +67,14 @@ class EngineConfig:
     # A stream that sends nothing for so long has stalled.
     stream_idle_timeout: float = 60.0
 
+    # How long, and how many at once, whole answers of models with a price are read on when nobody waits for them any
+    # more. 0 for either means not at all.
+    read_on_seconds: float = 60.0
+    read_on_calls: int = 100
+
+    # The providers, by the name that a route uses, whose whole answers are fetched as streams.
+    fetch_as_streams: frozenset[str] = frozenset()
+
     # How often the last stage is retried at most.
     max_retries: int = 2
 

@@ -8,9 +8,10 @@ from functools import lru_cache, partial
 from types import TracebackType
 from typing import Self
 
-from llm.calls.call import Call, OnEnd
+from llm.calls.call import Call
 from llm.calls.context import EngineContext
-from llm.calls.request import CallRequest
+from llm.calls.reading_on import ReadingOn
+from llm.calls.request import CallRequest, OnEnd, OnLateEnd, ignore
 from llm.config import EngineConfig
 from llm.costs.pricing import PriceList
 from llm.costs.tokens import load_tokenizer
@@ -28,7 +29,8 @@ MAX_REMEMBERED_ROUTES = 1_000
 class Engine:
     """One for the life of an event loop: `async with Engine(config) as engine`. The loop's clock is the engine's.
 
-    On leaving, calls that are still open are cancelled and awaited, so that each of them ends on record.
+    On leaving, calls that are still open are cancelled and awaited, and what is still read on is cut, so that each call
+    ends on record.
     """
 
     def __init__(self, config: EngineConfig) -> None:
@@ -47,16 +49,18 @@ class Engine:
     async def __aenter__(self) -> Self:
         load_tokenizer()
         clock = asyncio.get_running_loop().time
+        prices = PriceList(self.config.prices)
         await self._upstream.__aenter__()
         self._context = EngineContext(
             config=self.config,
             upstream=self._upstream,
-            prices=PriceList(self.config.prices),
+            prices=prices,
             breakers=CircuitBreakers(
                 failures=self.config.breaker_failures, cooldown=self.config.breaker_cooldown, clock=clock
             ),
             hedges=HedgeBudget(share=self.config.hedge_budget, clock=clock),
             refused=RefusedParameters(clock=clock),
+            reading_on=ReadingOn(seconds=self.config.read_on_seconds, calls=self.config.read_on_calls, prices=prices),
         )
         return self
 
@@ -70,9 +74,12 @@ class Engine:
         """Read a route by this engine's providers and named routes. Raises RouteError."""
         return self._read_route(written)
 
-    def start(self, request: CallRequest, on_end: OnEnd) -> Call:
-        """Start a call. `on_end` gets its outcome, exactly once, before its caller sees the end of the answer."""
-        call = Call(self._context, request, on_end)
+    def start(self, request: CallRequest, on_end: OnEnd, on_late_end: OnLateEnd = ignore) -> Call:
+        """Start a call. `on_end` gets its outcome, exactly once, before its caller sees the end of the answer.
+
+        If that outcome is `reading_on`, `on_late_end` gets what became of it, exactly once.
+        """
+        call = Call(self._context, request, on_end, on_late_end)
         self._calls.add(call)
         call.task.add_done_callback(lambda _: self._calls.discard(call))
         return call
@@ -80,10 +87,26 @@ class Engine:
     @property
     def open_calls(self) -> int:
         """How many calls have not ended yet."""
-        return len(self._calls)
+        return sum(not call.is_settled for call in self._calls)
+
+    @property
+    def read_on(self) -> int:
+        """How many answers are read on that nobody waits for any more."""
+        return len(self._context.reading_on)
+
+    async def finish_reading_on(self, *, within: float) -> None:
+        """Wait until nothing is read on any more, because the service stops. Cuts what has not ended `within` seconds.
+
+        What nobody waits for from now on has the same bound.
+        """
+        self._context.reading_on.end_by(asyncio.get_running_loop().time() + within)
+        settled = [call.task for call in self._calls if call.is_settled]
+        if settled:
+            await asyncio.wait(settled)
 
     async def cancel_open_calls(self) -> None:
-        """Cancel all calls because the service stops, and wait until each of them is on record."""
+        """Cancel all calls because the service stops, and wait until each of them is on record. Nothing is read on."""
+        self._context.reading_on.end_by(asyncio.get_running_loop().time())
         calls = list(self._calls)
         for call in calls:
             call.cancel(stopping=True)

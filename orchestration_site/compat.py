@@ -125,3 +125,8 @@ def read_requests_with(connection: HttpToolsProtocol, parser: HttpRequestParser)
 def will_change_protocol(connection: HttpToolsProtocol) -> bool:
     """Whether uvicorn accepts the offer of the latest request, which is for a WebSocket, and can serve it."""
     return connection._should_upgrade()
+
+
+def lifespan_state(connection: HttpToolsProtocol) -> Mapping[str, Any]:
+    """What the application's lifespan has put into its state."""
+    return connection.app_state

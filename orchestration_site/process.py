@@ -20,7 +20,7 @@ from chat.call.answer_cache import CacheConfig, open_cache
 from chat.call.gate import Gate
 from chat.call.start import Observer, Service
 from chat.history.spending import spent
-from chat.observers.log import log_call
+from chat.observers.log import log_call, log_late_end
 from chat.observers.metrics import CallMetrics, StateMetrics, forget_process
 from chat.observers.model_labels import ModelLabels
 from chat.record.open_calls import OpenCalls
@@ -28,6 +28,7 @@ from chat.record.recorder import Recorder
 from chat.record.row_maker import RowMaker
 from llm import Engine, EngineConfig, parse_route
 from llm.simulator import serve
+from orchestration_site.grace_period import GracePeriod
 from stats.roll_ups.task import RollUps
 
 logger = logging.getLogger("orchestration_site")
@@ -65,12 +66,15 @@ async def open_service() -> AsyncGenerator[dict[str, Any]]:
         labels = ModelLabels(model_names_in_settings(engine.config))
         state_metrics = StateMetrics(engine, labels, recorder, open_calls)
         await enter(background_task("metrics", state_metrics.run))
-        observers: list[Observer] = [log_call, CallMetrics(labels)]
+        call_metrics = CallMetrics(labels)
+        observers: list[Observer] = [log_call, call_metrics]
         if settings.OTEL_EXPORTER_OTLP_ENDPOINT:
             # Imported here, because the import takes a second, and only those who trace should pay for it.
             from chat.observers.tracing import open_tracer
 
             observers.append(stack.enter_context(open_tracer()))
+        grace = GracePeriod(settings.SHUTDOWN_GRACE)
+        stack.push_async_callback(_finish_reading_on, engine, grace)
         keyring = Keyring()
         stack.callback(keyring.close)
         if settings.ENVIRONMENT != "test":
@@ -86,8 +90,14 @@ async def open_service() -> AsyncGenerator[dict[str, Any]]:
                 gate=Gate(engine, limiter),
                 labels=labels,
                 observers=tuple(observers),
+                late_observers=(log_late_end, call_metrics.late_end),
             ),
+            "grace": grace,
         }
+
+
+async def _finish_reading_on(engine: Engine, grace: GracePeriod) -> None:
+    await engine.finish_reading_on(within=grace.seconds_left())
 
 
 def refuse_bad_settings() -> None:
@@ -110,6 +120,9 @@ def engine_config() -> EngineConfig:
         connect_timeout=settings.CONNECT_TIMEOUT,
         first_token_timeout=settings.FIRST_TOKEN_TIMEOUT,
         stream_idle_timeout=settings.STREAM_IDLE_TIMEOUT,
+        read_on_seconds=settings.READ_ON_SECONDS,
+        read_on_calls=settings.READ_ON_CALLS,
+        fetch_as_streams=settings.FETCH_AS_STREAMS,
         max_retries=settings.MAX_RETRIES,
         hedge_budget=settings.HEDGE_BUDGET,
         breaker_failures=settings.BREAKER_FAILURES,

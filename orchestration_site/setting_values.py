@@ -1,13 +1,14 @@
 """Reads the environment variables whose values have a notation of their own.
 
-These are PROVIDERS, ROUTES, PRICES and REDACT_PATTERNS, and with PROVIDERS the keys of all providers. A value that
-can't be read raises ImproperlyConfigured, which names the variable.
+These are PROVIDERS, FETCH_AS_STREAMS, ROUTES, PRICES and REDACT_PATTERNS, and with PROVIDERS the keys of all
+providers. A value that can't be read raises ImproperlyConfigured, which names the variable.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
 from urllib.parse import urlsplit
 
@@ -19,6 +20,8 @@ from llm import ModelPrice, Provider
 OPENAI_URL = "https://api.openai.com/v1"
 # Anthropic's endpoint for clients of OpenAI.
 ANTHROPIC_URL = "https://api.anthropic.com/v1/"
+# How settings say no, in small letters.
+FALSE_STRINGS = ("false", "off", "n", "no", "0")
 PROVIDER_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -46,6 +49,19 @@ def read_providers(env: environ.Env, *, simulated: bool) -> dict[str, Provider]:
         if provider.base_url and not _is_address(provider.base_url):
             raise ImproperlyConfigured(f"The address of the provider '{provider.name}' must be http(s)://HOST….")
     return providers
+
+
+def read_provider_choice(variable: str, written: str, providers: Iterable[str]) -> frozenset[str]:
+    """The names of the providers that were chosen: `true` means all of `providers`, `false` or nothing means none.
+
+    Otherwise it is a list of names, with commas between them.
+    """
+    if written.strip().lower() in ("", *environ.Env.BOOLEAN_TRUE_STRINGS, *FALSE_STRINGS):
+        return frozenset(providers if written.strip().lower() in environ.Env.BOOLEAN_TRUE_STRINGS else ())
+    chosen = frozenset(filter(None, (name.strip() for name in written.split(","))))
+    if unknown := sorted(chosen.difference(providers)):
+        raise ImproperlyConfigured(f"{variable}: there is no provider '{unknown[0]}'. Write true, false, or providers.")
+    return chosen
 
 
 def read_routes(written: str) -> dict[str, str]:

@@ -18,7 +18,13 @@ from typing import Any
 from orchestration_site.environment import Environment
 from orchestration_site.http import cors
 from orchestration_site.logs import logging_config
-from orchestration_site.setting_values import read_patterns, read_prices, read_providers, read_routes
+from orchestration_site.setting_values import (
+    read_patterns,
+    read_prices,
+    read_provider_choice,
+    read_providers,
+    read_routes,
+)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -219,6 +225,9 @@ ATTEMPT_TIMEOUT = env.float("ATTEMPT_TIMEOUT", 0.0) or None
 CONNECT_TIMEOUT = env.float("CONNECT_TIMEOUT", 5.0)
 FIRST_TOKEN_TIMEOUT = env.float("FIRST_TOKEN_TIMEOUT", 120.0)
 STREAM_IDLE_TIMEOUT = env.float("STREAM_IDLE_TIMEOUT", 60.0)
+READ_ON_SECONDS = env.float("READ_ON_SECONDS", 60.0)
+READ_ON_CALLS = env.int("READ_ON_CALLS", 100)
+FETCH_AS_STREAMS = read_provider_choice("FETCH_AS_STREAMS", env.str("FETCH_AS_STREAMS", "false"), PROVIDERS)
 MAX_RETRIES = env.int("MAX_RETRIES", 2)
 HEDGE_AFTER = env.float("HEDGE_AFTER", 0.0)
 HEDGE_BUDGET = env.float("HEDGE_BUDGET", 0.1)

@@ -15,6 +15,8 @@ os.environ.update(
     ALLOWED_HOSTS="localhost,127.0.0.1,testserver",
     SPOOL_DIR=f"{_folder.name}/spool",
     LOG_DIR=f"{_folder.name}/logs",
+    # No test has to wait long for what its service still reads on when the test is over.
+    SHUTDOWN_GRACE="2",
     TEST_DATABASE=f"{_folder.name}/test.sqlite3",
 )
 for name in ("ANTHROPIC_API_KEY", "PROVIDERS", "ROUTES", "PRICES", "FALLBACK_MODELS", "DEFAULT_MODEL"):

@@ -71,6 +71,12 @@ class Admission:
         if settled:
             await self.limiter.settle(self, settled, used)
 
+    async def free_place(self) -> None:
+        """The call no longer runs, so it takes no place among the calls that run at once. All else stays taken."""
+        places = [meter for meter in self.meters if meter.kind.unit is Unit.CALLS]
+        if self.is_open and places:
+            await self.limiter.settle(self, places, [0] * len(places))
+
     async def release(self) -> None:
         """Settle for nothing: the call has used neither tokens nor money."""
         await self.settle(tokens=0, cost_usd=Decimal(0))

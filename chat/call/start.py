@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Protocol
+from datetime import datetime, timedelta
+from typing import Protocol, TypeVar
 
 from django.utils import timezone
 from rest_framework.exceptions import APIException
@@ -23,13 +23,21 @@ from chat.record.call_rows import CallRows
 from chat.record.open_calls import LEASE_SECONDS, OpenCalls
 from chat.record.recorder import Recorder
 from chat.record.row_maker import RowMaker
-from llm import Call, CallOutcome, Engine, Json, Opening
+from llm import Call, CallOutcome, Engine, Json, LateEnd, Opening
 
 logger = logging.getLogger("chat")
 
 # Is told of every call that has ended, after the call is on record: the log, the metrics and the traces. An observer
 # must not block.
 Observer = Callable[[Order, CallOutcome], None]
+
+# The same for what became of answers that nobody waited for any more. Its call is known to the observers above already.
+LateObserver = Callable[[Order, LateEnd], None]
+
+# Keeps an answer that has come too late for its caller, so that the caller gets it when it asks again.
+KeepLate = Callable[[CallOutcome], Awaitable[None]]
+
+End = TypeVar("End", CallOutcome, LateEnd)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +52,7 @@ class Service:
     gate: Gate
     labels: ModelLabels
     observers: tuple[Observer, ...] = ()
+    late_observers: tuple[LateObserver, ...] = ()
 
 
 class NoCapacity(APIException):
@@ -81,8 +90,10 @@ class RunningCall(Protocol):
         """End the call early. `stopping` says that the service stops, and not that the caller has gone."""
 
 
-async def start_call(service: Service, order: Order) -> RunningCall:
+async def start_call(service: Service, order: Order, keep_late: KeepLate | None = None) -> RunningCall:
     """Start a call, or answer it from the cache. Its rows are safe before its caller sees the end of the answer.
+
+    If its caller gets no answer, and one comes that nobody waits for any more, `keep_late` gets that one.
 
     Raises PermissionDenied if the caller may not call these models, RateLimited if its limits have no room, and
     NoCapacity.
@@ -95,7 +106,7 @@ async def start_call(service: Service, order: Order) -> RunningCall:
         if order.cache_ttl and (cached := await _cached(service, order)):
             await admission.release()
             return cached
-        return _start(service, order, admission)
+        return _start(service, order, admission, keep_late)
     except BaseException:
         await admission.release()
         raise
@@ -109,46 +120,82 @@ async def _cached(service: Service, order: Order) -> CachedCall | None:
         return None
     outcome = dataclasses.replace(outcome, latency_ms=round((time.monotonic() - started) * 1000))
     await service.recorder.save(service.row_maker.rows(order, outcome))
-    _observe(service, order, outcome)
+    _observe(service.observers, order, outcome)
     return CachedCall(order.request.operation, outcome)
 
 
-def _start(service: Service, order: Order, admission: Admission) -> Call:
-    """Start the call in the engine, which calls `record` with its outcome before the caller sees the end of it."""
+def _start(service: Service, order: Order, admission: Admission, keep_late: KeepLate | None) -> Call:
+    """Start the call in the engine, which calls `record` with its outcome before the caller sees the end of it.
+
+    If something of the call is read on then, the engine calls `record_late_end` when that has ended.
+    """
+    first_rows: CallRows | None = None
 
     def start_rows() -> CallRows:
-        lease_until = timezone.now() + timedelta(seconds=LEASE_SECONDS)
-        return service.row_maker.start_rows(order, lease_until=lease_until)
+        return service.row_maker.start_rows(order, lease_until=_lease_until())
 
     async def record(outcome: CallOutcome) -> None:
+        nonlocal first_rows
         rows = service.row_maker.rows(order, outcome)
         if announced := service.open_calls.ended(open_call):
             # The call has a row since it was running. That row's id has a suffix if a caller chose the same id twice.
             rows.announced = True
             rows.call["request_id"] = announced.request_id
+        if outcome.reading_on:
+            rows.call["lease_until"] = _lease_until()
+            service.open_calls.reads_on(open_call, rows)
+        first_rows = rows
         try:
             await service.recorder.save(rows)
         finally:
             # After the row is written, because a budget may be read from the rows. Before the answer ends, because the
             # caller's next call may need what this call has held.
-            await settle(admission, outcome)
-        _observe(service, order, outcome)
+            if outcome.reading_on:
+                await admission.free_place()
+            else:
+                await settle(admission, outcome)
+        _observe(service.observers, order, outcome)
         if order.cache_ttl:
             await service.answers.keep(order, outcome)
 
+    async def record_late_end(late_end: LateEnd) -> None:
+        assert first_rows is not None
+        rows = service.row_maker.rows(order, late_end.outcome)
+        rows.amends = True
+        rows.call["request_id"] = first_rows.request_id
+        try:
+            # Before the rows, because until then the lease of the first rows keeps the next request with the same
+            # idempotency key waiting.
+            if keep_late is not None and late_end.answer is not None:
+                await keep_late(late_end.answer)
+        finally:
+            service.open_calls.has_read_on(open_call)
+            try:
+                await service.recorder.save(rows)
+            finally:
+                await settle(admission, late_end.outcome)
+        _observe(service.late_observers, order, late_end)
+        if order.cache_ttl and late_end.answer is not None:
+            await service.answers.keep(order, late_end.answer)
+
     open_call = service.open_calls.opened(start_rows)
     request = dataclasses.replace(order.request, caller=order.caller.id)
-    call = service.engine.start(request, record)
-    # For a call that ends without calling `record`, by an error that nobody expected.
+    call = service.engine.start(request, record, record_late_end)
+    # For a call that ends without calling `record` or `record_late_end`, by an error that nobody expected.
     call.task.add_done_callback(lambda _: service.open_calls.ended(open_call))
+    call.task.add_done_callback(lambda _: service.open_calls.has_read_on(open_call))
     call.task.add_done_callback(lambda _: admission.end_renewal())
     return call
 
 
-def _observe(service: Service, order: Order, outcome: CallOutcome) -> None:
+def _lease_until() -> datetime:
+    return timezone.now() + timedelta(seconds=LEASE_SECONDS)
+
+
+def _observe(observers: Iterable[Callable[[Order, End], None]], order: Order, end: End) -> None:
     """Tell the observers. The call is on record already, and an observer that fails must not spoil its answer."""
-    for observer in service.observers:
+    for observer in observers:
         try:
-            observer(order, outcome)
+            observer(order, end)
         except Exception:
             logger.exception("observer_failed", extra={"request_id": order.request_id})

@@ -1,7 +1,8 @@
 """Idempotency keys: a request that is repeated under its key gets the answer of the first one, on any worker.
 
 Source of the protocol: the IETF draft "The Idempotency-Key HTTP Header Field". A key stands for an answer. A request
-that ended without one (it failed, its caller left, its process died) leaves the key to the next request.
+that ended without one (it failed, its caller left, its process died) leaves the key to the next request. If its answer
+is read on all the same, the key waits for that, and whoever comes back gets the answer that was paid for.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any, TypeVar
 
 from django.db import DatabaseError, IntegrityError, InterfaceError, transaction
 from django.db.models import QuerySet
+from django.db.models.functions import Now
 from django.utils import timezone
 from rest_framework.exceptions import APIException, ValidationError
 
@@ -176,7 +178,8 @@ def _ended_without_answer(found: IdempotencyKey, now: datetime) -> bool:
     if call is None:
         return found.created_at < now - SETTLING
     if call["status"] in ENDED_WITHOUT_ANSWER:
-        return True
+        # With a lease, its answer is still read on, and will be kept under the key.
+        return not calls.filter(lease_until__gt=Now()).exists()
     if call["status"] == CallRecord.Status.IN_PROGRESS:
         return False
     # The call was answered. If that is long ago, the process died before it could save the answer here.

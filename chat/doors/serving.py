@@ -61,6 +61,11 @@ async def serve(request: Request, order: Order, style: Style) -> HttpResponseBas
         return _repeated(claim)
     try:
         return await _answer(request, order, style, claim)
+    except CallFailed as failed:
+        # An answer that is still read on is kept under the key when it comes.
+        if not failed.outcome.reading_on:
+            await claim.release()
+        raise
     except Exception:
         # A caller that has gone does not come here (CancelledError is no Exception). Its call is still ending, and the
         # row of the call will tell the next request with this key when it has ended.
@@ -74,7 +79,11 @@ async def _answer(request: Request, order: Order, style: Style, claim: Claim | N
 
 
 async def _whole(request: Request, order: Order, style: Style, claim: Claim | None) -> HttpResponseBase:
-    call = await start_call(service_of(request), order)
+    async def keep_late(late: CallOutcome) -> None:
+        if claim is not None:
+            await claim.save(_saved(order, style, late))
+
+    call = await start_call(service_of(request), order, keep_late)
     try:
         outcome = await call.settled()
     except asyncio.CancelledError:
@@ -82,10 +91,14 @@ async def _whole(request: Request, order: Order, style: Style, claim: Claim | No
         raise
     if outcome.status is CallStatus.FAILED:
         raise CallFailed(outcome)
-    body, headers = write_json(style.answer(order, outcome)), style.headers(outcome)
+    answer = _saved(order, style, outcome)
     if claim is not None:
-        await claim.save(SavedAnswer("application/json", headers, body))
-    return HttpResponse(body, content_type="application/json", headers={**headers, **order.headers})
+        await claim.save(answer)
+    return HttpResponse(answer.body, content_type=answer.content_type, headers={**answer.headers, **order.headers})
+
+
+def _saved(order: Order, style: Style, outcome: CallOutcome) -> SavedAnswer:
+    return SavedAnswer("application/json", style.headers(outcome), write_json(style.answer(order, outcome)))
 
 
 async def _stream(request: Request, order: Order, style: Style, claim: Claim | None) -> HttpResponseBase:

@@ -6,7 +6,7 @@ import logging
 
 from chat.order import Order
 from chat.token_counts import token_counts
-from llm import CallOutcome
+from llm import CallOutcome, LateEnd
 
 logger = logging.getLogger("chat")
 
@@ -30,5 +30,21 @@ def log_call(order: Order, outcome: CallOutcome) -> None:
             "attempts": len(outcome.attempts),
             "cached": outcome.cached,
             "error_code": outcome.error_code or None,
+        },
+    )
+
+
+def log_late_end(order: Order, late_end: LateEnd) -> None:
+    """The line `llm_call` of this call had an estimate of what was read on. This one has what the call really cost."""
+    counts = token_counts(late_end.outcome.usage)
+    logger.info(
+        "llm_call_read_on",
+        extra={
+            "request_id": order.request_id,
+            "status": late_end.outcome.status,
+            "answered_late": late_end.answer is not None,
+            "cost_usd": late_end.outcome.cost_usd,
+            "prompt_tokens": counts["prompt_tokens"],
+            "completion_tokens": counts["completion_tokens"],
         },
     )

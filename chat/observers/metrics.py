@@ -28,7 +28,7 @@ from chat.observers.model_labels import ModelLabels
 from chat.order import Order
 from chat.record.open_calls import OpenCalls
 from chat.record.recorder import Recorder
-from llm import BreakerState, CallOutcome, Engine, Usage
+from llm import AttemptRecord, BreakerState, CallOutcome, Engine, LateEnd, Usage
 
 M = TypeVar("M", Counter, Histogram)
 
@@ -56,6 +56,9 @@ COST = Counter("llm_cost_usd", "US dollars, cancelled and broken attempts includ
 COST_UNKNOWN = Counter("llm_cost_unknown_attempts", "Attempts whose price is not known.", ("provider", "model"))
 
 OPEN_CALLS = Gauge("llm_open_calls", "Calls that are running.", multiprocess_mode="livesum")
+READ_ON = Gauge(
+    "llm_read_on_answers", "Answers that are read on though nobody waits for them.", multiprocess_mode="livesum"
+)
 WAITING = Gauge("llm_recorder_waiting_calls", "Calls that are not safe yet.", multiprocess_mode="livesum")
 SPOOL = Gauge("llm_spool_calls", "Calls on disk that are not in the database yet.", multiprocess_mode="livesum")
 DATABASE_AWAY = Gauge("llm_database_away", "Workers that can't reach the database.", multiprocess_mode="livesum")
@@ -91,14 +94,26 @@ class CallMetrics:
             _child(ATTEMPTS, attempt.provider, name, str(attempt.status), error).inc()
             if attempt.latency_ms is not None:
                 _child(ATTEMPT_SECONDS, attempt.provider, name, str(attempt.status)).observe(attempt.latency_ms / 1000)
-            if attempt.usage is None:
-                continue
-            for kind, count in _tokens(attempt.usage):
-                _child(TOKENS, attempt.provider, name, kind).inc(count)
-            if attempt.cost_usd is None:
-                _child(COST_UNKNOWN, attempt.provider, name).inc()
-            else:
-                _child(COST, attempt.provider, name).inc(float(attempt.cost_usd))
+            # What is still read on is counted when its usage is known: a counter can't take an estimate back.
+            if not (outcome.reading_on and attempt.read_on):
+                self._count_usage(attempt)
+
+    def late_end(self, order: Order, late_end: LateEnd) -> None:
+        """The observer that counts what the answers used that nobody waited for any more."""
+        for attempt in late_end.outcome.attempts:
+            if attempt.read_on:
+                self._count_usage(attempt)
+
+    def _count_usage(self, attempt: AttemptRecord) -> None:
+        if attempt.usage is None:
+            return
+        name = self._labels.of(attempt.model)
+        for kind, count in _tokens(attempt.usage):
+            _child(TOKENS, attempt.provider, name, kind).inc(count)
+        if attempt.cost_usd is None:
+            _child(COST_UNKNOWN, attempt.provider, name).inc()
+        else:
+            _child(COST, attempt.provider, name).inc(float(attempt.cost_usd))
 
 
 @cache
@@ -134,6 +149,7 @@ class StateMetrics:
     def refresh(self) -> None:
         """Write down the state of this moment."""
         OPEN_CALLS.set(len(self._open_calls))
+        READ_ON.set(self._engine.read_on)
         WAITING.set(self._recorder.waiting)
         SPOOL.set(self._recorder.spool_depth)
         DATABASE_AWAY.set(self._recorder.database_away)

@@ -19,13 +19,15 @@ class CallRows:
     """The row of a call, the rows of its attempts, and what was said in it, where that is kept.
 
     `announced`: the call ran for so long that it got a row while it was in progress, and these rows take the place of
-    that one. `size` is about how many bytes the rows have.
+    that one. `amends`: the call has ended and has rows already, and these take their place, because they say how it
+    went in the end. `size` is about how many bytes the rows have.
     """
 
     call: Values
     attempts: list[Values]
     content: Content | None = None
     announced: bool = False
+    amends: bool = False
     size: int = 0
 
     @property
@@ -40,7 +42,13 @@ class CallRows:
     def to_json(self) -> str:
         """All but the size, as one line."""
         content = self.content.values() if self.content else None
-        parts = {"call": self.call, "attempts": self.attempts, "content": content, "announced": self.announced}
+        parts = {
+            "call": self.call,
+            "attempts": self.attempts,
+            "content": content,
+            "announced": self.announced,
+            "amends": self.amends,
+        }
         return json.dumps(parts, cls=_ExactEncoder)
 
     @classmethod
@@ -52,6 +60,8 @@ class CallRows:
             attempts=[_read(Attempt, attempt) for attempt in parts["attempts"]],
             content=Content.from_values(parts["content"]) if parts["content"] else None,
             announced=parts["announced"],
+            # The last version has written no such field.
+            amends=parts.get("amends", False),
             size=len(line),
         )
 

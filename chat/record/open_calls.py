@@ -46,6 +46,8 @@ class OpenCalls:
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._open: set[OpenCall] = set()
+        # Calls that have ended, and of which something is read on.
+        self._read_on: set[OpenCall] = set()
 
     def __len__(self) -> int:
         return len(self._open)
@@ -61,6 +63,15 @@ class OpenCalls:
         self._open.discard(call)
         return call.announced
 
+    def reads_on(self, call: OpenCall, rows: CallRows) -> None:
+        """Say that a call has ended with these rows, which have a lease, and that something of it is read on."""
+        call.announced = rows
+        self._read_on.add(call)
+
+    def has_read_on(self, call: OpenCall) -> None:
+        """Say that nothing of a call is read on any more."""
+        self._read_on.discard(call)
+
     async def run(self) -> None:
         """Give rows to calls that run long, and renew their leases. Runs until it is cancelled."""
         renew_at = 0.0
@@ -68,7 +79,7 @@ class OpenCalls:
             await self._announce()
             if time.monotonic() >= renew_at:
                 renew_at = time.monotonic() + RENEW_SECONDS
-                ids = [call.announced.request_id for call in self._open if call.announced]
+                ids = [call.announced.request_id for call in self._open | self._read_on if call.announced]
                 await self._recorder.in_thread(partial(self._renew_and_sweep, ids))
             await asyncio.sleep(TICK_SECONDS)
 
@@ -93,10 +104,11 @@ def renew_and_sweep(request_ids: list[str]) -> None:
     """
     try:
         prepare_connection()
-        in_progress = CallRecord.objects.filter(status=CallRecord.Status.IN_PROGRESS)
         if request_ids:
-            in_progress.filter(request_id__in=request_ids).update(lease_until=Now() + timedelta(seconds=LEASE_SECONDS))
-        expired = in_progress.filter(lease_until__lt=Now())
+            leased = CallRecord.objects.filter(request_id__in=request_ids, lease_until__isnull=False)
+            leased.update(lease_until=Now() + timedelta(seconds=LEASE_SECONDS))
+        # A call that has ended has a lease while something of it is read on. If that lease ends, its row stays true.
+        expired = CallRecord.objects.filter(status=CallRecord.Status.IN_PROGRESS, lease_until__lt=Now())
         if not (begun := list(expired.values_list("created_at", flat=True))):
             return
         with transaction.atomic():

@@ -117,6 +117,7 @@ class RowMaker:
             "latency_ms": attempt.latency_ms,
             "time_to_first_token_ms": attempt.time_to_first_token_ms,
             "upstream_request_id": _name(attempt.upstream_request_id),
+            "read_on": attempt.read_on,
             "cost_usd": attempt.cost_usd,
             **_tokens(attempt.usage),
         }

@@ -12,7 +12,7 @@ from chat.record.call_rows import CallRows
 from chat.record.content import write_contents
 from chat.record.database import DatabaseAway, database_away_raised, prepare_connection
 from chat.record.late_hours import note_changes
-from chat.request_ids import with_suffix
+from chat.request_ids import common_start, with_suffix
 
 # A row with one of these statuses is replaced when its call ends.
 UNFINISHED = (CallRecord.Status.IN_PROGRESS, CallRecord.Status.INTERRUPTED)
@@ -30,8 +30,11 @@ def write(batch: Sequence[CallRows]) -> list[Exception | None]:
     prepare_connection()
     try:
         with database_away_raised(), transaction.atomic():
-            _insert([rows for rows in batch if not rows.announced])
-            _insert([rows for rows in batch if rows.announced], replace=True)
+            _insert([rows for rows in batch if not rows.announced and not rows.amends])
+            _insert([rows for rows in batch if rows.announced and not rows.amends], replace=True)
+            for rows in batch:
+                if rows.amends and not _amend(rows):
+                    _insert([rows])
     except DatabaseAway:
         raise
     except Exception:  # noqa: BLE001 - `write_again` finds out which call is to blame
@@ -66,6 +69,8 @@ def _all_are_new(batch: Sequence[CallRows]) -> bool:
 def _write_one(rows: CallRows) -> Exception | None:
     try:
         with database_away_raised(), transaction.atomic():
+            if rows.amends and _amend(rows):
+                return None
             written = CallRecord.objects.filter(request_id=rows.request_id).values("created_at", "status").first()
             if written is None:
                 _insert([rows], replace=True)
@@ -80,6 +85,23 @@ def _write_one(rows: CallRows) -> Exception | None:
     except Exception as error:  # noqa: BLE001 - the caller keeps the call that can't be written in a file
         return error
     return None
+
+
+def _amend(rows: CallRows) -> bool:
+    """Put these rows in the place of those that their call has had since its end. False if it has none.
+
+    The call's id may have been given a suffix, so its row is found by its moment as well. A call that wrote its first
+    rows into a spool may have none in the database yet. They are left alone there when the spool is replayed.
+    """
+    written = CallRecord.objects.filter(
+        created_at=rows.call["created_at"], request_id__startswith=common_start(rows.request_id)
+    )
+    if (found := written.values_list("id", "request_id").first()) is None:
+        return False
+    call_id, rows.call["request_id"] = found
+    Attempt.objects.filter(call_id=call_id).delete()
+    _insert([rows], replace=True)
+    return True
 
 
 def _insert(batch: Sequence[CallRows], *, replace: bool = False) -> None:

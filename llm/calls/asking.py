@@ -72,7 +72,7 @@ class Asking:
         self._racers += 1
         racer = self._racers
         operation = self._request.operation
-        streamed = self._request.stream or self._by_stream(race)
+        streamed = self._request.stream or self._by_stream(model, race)
         asked = operation.stream_body(self._request.body) if streamed else operation.whole_body(self._request.body)
         adapted = AdaptedBody(self._context.refused, model, asked, self._request.own_body)
         while True:
@@ -156,16 +156,25 @@ class Asking:
                     return Success(attempt, stream=stream)
                 if body.get("stream"):
                     return Success(attempt, answer=await upstream.complete_by_stream(attempt, body, deadline=deadline))
-                return Success(attempt, answer=await upstream.complete(attempt, body, deadline=deadline))
+                return Success(attempt, answer=await self._whole(attempt, body, deadline))
         except TimeoutError as exception:
             waited = self._clock() - self._progress.started
             impatient = deadline == self._deadline and self._is_impatient
             error_class = CallerImpatient if impatient else UpstreamTimeout
             raise error_class(f"No answer {waited:.3g} s after the call came in.") from exception
 
-    def _by_stream(self, race: Race) -> bool:
-        """Racers are fetched as streams, because providers stop billing a stream that is cancelled."""
-        return race.size > 1 and self._request.operation.can_stream
+    async def _whole(self, attempt: Attempt, body: Json, deadline: float) -> Json:
+        reading_on = self._context.reading_on
+        answer = self._context.upstream.complete(attempt, body, deadline=deadline)
+        return await (answer if reading_on.is_off else reading_on.wait_for(attempt, answer, self._progress.read_on))
+
+    def _by_stream(self, model: ModelRef, race: Race) -> bool:
+        """Whether a whole answer is fetched as a stream, because providers stop billing a stream that is cancelled.
+
+        Racers are, because all but one of them will be cancelled; and all models of the providers that are set so.
+        """
+        worth_it = race.size > 1 or model.provider in self._context.config.fetch_as_streams
+        return worth_it and self._request.operation.can_stream
 
     @property
     def _is_impatient(self) -> bool:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from llm.calls.asking import Asking, Success
 from llm.calls.context import EngineContext
-from llm.calls.outcome import forget_frames, make_outcome
+from llm.calls.outcome import forget_frames, late_answer, make_late_end, make_outcome
 from llm.calls.progress import Progress
-from llm.calls.request import CallOutcome, CallRequest, CallStatus, Opening
+from llm.calls.request import CallOutcome, CallRequest, CallStatus, OnEnd, OnLateEnd, Opening, ignore
 from llm.calls.state import State
 from llm.errors import ContextWindowExceeded, EmptyAnswer, InvalidRequest, UpstreamError, UpstreamTimeout
 from llm.json_values import Json
@@ -29,23 +29,27 @@ QUEUE_BATCHES = 8
 # connection alive.
 SILENCE_SECONDS = 15.0
 
-OnEnd = Callable[[CallOutcome], Awaitable[None]]
-
 
 class Call:
     """A call under way. It runs in a task of its own, which owns every upstream request of the call.
 
     `on_end` is awaited with the outcome before anyone sees the end of the answer: the place to make it durable. Whoever
     starts a call awaits `settled()`, or drains `batches()`, or calls `cancel()`. `task` ends after `on_end` has ended.
+
+    If the outcome is `reading_on`, `task` goes on until nothing of the call is read on any more, and `on_late_end` has
+    taken what became of it.
     """
 
-    def __init__(self, context: EngineContext, request: CallRequest, on_end: OnEnd) -> None:
+    def __init__(
+        self, context: EngineContext, request: CallRequest, on_end: OnEnd, on_late_end: OnLateEnd = ignore
+    ) -> None:
         loop = asyncio.get_running_loop()
         started = loop.time()
         timeout = context.config.request_timeout if request.timeout is None else request.timeout
         self.request = request
         self._context = context
         self._on_end = on_end
+        self._on_late_end = on_late_end
         self._now = loop.time
         self._deadline = started + timeout
         self._progress = Progress(started)
@@ -83,11 +87,7 @@ class Call:
     @property
     def opening(self) -> Opening:
         """Who is streaming, once `opened()` has returned."""
-        attempts = len(self._progress.attempts)
-        attempt = self._progress.relayed
-        if attempt is None:
-            return Opening(attempts=attempts)
-        return Opening(attempt.model.name, attempt.provider.name, attempts=attempts)
+        return self._progress.opening
 
     async def batches(self) -> AsyncGenerator[list[Json], None]:
         """The chunks of a stream, as they come: a batch has those that came at once, and is empty after a long silence.
@@ -107,8 +107,11 @@ class Call:
     def cancel(self, *, stopping: bool = False) -> None:
         """Stop the upstream at once, because the caller has gone or because the service is `stopping`.
 
+        With `stopping`, the time is over that the service had to end its calls, so nothing is read on from then on.
         The outcome is still recorded. When both happen, it has the reason that came first.
         """
+        if stopping:
+            self._context.reading_on.end_by(self._now())
         if self._state is State.RUNNING:
             self.task.cancel()
         # A task that is cancelled before its first step never runs, so in CREATED only the state says it.
@@ -140,6 +143,8 @@ class Call:
             self._settle()
             # Waits for a reader that is behind. After `cancel()` the queue is empty, so that nobody is waited for.
             await self._queue.put(None)
+            if outcome.reading_on:
+                await self._read_on(outcome)
         except BaseException as error:
             # There is a defect in our code, or the event loop is closing. Nobody must wait for this call for ever.
             if not self._outcome.done():
@@ -149,6 +154,13 @@ class Call:
             self._drop_batches()
             self._queue.put_nowait(None)
             raise
+
+    async def _read_on(self, outcome: CallOutcome) -> None:
+        """Wait for the answers that nobody else waits for, which have clocks of their own, and tell how it all went."""
+        await asyncio.wait([late.task for late in self._progress.read_on])
+        late_end = make_late_end(outcome, self.request, self._progress, prices=self._context.prices)
+        forget_frames(late_end.outcome)
+        await self._on_late_end(late_end)
 
     def _settle(self) -> None:
         self._state = State.SETTLED
@@ -190,10 +202,13 @@ class Call:
             if success.stream is not None:
                 await self._relay(success.attempt, success.stream)
                 completion = success.attempt.answer if self.request.keep_answer else None
-        except EmptyAnswer as error:
-            return await (self._give_empty(error) if self.request.default_message is None else self._fail(error))
         except UpstreamError as error:
-            return await self._fail(error)
+            if (late := late_answer(self._progress)) is None:
+                return await self._fail(error)
+            # The call has not waited for this answer, but it has come, and it is better than an error.
+            attempt, completion = late
+            attempt.accept()
+            return self._make_outcome(CallStatus.SUCCEEDED, winner=attempt, completion=completion)
         success.attempt.end(AttemptStatus.SUCCEEDED)
         return self._make_outcome(CallStatus.SUCCEEDED, winner=success.attempt, completion=completion)
 
@@ -244,7 +259,9 @@ class Call:
         return self._make_outcome(CallStatus.SUCCEEDED, winner=attempt, completion=kept)
 
     async def _fail(self, error: UpstreamError) -> CallOutcome:
-        """The outcome of a failure: the default message if it may stand in, else the error."""
+        """The outcome of a failure: the default message if it may stand in, else an empty answer, else the error."""
+        if isinstance(error, EmptyAnswer) and self.request.default_message is None:
+            return await self._give_empty(error)
         is_callers_mistake = isinstance(error, InvalidRequest | ContextWindowExceeded)
         may_stand_in = not is_callers_mistake and self._progress.relayed is None
         if self.request.default_message is None or not may_stand_in:

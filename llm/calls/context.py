@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from llm.calls.reading_on import ReadingOn
 from llm.config import EngineConfig
 from llm.costs.pricing import PriceList
 from llm.routing.circuit_breaker import CircuitBreakers
@@ -22,3 +23,4 @@ class EngineContext:
     breakers: CircuitBreakers
     hedges: HedgeBudget
     refused: RefusedParameters
+    reading_on: ReadingOn

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from functools import cache
 
 from llm.calls.progress import Progress
-from llm.calls.request import CallOutcome, CallRequest, CallStatus
+from llm.calls.request import CallOutcome, CallRequest, CallStatus, LateEnd
 from llm.costs.pricing import PriceList
 from llm.costs.usage import Usage
 from llm.errors import UpstreamError
 from llm.json_values import Json
 from llm.upstream.attempt import Attempt
 from llm.upstream.attempt_record import AttemptRecord
+
+# The ends of a call whose caller has got no answer.
+WITHOUT_ANSWER = frozenset({CallStatus.FAILED, CallStatus.CANCELLED})
 
 
 def make_outcome(
@@ -60,7 +64,43 @@ def make_outcome(
         error=error,
         begun=relayed is not None,
         stopped=stopped,
+        reading_on=_is_read_on(status, progress),
     )
+
+
+def make_late_end(outcome: CallOutcome, request: CallRequest, progress: Progress, *, prices: PriceList) -> LateEnd:
+    """How a call with this outcome went in the end. Nothing of it is read on any more."""
+    attempts = _records(request, progress, prices)
+    outcome = replace(outcome, attempts=attempts, cost_usd=_sum_cost(attempts), reading_on=False)
+    if outcome.status is not CallStatus.SUCCEEDED:  # otherwise it has the usage of the attempt that succeeded
+        outcome = replace(outcome, usage=_sum_usage(attempts))
+    late = late_answer(progress)
+    if late is None or outcome.status not in WITHOUT_ANSWER:
+        return LateEnd(outcome, None)
+    attempt, answer = late
+    operation = request.operation
+    outcome = replace(
+        outcome,
+        content=operation.text(answer),
+        completion=answer,
+        completion_id=operation.answer_id(answer),
+        model_used=attempt.model.name,
+        provider_used=attempt.provider.name,
+        finish_reason=operation.finish_reason(answer),
+    )
+    usage = attempts[attempt.ordinal].usage
+    return LateEnd(outcome, replace(outcome, status=CallStatus.SUCCEEDED, usage=usage, error=None, stopped=False))
+
+
+def late_answer(progress: Progress) -> tuple[Attempt, Json] | None:
+    """The first good answer that came although nobody waited for it any more."""
+    answers = ((late.attempt, late.answer) for late in progress.read_on)
+    return next(((attempt, answer) for attempt, answer in answers if answer is not None), None)
+
+
+def _is_read_on(status: CallStatus, progress: Progress) -> bool:
+    still_open = any(not late.task.done() for late in progress.read_on)
+    return still_open or (status in WITHOUT_ANSWER and late_answer(progress) is not None)
 
 
 def forget_frames(outcome: CallOutcome) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -102,18 +102,19 @@ class CallOutcome:
 
     latency_ms: int
 
-    # The text of the answer. If the call was cancelled or failed, this is the text already streamed. If a race for a
-    # whole answer was cancelled, it is the longest text that any racer had produced.
+    # The text of the answer. If the call was cancelled or failed, this is the text already streamed, or that of the
+    # answer that was read on. If a race for a whole answer was cancelled, it is the longest text that any racer had
+    # produced.
     content: str = ""
 
-    # The upstream's answer as it came. A stream's is put together from its chunks if `keep_answer` asked for it, and
-    # that of a default message is made by us.
+    # The upstream's answer as it came, also if it came too late. A stream's is put together from its chunks if
+    # `keep_answer` asked for it, and that of a default message is made by us.
     completion: Json | None = None
 
     # The upstream's id of its answer.
     completion_id: str = ""
 
-    # Who gave the answer, in whole or in part. Empty if nobody did.
+    # Who gave the answer, in whole or in part, or too late. Empty if nobody did.
     model_used: str = ""
     provider_used: str = ""
 
@@ -141,9 +142,31 @@ class CallOutcome:
     # An earlier answer was given again and no model was asked. The engine itself keeps no answers.
     cached: bool = False
 
+    # A whole answer is read on that nobody waits for any more, or has come when nobody did. An amended outcome follows.
+    reading_on: bool = False
+
     @property
     def error_code(self) -> str:
         """Why it did not succeed; empty where it did, or where its caller has gone."""
         if self.stopped:
             return "service_stopped"
         return self.error.code if self.error and self.status is not CallStatus.SUCCEEDED else ""
+
+
+@dataclass(frozen=True, slots=True)
+class LateEnd:
+    """How a call went in the end, after its answers were read on that nobody waited for any more."""
+
+    # What is true of the call now. Its status is what it was, because its caller has got nothing else.
+    outcome: CallOutcome
+
+    # What the outcome would be if the caller had waited. None if no good answer came, or if the caller got another one.
+    answer: CallOutcome | None
+
+
+OnEnd = Callable[[CallOutcome], Awaitable[None]]
+OnLateEnd = Callable[[LateEnd], Awaitable[None]]
+
+
+async def ignore(_: LateEnd) -> None:
+    """For those who don't want to know what became of answers that nobody waited for."""

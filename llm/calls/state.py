@@ -31,5 +31,6 @@ class State(Enum):
     # The outcome is known, and `on_end` has it.
     RECORDING = "recording"
 
-    # The outcome is recorded, or a defect has ended the call. Whoever waits for the call is told.
+    # The outcome is recorded, or a defect has ended the call. Whoever waits for the call is told. Answers that nobody
+    # waits for may still be read on.
     SETTLED = "settled"

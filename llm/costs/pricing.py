@@ -38,6 +38,10 @@ class PriceList:
         # The first question reads the price data, which takes some 100 ms. No call should wait for that.
         calc_price(PricedUsage(input_tokens=1), "gpt-4o", provider_id="openai")
 
+    def bills(self, provider: Provider, model: str) -> bool:
+        """Whether tokens of this model cost anything, as far as is known."""
+        return bool(self.cost_usd(provider, model, Usage(prompt_tokens=1_000, completion_tokens=1_000)))
+
     def cost_usd(self, provider: Provider, model: str, usage: Usage) -> Decimal | None:
         """US dollars with 10 decimal places, or None where no price is known.
 

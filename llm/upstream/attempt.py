@@ -19,6 +19,9 @@ from llm.upstream.attempt_record import AttemptRecord, AttemptStatus
 # The ends of an attempt at which the upstream has done some work that it bills.
 WORKED = frozenset({AttemptStatus.SUCCEEDED, AttemptStatus.CANCELLED, AttemptStatus.LOST})
 
+# The errors of an attempt for which the same holds.
+WORKED_IN_VAIN = (StreamInterrupted, UpstreamTimeout, EmptyAnswer)
+
 
 class Attempt:
     """The client writes into it while the request runs, and the call reads it at the end. `clock` is in seconds."""
@@ -50,6 +53,12 @@ class Attempt:
         # The client sets it to False before it sends the request, and to True once the headers are sent. It stays False
         # if sending them failed.
         self.reached_upstream = True
+        # Nobody waited for its whole answer any more, and it was read on all the same.
+        self.read_on = False
+        # While it was read on, it failed in a way that costs nothing.
+        self._failed_for_free = False
+        # When the reading on has ended.
+        self._read_until: float | None = None
         self._clock = clock
         self._call_started = call_started
         self._started = clock()
@@ -94,8 +103,9 @@ class Attempt:
         self.saw_chunk({name: value for name, value in chunk.items() if name != "choices"})
 
     def accept(self) -> None:
-        """It had failed because its answer is empty, and now that answer is given to the caller."""
+        """It had failed because its answer was empty or late, and now that answer is given to the caller."""
         self.status, self.error = AttemptStatus.SUCCEEDED, None
+        self._ended = self._read_until or self._ended
 
     def end(self, status: AttemptStatus, error: UpstreamError | None = None) -> None:
         """The attempt has ended. Only the first call counts: an attempt that has ended keeps its status."""
@@ -107,6 +117,14 @@ class Attempt:
         if error is not None:
             self.http_status = error.http_status or self.http_status
             self.upstream_request_id = error.upstream_request_id or self.upstream_request_id
+
+    def end_reading_on(self, error: UpstreamError | None) -> None:
+        """It keeps its status and its error, which say why nobody waited. Only what it has cost is another matter."""
+        self._read_until = self._clock()
+        if error is not None:
+            self.http_status = error.http_status or self.http_status
+            self.upstream_request_id = error.upstream_request_id or self.upstream_request_id
+            self._failed_for_free = not isinstance(error, WORKED_IN_VAIN)
 
     def record(self, prices: PriceList, *, raced: bool, prompt_tokens: Callable[[], int]) -> AttemptRecord:
         """The record of an attempt that has ended. `prompt_tokens` is called if the provider did not count them."""
@@ -126,6 +144,7 @@ class Attempt:
             usage=usage,
             cost_usd=None if usage is None else prices.cost_usd(self.provider, self.model.name, usage),
             upstream_request_id=self.upstream_request_id,
+            read_on=self.read_on,
         )
 
     def first_token_after(self, moment: float) -> int | None:
@@ -146,9 +165,9 @@ class Attempt:
         A model that had nothing to say has worked too. A request that the upstream refused, or that never reached it,
         has cost nothing.
         """
-        worked = self.status in WORKED or isinstance(self.error, StreamInterrupted | UpstreamTimeout | EmptyAnswer)
+        worked = self.status in WORKED or isinstance(self.error, WORKED_IN_VAIN)
         completion_tokens = self._produced_tokens()
-        if not self.reached_upstream or not (worked or completion_tokens):
+        if not self.reached_upstream or self._failed_for_free or not (worked or completion_tokens):
             return None
         return Usage(prompt_tokens=prompt_tokens(), completion_tokens=completion_tokens, estimated=True)
 

@@ -28,7 +28,8 @@ class AttemptStatus(StrEnum):
 class AttemptRecord:
     """How one upstream request went. Times are in milliseconds, money is in US dollars.
 
-    `raced` means that it ran beside other attempts of its stage. `cost_usd` is null where no price is known.
+    `raced` means that it ran beside other attempts of its stage. `cost_usd` is null where no price is known. `read_on`
+    means that nobody waited for its whole answer any more, and that it was read on because it is paid for.
     """
 
     ordinal: int
@@ -44,3 +45,4 @@ class AttemptRecord:
     usage: Usage | None = None
     cost_usd: Decimal | None = None
     upstream_request_id: str = ""
+    read_on: bool = False

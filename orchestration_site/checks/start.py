@@ -20,6 +20,8 @@ from orchestration_site.http.proxies import read_networks
 
 ENVIRONMENTS = ("development", "production", "test")
 STORED_COMPLETIONS = ("asked", "all")
+# The longest time for which anybody may want to read an answer on. No model works on one for so long.
+MAX_READ_ON_SECONDS = 3_600
 
 
 @register
@@ -71,6 +73,22 @@ def check_answers_given_again(app_configs: Sequence[AppConfig] | None, **kwargs:
             yield Error(
                 "REDIS_URL can't be read.", hint="Write redis://host:6379/0, or rediss:// for TLS.", id="site.E005"
             )
+
+
+@register
+def check_reading_on(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Iterable[CheckMessage]:
+    if not 0 <= settings.READ_ON_SECONDS <= MAX_READ_ON_SECONDS:
+        yield Error(
+            f"READ_ON_SECONDS is {settings.READ_ON_SECONDS:g}.",
+            hint=f"Use a number of seconds from 0 (answers are not read on) to {MAX_READ_ON_SECONDS} (an hour).",
+            id="site.E008",
+        )
+    if settings.READ_ON_CALLS < 0:
+        yield Error(
+            f"READ_ON_CALLS is {settings.READ_ON_CALLS}.",
+            hint="Use how many answers may be read on at once, or 0 for none.",
+            id="site.E009",
+        )
 
 
 @register

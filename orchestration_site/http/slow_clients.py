@@ -13,7 +13,6 @@ from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from chat.errors import CODES
 from chat.request_ids import new_request_id
@@ -28,6 +27,7 @@ from orchestration_site.compat import (
 )
 from orchestration_site.http.errors import error_body
 from orchestration_site.http.request_id import HEADER
+from orchestration_site.http.stop_notice import StopNotice
 from orchestration_site.http.upgrade_offers import OfferIgnoringParser, is_offered_in_vain
 
 # How many bytes the request line and the headers may have. The framing of a body (the sizes of chunks, and trailers)
@@ -41,7 +41,7 @@ FRAMING_BYTES_PER_BODY_BYTE = 16
 BYTES_PER_SECOND = 10_000
 
 
-class TimedProtocol(HttpToolsProtocol):
+class TimedProtocol(StopNotice):
     """uvicorn's protocol for one connection of a client, with our limits.
 
     A request that arrives too slowly is answered with 408, and one with too many bytes of headers with 431. Then the

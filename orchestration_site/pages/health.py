@@ -59,6 +59,7 @@ class ReadyView(OpenView):
             "refused_parameters": service.labels.refused_parameters(service.engine),
             "log_file": log_error or "ok",
             "open_calls": service.engine.open_calls,
+            "read_on_answers": service.engine.read_on,
         }
         status = "ok" if ready else "unavailable"
         return Response({"status": status, "version": __version__, "checks": checks}, 200 if ready else 503)

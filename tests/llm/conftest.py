@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import pytest
 
-from llm import Call, CallOutcome, CallRequest, Engine, EngineConfig, Provider
+from llm import Call, CallOutcome, CallRequest, Engine, EngineConfig, LateEnd, Provider
 from llm.json_values import Json
 from llm.simulator import SimulatorThread
 
@@ -42,14 +42,18 @@ async def read_to_the_end(call: Call) -> list[Json]:
 
 @dataclass
 class Asker:
-    """An engine, and what its calls came to. `outcomes` are those that `on_end` was given, in their order."""
+    """An engine, and what its calls came to. `outcomes` are those that `on_end` was given, in their order.
+
+    `late_ends` are those of calls of which something was read on.
+    """
 
     engine: Engine
     outcomes: list[CallOutcome] = field(default_factory=list)
+    late_ends: list[LateEnd] = field(default_factory=list)
 
     def start(self, route: str, body: dict[str, Any] | None = None, **request: Any) -> Call:
         asked = CallRequest(self.engine.route(route), {**HELLO, **(body or {})}, **request)
-        return self.engine.start(asked, self.on_end)
+        return self.engine.start(asked, self.on_end, self.on_late_end)
 
     async def ask(self, route: str, body: dict[str, Any] | None = None, **request: Any) -> CallOutcome:
         """The outcome of a call whose caller stays to the end."""
@@ -60,6 +64,9 @@ class Asker:
 
     async def on_end(self, outcome: CallOutcome) -> None:
         self.outcomes.append(outcome)
+
+    async def on_late_end(self, late_end: LateEnd) -> None:
+        self.late_ends.append(late_end)
 
 
 StartEngine = Callable[..., Awaitable[Asker]]

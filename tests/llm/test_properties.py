@@ -16,12 +16,13 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from llm import AttemptStatus, CallStatus, errors
+from llm import AttemptRecord, AttemptStatus, CallStatus, errors
 from llm.config import EngineConfig
 from llm.errors import InvalidRequest, ModelSkipped, UnsupportedParameter, UpstreamError
 from llm.routing.hedging import WINDOW_SECONDS
+from tests.llm.worlds.history import Seen, Sent
 from tests.llm.worlds.playing import play
-from tests.llm.worlds.random_worlds import NAMES, behaviours, crowds, seconds, troubles, worlds
+from tests.llm.worlds.random_worlds import NAMES, PRICED, behaviours, crowds, seconds, troubles, worlds
 from tests.llm.worlds.world import NEVER, PROVIDERS, Behaviour, Caller, Fault, Gone, World
 
 # Times are multiples of 1/8 s, which floats add up exactly. Only the jitter of a retry is not exact.
@@ -30,6 +31,12 @@ NOISE = 1e-6
 
 def holds_in(every: st.SearchStrategy[World]) -> Callable[[Callable[[World], None]], Callable[[], None]]:
     return given(world=every)
+
+
+def requests(seen: Seen) -> list[tuple[Sent, AttemptRecord]]:
+    """Each request that was sent, as the upstream and the record saw it."""
+    ran = [record for record in seen.outcome.attempts if record.status is not AttemptStatus.SKIPPED]
+    return list(zip(seen.sent, ran, strict=True))
 
 
 # The properties
@@ -66,8 +73,10 @@ def test_one_attempt_has_succeeded_if_the_call_has_and_otherwise_none(world: Wor
 def test_nothing_is_running_when_the_outcome_is_known(world: World) -> None:
     for seen in play(world).calls:
         assert seen.racing_at_end == 0
-        assert seen.open_at_end == 0
-        assert all(sent.ended is not None and sent.ended <= seen.ended for sent in seen.sent)
+        read_on = [sent for sent, record in requests(seen) if record.read_on]
+        assert all(sent in read_on for sent in seen.open_at_end)
+        for sent in seen.sent:
+            assert sent.ended is not None and (sent.ended <= seen.ended or sent in read_on)
 
 
 @holds_in(worlds | troubles)
@@ -98,8 +107,47 @@ def test_a_stream_delivers_the_text_of_one_answer_and_all_of_it_if_it_succeeds(w
 @holds_in(worlds)
 def test_the_model_that_is_named_is_the_one_whose_text_it_is(world: World) -> None:
     for seen in play(world).calls:
-        if seen.outcome.content and seen.outcome.status is not CallStatus.DEFAULTED:
-            assert seen.outcome.content.startswith(f"[{seen.outcome.model_used}#")
+        for outcome in (seen.outcome, *(late_end.outcome for late_end in seen.late_ends)):
+            if outcome.content and outcome.status is not CallStatus.DEFAULTED:
+                assert outcome.content.startswith(f"[{outcome.model_used}#")
+
+
+@holds_in(worlds | crowds)
+def test_a_whole_answer_of_a_model_with_a_price_is_read_on_within_its_bounds_and_nothing_else_is(world: World) -> None:
+    history = play(world)
+    config = world.config
+    assert history.most_read_on <= (config.read_on_calls if config.read_on_seconds else 0)
+    for seen in history.calls:
+        for sent, record in requests(seen):
+            # A record has whole milliseconds, so it may be half of one off.
+            given_up_at = sent.started + (record.latency_ms or 0) / 1000 + 0.001
+            if not record.read_on:
+                assert sent.ended is not None and sent.ended <= given_up_at
+                continue
+            if sent.ended is not None and sent.ended <= given_up_at:
+                continue  # it came in the same instant in which nobody waited any more
+            assert record.model in config.prices
+            assert not seen.caller.stream and sent.race.size == 1 and not config.fetch_as_streams
+            assert sent.ended is not None and sent.ended <= given_up_at + config.read_on_seconds
+
+
+@holds_in(worlds | crowds)
+def test_a_call_of_which_something_is_read_on_has_exactly_one_late_end_with_the_true_usage(world: World) -> None:
+    for seen in play(world).calls:
+        assert len(seen.late_ends) == seen.outcome.reading_on
+        for late_end in seen.late_ends:
+            late, first = late_end.outcome, seen.outcome
+            assert (late.status, late.error, late.latency_ms) == (first.status, first.error, first.latency_ms)
+            for record, before in zip(late.attempts, first.attempts, strict=True):
+                assert (record.status, record.latency_ms) == (before.status, before.latency_ms)
+                assert record.usage == before.usage or record.read_on
+            answered = [a for a in late.attempts if a.read_on and a.usage and not a.usage.estimated]
+            if late_end.answer is None:
+                assert not answered or first.status in (CallStatus.SUCCEEDED, CallStatus.DEFAULTED)
+            else:
+                assert first.status in (CallStatus.FAILED, CallStatus.CANCELLED)
+                assert late_end.answer.content == late.content in [sent.text for sent in seen.sent]
+                assert late_end.answer.usage == answered[0].usage
 
 
 @holds_in(worlds)
@@ -161,7 +209,10 @@ def test_the_first_success_of_a_race_is_the_winner(world: World) -> None:
         assert len(winners) <= 1
         for winner in winners:
             assert winner.ended == min(racer.ended or 0.0 for racer in successes)
-        if seen.outcome.status is CallStatus.SUCCEEDED:
+        answered_late = any(a.read_on and a.status is AttemptStatus.SUCCEEDED for a in seen.outcome.attempts)
+        if answered_late:
+            assert not successes, "an answer that nobody waited for was given instead of one that somebody did"
+        elif seen.outcome.status is CallStatus.SUCCEEDED:
             assert len({racer.ended for racer in successes}) == 1, "the losers were not cancelled at once"
 
 
@@ -201,6 +252,7 @@ def test_a_call_takes_as_long_as_its_schedule_implies(
         breaker_failures=10_000,
         first_token_timeout=NEVER,
         stream_idle_timeout=NEVER,
+        prices=PRICED,
     )
     caller = Caller(">".join(map("|".join, route)), stream=stream, timeout=timeout)
     [seen] = play(World(models, [caller], config)).calls
@@ -273,7 +325,7 @@ def test_a_call_that_is_cancelled_as_its_race_is_won_has_an_outcome(stream: bool
         caller = Caller("m0|m1", stream=stream, gone=Gone(at=1.0, ticks=ticks, times=1))
         [seen] = play(World(models, [caller], config())).calls
         assert len(seen.outcomes) == 1
-        assert seen.open_at_end == 0
+        assert not seen.open_at_end
 
 
 def test_a_stream_that_breaks_names_the_model_that_was_streaming_and_not_a_loser_of_its_race() -> None:

@@ -20,6 +20,7 @@ from uvicorn.server import ServerState
 
 from chat.doors.native.serializers import StrictSerializer
 from orchestration_site import compat
+from orchestration_site.grace_period import GracePeriod
 from orchestration_site.http.slow_clients import TimedProtocol
 from orchestration_site.pages.health import HealthView
 from orchestration_site.pages.schema_view import SchemaView
@@ -212,3 +213,15 @@ async def test_uvicorn_has_the_methods_that_our_protocol_replaces_and_none_of_it
     methods = {name for name in vars(TimedProtocol) if not name.startswith("__")}
     assert fields
     assert {*fields, *methods} & of_uvicorn == replaced
+
+
+async def test_uvicorn_shuts_each_connection_down_when_it_stops_which_begins_the_grace_period() -> None:
+    grace = GracePeriod(5.0)
+    state = {"grace": grace}
+    ours = TimedProtocol(config=Config(app=object()), server_state=ServerState(), app_state=state)
+    assert compat.lifespan_state(ours) is state
+    ours.connection_made(Transport())
+    ours.shutdown()
+    await asyncio.sleep(0.05)
+    assert grace.seconds_left() <= 4.95, "the grace begins only when somebody asks"
+    ours.connection_lost(None)

@@ -13,7 +13,7 @@ from django.core.management.base import SystemCheckError
 
 from llm import ModelPrice, Provider
 from orchestration_site.environment import Environment
-from orchestration_site.setting_values import read_prices, read_providers, read_routes
+from orchestration_site.setting_values import read_prices, read_provider_choice, read_providers, read_routes
 
 
 def environment(**variables: str) -> Environment:
@@ -100,3 +100,26 @@ def test_a_price_that_cannot_be_read_is_an_error_that_names_the_model(price: str
 def test_a_price_that_cannot_be_is_an_error(price: str) -> None:
     with pytest.raises(ImproperlyConfigured):
         read_prices(f"gpt-4o={price}")
+
+
+@pytest.mark.parametrize(
+    ("written", "chosen"),
+    [
+        ("", set()),
+        ("false", set()),
+        ("False", set()),
+        ("0", set()),
+        ("true", {"openai", "groq"}),
+        ("ON", {"openai", "groq"}),
+        ("groq", {"groq"}),
+        (" openai , groq,", {"openai", "groq"}),
+    ],
+)
+def test_providers_are_chosen_all_at_once_or_by_name(written: str, chosen: set[str]) -> None:
+    assert read_provider_choice("FETCH_AS_STREAMS", written, ["openai", "groq"]) == chosen
+
+
+@pytest.mark.parametrize("written", ["gorq", "openai,-", "true,groq", "-1"])
+def test_a_choice_of_a_provider_that_there_is_not_names_the_variable_and_the_provider(written: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=r"FETCH_AS_STREAMS: there is no provider '(gorq|-|true|-1)'"):
+        read_provider_choice("FETCH_AS_STREAMS", written, ["openai", "groq"])

@@ -139,6 +139,23 @@ async def test_what_never_fits_is_told_so(limiter: Limiter) -> None:
     assert "may use 1,001 tokens" in str(refused.value.detail)
 
 
+async def test_a_call_that_no_longer_runs_takes_no_place_but_holds_its_money_until_its_cost_is_known(
+    limiter: Limiter,
+) -> None:
+    who = caller(max_concurrent=1, usd_per_day=Decimal(2))
+    dear = Estimate(cost_usd=Decimal("1.5"))
+    first = await limiter.admit(who, dear)
+    await first.free_place()
+    second = await limiter.admit(who, Estimate(cost_usd=Decimal("0.1")))
+    await second.release()
+    with pytest.raises(RateLimited):
+        await limiter.admit(who, dear)
+    await first.settle(tokens=0, cost_usd=Decimal("0.3"))
+    await (await limiter.admit(who, dear)).release()
+    with pytest.raises(RateLimited):
+        await limiter.admit(who, Estimate(cost_usd=Decimal("1.8")))
+
+
 async def test_a_burst_does_not_overrun_a_budget(limiter: Limiter, history: History) -> None:
     history.usd = Decimal("0.55")
     who, estimate = caller(usd_per_day=Decimal(1), usd_per_month=Decimal(50)), Estimate(cost_usd=Decimal("0.1"))

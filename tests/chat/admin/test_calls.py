@@ -96,3 +96,12 @@ def test_nothing_that_a_caller_or_an_upstream_wrote_is_ever_run(admin_client: Cl
         page = admin_client.get(address).content.decode()
         assert "<script>alert" not in page
         assert "alert(" in unescape(page) or address.startswith(SUMMARY)
+
+
+def test_an_attempt_whose_answer_was_read_on_says_so(admin_client: Client, call: Any) -> None:
+    made = call(status="cancelled")
+    attempt = {"call": made, "provider": "openai", "started_after_ms": 0, "model": "gpt-4o", "status": "cancelled"}
+    Attempt.objects.create(**attempt, ordinal=0)
+    assert "read on</small>" not in admin_client.get(f"{LIST}{made.pk}/change/").content.decode()
+    Attempt.objects.create(**attempt, ordinal=1, read_on=True)
+    assert admin_client.get(f"{LIST}{made.pk}/change/").content.decode().count("read on</small>") == 1

@@ -177,9 +177,10 @@ def test_while_the_first_request_runs_the_second_is_a_409_that_says_when_to_come
 
 
 @some_doors
-def test_a_caller_who_left_leaves_the_key_free(
-    client: httpx2.Client, simulator: SimulatorThread, path: str, body: Any
+def test_a_caller_who_left_leaves_the_key_free_if_nothing_is_read_on(
+    start_site: StartSite, simulator: SimulatorThread, path: str, body: Any
 ) -> None:
+    client = start_site(READ_ON_SECONDS=0.0)
     simulator.script("gpt-4o", Behaviour(latency_s=60, times=1))
     with running(client, path, body):
         eventually(simulator.requests)
@@ -205,8 +206,9 @@ def test_a_request_that_is_not_valid_takes_no_key(client: httpx2.Client) -> None
 
 
 def test_a_request_id_that_is_used_again_with_the_key_does_not_open_a_key_whose_request_runs(
-    client: httpx2.Client, simulator: SimulatorThread
+    start_site: StartSite, simulator: SimulatorThread
 ) -> None:
+    client = start_site(READ_ON_SECONDS=0.0)
     simulator.script("gpt-4o", Behaviour(status=401, times=1), Behaviour(latency_s=60))
     assert post(client, "/chat", {"prompt": "a"}, x_request_id="again-and-again").status_code == 502
     with running(client, "/chat", {"prompt": "a"}, x_request_id="again-and-again"):

@@ -7,7 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from llm.calls.asking import Success
-from llm.calls.request import CallOutcome
+from llm.calls.request import CallOutcome, LateEnd
 from llm.routing.walk import Race
 from tests.llm.worlds.world import Caller
 
@@ -44,7 +44,8 @@ class Seen:
     outcomes: list[CallOutcome] = field(default_factory=list)
     ended: float = 0.0
     racing_at_end: int = 0
-    open_at_end: int = 0
+    open_at_end: list[Sent] = field(default_factory=list)
+    late_ends: list[LateEnd] = field(default_factory=list)
     was_told: CallOutcome | None = None
     text: str = ""
     drained: bool = False
@@ -69,6 +70,7 @@ class History:
     most_trials: int
     grants: list[float]
     hedging_calls: list[float]
+    most_read_on: int
 
 
 def now() -> float:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from decimal import Decimal
 
 from hypothesis import strategies as st
 
 from llm import errors
-from llm.config import EngineConfig
+from llm.config import EngineConfig, ModelPrice
 from llm.errors import ModelSkipped, UpstreamError
 from tests.llm.worlds.world import PROVIDERS, Behaviour, Caller, Fault, Gone, World
 
@@ -26,6 +27,8 @@ def _below(kind: type[UpstreamError]) -> Iterator[type[UpstreamError]]:
 
 KINDS = sorted(set(_below(UpstreamError)) - {ModelSkipped}, key=lambda kind: kind.code)
 NAMES = ["m0", "m1", "m2", "m3"]
+
+PRICED = {name: ModelPrice(Decimal(1), Decimal(2)) for name in NAMES}
 
 faults = st.builds(
     Fault,
@@ -70,6 +73,10 @@ configs = st.builds(
     hedge_budget=st.sampled_from([0.0, 0.1, 0.5, 1.0]),
     breaker_failures=st.integers(1, 4),
     breaker_cooldown=seconds(0.125, 3),
+    prices=st.sampled_from([{}, {"m0": PRICED["m0"], "m2": PRICED["m2"]}, PRICED]),
+    read_on_seconds=seconds(0, 4),
+    read_on_calls=st.sampled_from([0, 1, 2, 100]),
+    fetch_as_streams=st.sampled_from([frozenset(), frozenset(), frozenset(PROVIDERS)]),
 )
 models = st.fixed_dictionaries({name: st.lists(behaviours, min_size=1, max_size=3) for name in NAMES})
 worlds = st.builds(World, models=models, callers=st.lists(callers, min_size=1, max_size=3), config=configs)

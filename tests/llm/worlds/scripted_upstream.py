@@ -15,6 +15,9 @@ from llm.upstream.client import Upstream
 from tests.llm.worlds.history import Seen, Sent, now
 from tests.llm.worlds.world import NEVER, Behaviour, Fault, World
 
+# What a whole answer says that it has used. No estimate comes to the same.
+USAGE = {"prompt_tokens": 1_001, "completion_tokens": 1_002}
+
 
 class ScriptedRequest:
     """Stands in for one HTTP request."""
@@ -46,7 +49,7 @@ class ScriptedRequest:
         await self._fail(in_stream=False)
         self._sent.ended = now()
         message = {"role": "assistant", "content": self._sent.text}
-        return {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
+        return {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}], "usage": USAGE}
 
     async def _chunks(self) -> AsyncIterator[Json]:
         yield {"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]}

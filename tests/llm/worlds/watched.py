@@ -8,6 +8,7 @@ from typing import Any
 from llm import ModelOperation, ModelRef
 from llm.calls.asking import Asking, Success
 from llm.calls.call import Call
+from llm.calls.reading_on import LateAnswer, ReadingOn
 from llm.routing.circuit_breaker import CircuitBreakers, Permit
 from llm.routing.hedging import HedgeBudget
 from llm.routing.walk import Race
@@ -101,3 +102,13 @@ class WatchedBudget(HedgeBudget):
         if allowed:
             self.grants.append(now())
         return allowed
+
+
+class WatchedReadingOn(ReadingOn):
+    """Counts what is read on at once."""
+
+    most = 0
+
+    def _read_on(self, late: LateAnswer) -> None:
+        super()._read_on(late)
+        self.most = max(self.most, len(self))

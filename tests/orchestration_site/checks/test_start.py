@@ -14,6 +14,7 @@ from orchestration_site.checks.start import (
     check_environment,
     check_production,
     check_proxies,
+    check_reading_on,
     check_routes,
     check_workers,
 )
@@ -64,6 +65,24 @@ def test_a_setting_of_answers_given_again_that_can_be_none_is_an_error(
         (message,) = check_answers_given_again(None)
         assert message.id == error
         assert "secret" not in str(message)
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad", "error"),
+    [
+        ("READ_ON_SECONDS", [0.0, 0.5, 60.0, 3_600.0], [-1.0, 3_601.0, float("nan"), float("inf")], "site.E008"),
+        ("READ_ON_CALLS", [0, 1, 100_000], [-1], "site.E009"),
+    ],
+)
+def test_a_bound_of_what_is_read_on_that_can_be_none_is_an_error(
+    settings: Any, name: str, good: list[Any], bad: list[Any], error: str
+) -> None:
+    for value in good:
+        setattr(settings, name, value)
+        assert ids(check_reading_on) == [], value
+    for value in bad:
+        setattr(settings, name, value)
+        assert ids(check_reading_on) == [error], value
 
 
 def test_the_settings_of_the_tests_pass() -> None:
