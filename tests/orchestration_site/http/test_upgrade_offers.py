@@ -16,6 +16,7 @@ import pytest
 
 from chat.models import CallContent, CallRecord
 from llm.simulator import SimulatorThread
+from tests.support.loopback import loopback_client
 from tests.support.ports import free_port
 from tests.support.site_subprocess import ROOT, SiteProcess
 from tests.support.waiting import eventually
@@ -183,7 +184,7 @@ def _answers_of(arguments: list[str], port: int, environment: dict[str, str]) ->
         arguments, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     try:
-        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+        with loopback_client(base_url=f"http://127.0.0.1:{port}") as client:
             eventually(lambda: _is_up(client, server), 30)
             return raw(client, offered("/chat", b'{"prompt": "hi"}') + ended())
     finally:
