@@ -189,10 +189,11 @@ def test_a_small_body_that_unpacks_to_a_huge_one_is_a_413(start_site: StartSite,
     plain = json.dumps(DOORS.get(path, {"metadata": {}})).encode()
     for kilobytes, status in ((900, (200, 404)), (1_100, (413,)), (200_000, (413,))):
         headers = {"content-type": JSON, "content-encoding": "gzip"}
-        started = time.monotonic()
-        response = client.post(path, content=_packed_with_spaces(plain, kilobytes), headers=headers)
+        packed = _packed_with_spaces(plain, kilobytes)
+        started = time.process_time()  # the time of other processes on the machine does not count
+        response = client.post(path, content=packed, headers=headers)
         assert response.status_code in status
-        assert time.monotonic() - started < 5
+        assert time.process_time() - started < 2
         if status == (413,):
             assert "when it is unpacked" in envelope(response)["message"]
 
