@@ -149,14 +149,22 @@ def test_a_failure_after_the_first_token_is_an_error_event_and_no_end(
     assert call.attempts.get().status == "failed"
 
 
+@pytest.mark.parametrize("breaks_off", [True, False])
 def test_a_stream_that_ends_without_a_word_of_text_is_on_record_as_the_caller_saw_it(
-    client: httpx2.Client, simulator: SimulatorThread
+    start_site: StartSite, simulator: SimulatorThread, breaks_off: bool
 ) -> None:
-    """A reasoning model first sends its reasoning, which a native door does not show, and then breaks off."""
-    simulator.script("thinks", raw_stream({"reasoning_content": "Hmm"}, finish_reason=None))
-    response, parsed = read(client, model="thinks")
-    assert (response.status_code, [name for name, _ in parsed.events]) == (200, ["error"])
-    assert CallRecord.objects.get().http_status == 200
+    """A reasoning model sends its thoughts, which a native door does not show, and then breaks off or ends."""
+    body = sse_body({"reasoning_content": "Hmm"}, finish_reason=None)
+    sent = body[: body.index("data: [DONE]")] if breaks_off else body
+    simulator.script("thinks", Behaviour(raw_body=sent, content_type="text/event-stream"))
+    response, parsed = read(start_site(MAX_RETRIES=0), model="thinks")
+    call = CallRecord.objects.get()
+    if breaks_off:
+        assert (response.status_code, response.json()["error"]["code"]) == (502, "stream_interrupted")
+        assert (call.status, call.http_status) == ("failed", 502)
+    else:
+        assert (response.status_code, parsed.events) == (200, [("message", "[DONE]")])
+        assert (call.status, call.http_status) == ("succeeded", 200)
 
 
 def test_the_text_comes_back_exactly_in_any_client(client: httpx2.Client, simulator: SimulatorThread) -> None:
