@@ -8,7 +8,10 @@ PORT ?= 8000
 
 # Tests run in several processes. There are more than cores, because many tests wait: for a clock, for a server.
 TEST_PROCESSES ?= $(shell echo $$(( 2 * $$(getconf _NPROCESSORS_ONLN) )))
-PYTEST = $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist worksteal
+PYTEST = $(BIN)/python -m pytest --dist worksteal
+
+# The slow ones start servers of their own, which need the cores.
+SLOW_TEST_PROCESSES ?= $(shell getconf _NPROCESSORS_ONLN)
 
 .PHONY: run test test-slow test-all lint format types audit check admin bench bench-growth bench-soak bench-hedging clean
 
@@ -17,10 +20,10 @@ run: $(VENV)/run.stamp  ## the service, with its database set up, on http://127.
 	$(BIN)/python manage.py runserver $(HOST):$(PORT)
 
 test: $(VENV)/dev.stamp  ## the tests, without those that take long by nature; ARGS="tests/chat -x" chooses some
-	$(PYTEST) -m "not slow" $(ARGS)
+	$(PYTEST) --numprocesses $(TEST_PROCESSES) -m "not slow" $(ARGS)
 
 test-slow: $(VENV)/dev.stamp  ## those that `test` leaves out, and the property tests with many more examples
-	HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-thorough} $(PYTEST) -m "slow or hypothesis" $(ARGS)
+	HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-thorough} $(PYTEST) --numprocesses $(SLOW_TEST_PROCESSES) -m "slow or hypothesis" $(ARGS)
 
 test-all: test test-slow  ## every test
 

@@ -68,7 +68,11 @@ def shared_site() -> Iterator[SharedServer]:
 
 @pytest.fixture
 def start_site(
-    simulator: SimulatorThread, settings: Any, transactional_db: None, shared_site: SharedServer
+    simulator: SimulatorThread,
+    settings: Any,
+    transactional_db: None,
+    shared_site: SharedServer,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Callable[..., httpx2.Client]]:
     """Start the service with settings of your own: `start_site(STORE_CONTENT=False)` gives a client for it."""
     if settings.REDIS_URL:  # a real Redis remembers how much of their limits earlier tests have used

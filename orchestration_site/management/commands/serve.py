@@ -29,6 +29,10 @@ ACCEPTED_AT_ONCE = 32
 # The same for each of several workers. With more, the worker that wakes up first would take a whole crowd.
 ACCEPTED_AT_ONCE_BY_EACH = 4
 
+# How long a worker may take to start, and later to answer the process above it, before that process kills it and starts
+# another one. uvicorn's 5 seconds are too few on a busy machine: no worker would ever come to the end of its start.
+WORKER_ANSWERS_WITHIN_SECONDS = 60
+
 
 class Command(BaseCommand):
     help = (
@@ -69,6 +73,7 @@ class Command(BaseCommand):
             proxy_headers=False,  # `http.proxies` reads these headers, because uvicorn does not know TRUSTED_PROXIES
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=int(settings.SHUTDOWN_GRACE),
+            timeout_worker_healthcheck=WORKER_ANSWERS_WITHIN_SECONDS,
         )
         listener = config.bind_socket()
         with suppress(KeyboardInterrupt):  # uvicorn raises Ctrl+C again as well

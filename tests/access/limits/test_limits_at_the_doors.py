@@ -193,12 +193,14 @@ def workers(tmp_path: Path, simulator: SimulatorThread, redis_server: RedisServe
     site.close()
 
 
+@pytest.mark.slow
 def test_two_workers_let_exactly_the_limit_through(workers: SiteProcess) -> None:
     secret = workers.manage("api_key", "create", "app", "--rate-limit", "10/min").strip()
     workers.start("--workers", "2")
     assert statuses(workers.base_url, 100, {"X-API-Key": secret}) == {200: 10, 429: 90}
 
 
+@pytest.mark.slow
 def test_a_killed_worker_does_not_keep_what_it_held(
     workers: SiteProcess, simulator: SimulatorThread, redis_server: RedisServer
 ) -> None:
@@ -219,6 +221,7 @@ def test_a_killed_worker_does_not_keep_what_it_held(
     assert all(0 < life <= 1000 * meters_module.LEASE_SECONDS for life in lives)
 
 
+@pytest.mark.slow
 def test_redis_away_is_no_500_and_readiness_says_it(workers: SiteProcess, redis_server: RedisServer) -> None:
     secret = workers.manage("api_key", "create", "app", "--rate-limit", "5/min").strip()
     redis_server.kill()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,3 +50,18 @@ async def test_rows_statistics_and_log_lines_are_right_whichever_worker_took_the
     logged = [line["request_id"] for line in lines if line["event"] == "llm_call"]
     assert sorted(logged) == sorted(answered)
     assert await asyncio.to_thread(site.terminate) == 0
+
+
+def test_a_worker_that_is_silent_for_a_while_on_a_busy_machine_is_not_killed(site: SiteProcess) -> None:
+    assert site.process is not None
+    before = children(site.process.pid)
+    silent = max(before)
+    os.kill(silent, signal.SIGSTOP)
+    time.sleep(8)  # uvicorn's own patience is five seconds
+    os.kill(silent, signal.SIGCONT)
+    assert children(site.process.pid) == before
+    assert site.terminate() == 0
+
+
+def children(pid: int) -> set[int]:
+    return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
