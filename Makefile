@@ -8,7 +8,8 @@ PORT ?= 8000
 
 # Tests run in several processes. There are more than cores, because many tests wait: for a clock, for a server.
 TEST_PROCESSES ?= $(shell echo $$(( 2 * $$(getconf _NPROCESSORS_ONLN) )))
-PYTEST = $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist worksteal
+# Python keeps what it has compiled, whatever the environment says. Otherwise each process compiles all tests, for 5 s.
+PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist worksteal
 
 .PHONY: run test test-slow test-all lint format types audit check admin bench bench-growth bench-soak bench-hedging clean
 

@@ -188,17 +188,19 @@ def test_a_stream_keeps_its_place_until_it_ends(
 @pytest.fixture
 def workers(tmp_path: Path, simulator: SimulatorThread, redis_server: RedisServer) -> Any:
     site = SiteProcess(tmp_path, upstream=simulator.base_url, REDIS_URL=redis_server.url)
-    site.manage("migrate", "-v0")
+    site.migrate()
     yield site
     site.close()
 
 
+@pytest.mark.slow
 def test_two_workers_let_exactly_the_limit_through(workers: SiteProcess) -> None:
     secret = workers.manage("api_key", "create", "app", "--rate-limit", "10/min").strip()
     workers.start("--workers", "2")
     assert statuses(workers.base_url, 100, {"X-API-Key": secret}) == {200: 10, 429: 90}
 
 
+@pytest.mark.slow
 def test_a_killed_worker_does_not_keep_what_it_held(
     workers: SiteProcess, simulator: SimulatorThread, redis_server: RedisServer
 ) -> None:
