@@ -57,7 +57,7 @@ def _installation(_simulator: SimulatorThread) -> Iterator[Installation]:
         nginx = NginxServer(folder, [site.port for site in sites])
         for server in (*sites, nginx):
             stack.callback(server.close)
-        sites[0].manage("migrate", "-v0")
+        sites[0].migrate()
         with ThreadPoolExecutor() as beside:
             starts = [beside.submit(site.start) for site in sites]
             operator = make_key(sites[0], "operator", "--scopes", "admin")

@@ -116,7 +116,7 @@ def test_a_slow_second_request_does_not_cut_off_the_answer_to_the_first(
 @pytest.mark.slow
 def test_slow_clients_do_not_hinder_others_and_take_little_memory(tmp_path: Path, simulator: SimulatorThread) -> None:
     site = SiteProcess(tmp_path, upstream=simulator.base_url, RECEIVE_TIMEOUT="60")
-    site.manage("migrate", "--verbosity", "0")
+    site.migrate()
     site.start()
     try:
         with loopback_client(base_url=site.base_url) as client, ExitStack() as stack:

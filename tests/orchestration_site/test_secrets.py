@@ -23,7 +23,7 @@ def test_the_upstream_key_is_nowhere_in_what_a_process_leaves_behind(
     simulator.script("quoting", Behaviour(status=400, error=quoted))
     simulator.script("refusing", Behaviour(status=401, error=quoted))
     site = SiteProcess(tmp_path, upstream=simulator.base_url, LOG_LEVEL="DEBUG")
-    site.manage("migrate", "-v0")
+    site.migrate()
     callers_key = site.manage("api_key", "create", "app").strip()
     site.start()
     try:

@@ -336,7 +336,7 @@ def test_a_revoked_key_stops_within_seconds_on_every_worker_and_no_key_is_left_b
     tmp_path: Path, simulator: SimulatorThread
 ) -> None:
     site = SiteProcess(tmp_path, upstream=simulator.base_url, LOG_LEVEL="DEBUG", API_KEYS_REQUIRED="true")
-    site.manage("migrate", "-v0")
+    site.migrate()
     secret = site.manage("api_key", "create", "app").strip()
     wrong = new_secret()
     site.start("--workers", "2")

@@ -188,7 +188,7 @@ def test_a_stream_keeps_its_place_until_it_ends(
 @pytest.fixture
 def workers(tmp_path: Path, simulator: SimulatorThread, redis_server: RedisServer) -> Any:
     site = SiteProcess(tmp_path, upstream=simulator.base_url, REDIS_URL=redis_server.url)
-    site.manage("migrate", "-v0")
+    site.migrate()
     yield site
     site.close()
 

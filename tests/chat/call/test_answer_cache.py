@@ -275,11 +275,12 @@ async def test_in_process_the_entries_are_bounded_in_bytes() -> None:
     assert await store.get("too big") is None
 
 
+@pytest.mark.slow
 async def test_redis_is_shared_by_two_processes(
     tmp_path: Path, simulator: SimulatorThread, redis_server: RedisServer
 ) -> None:
     made = [SiteProcess(tmp_path, upstream=simulator.base_url, REDIS_URL=redis_server.url) for _ in range(2)]
-    made[0].manage("migrate", "-v0")
+    made[0].migrate()
     try:
         answers = []
         for site in made:

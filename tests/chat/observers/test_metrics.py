@@ -125,7 +125,7 @@ def eventually(true: Callable[[], bool]) -> bool:
 @pytest.fixture
 def workers(tmp_path: Path, simulator: SimulatorThread) -> Iterator[SiteProcess]:
     site = SiteProcess(tmp_path, upstream=simulator.base_url)
-    site.manage("migrate", "--verbosity", "0")
+    site.migrate()
     yield site.start("--workers", "2")
     site.close()
 

@@ -36,7 +36,7 @@ def postgres() -> Iterator[PostgresServer]:
 @pytest.fixture
 def site(tmp_path: Path, simulator: SimulatorThread, postgres: PostgresServer) -> Iterator[SiteProcess]:
     site = SiteProcess(tmp_path, upstream=simulator.base_url, DATABASE_URL=postgres.url)
-    site.manage("migrate", "-v0")
+    site.migrate()
     site.start()
     yield site
     site.close()

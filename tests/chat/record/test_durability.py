@@ -25,7 +25,7 @@ KILL_ROUNDS = int(os.environ.get("KILL_ROUNDS", "3"))
 @pytest.fixture
 def site(tmp_path: Path, simulator: SimulatorThread) -> Iterator[SiteProcess]:
     site = SiteProcess(tmp_path, upstream=simulator.base_url)
-    site.manage("migrate", "-v0")
+    site.migrate()
     yield site
     site.close()
 
@@ -60,6 +60,7 @@ async def load(base_url: str, received: list[str], *, clients: int = 16) -> None
     await asyncio.gather(*(one(number) for number in range(clients)))
 
 
+@pytest.mark.slow
 async def test_what_was_answered_is_on_record_after_a_kill_at_a_random_moment(site: SiteProcess) -> None:
     received: list[str] = []
     for _ in range(KILL_ROUNDS):
@@ -146,12 +147,13 @@ async def test_sigterm_lets_open_calls_end_saves_them_and_exits_with_0(
 def hasty_site(tmp_path: Path, simulator: SimulatorThread) -> Iterator[SiteProcess]:
     """Gives open calls one second to end."""
     site = SiteProcess(tmp_path, upstream=simulator.base_url, SHUTDOWN_GRACE="1")
-    site.manage("migrate", "-v0")
+    site.migrate()
     site.start()
     yield site
     site.close()
 
 
+@pytest.mark.slow
 async def test_sigterm_cancels_calls_that_outlast_the_grace_and_keeps_them_on_record(
     hasty_site: SiteProcess, simulator: SimulatorThread
 ) -> None:

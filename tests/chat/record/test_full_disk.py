@@ -39,7 +39,7 @@ def small_disk() -> Iterator[Path]:
 def site(small_disk: Path, tmp_path: Path, simulator: SimulatorThread) -> Iterator[SiteProcess]:
     site = SiteProcess(small_disk, upstream=simulator.base_url)
     site.output = tmp_path / "output.log"
-    site.manage("migrate", "-v0")
+    site.migrate()
     site.start()
     yield site
     site.close()
@@ -119,7 +119,7 @@ def test_no_call_is_taken_where_neither_database_nor_disk_takes_its_row_and_none
     small_disk: Path, tmp_path: Path, simulator: SimulatorThread
 ) -> None:
     site = SiteProcess(tmp_path, upstream=simulator.base_url, SPOOL_DIR=str(small_disk / "spool"))
-    site.manage("migrate", "-v0")
+    site.migrate()
     site.start()
     blocker = sqlite3.connect(site.environment["DATABASE_URL"].removeprefix("sqlite:///"), isolation_level=None)
     ballast = fill(small_disk)

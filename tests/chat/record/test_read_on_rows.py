@@ -39,7 +39,7 @@ def start_process(tmp_path: Path, simulator: SimulatorThread) -> Iterator[StartS
     def start(**variables: str) -> SiteProcess:
         site = SiteProcess(tmp_path, upstream=simulator.base_url, PRICES="slow=2/8", **variables)
         started.append(site)
-        site.manage("migrate", "-v0")
+        site.migrate()
         return site.start()
 
     yield start

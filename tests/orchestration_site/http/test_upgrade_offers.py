@@ -155,7 +155,7 @@ def test_an_offer_takes_no_limit_off(start_site: Callable[..., httpx2.Client]) -
 @pytest.mark.parametrize("command", ["serve", "runserver"])
 def test_both_commands_ignore_offers(tmp_path: Path, simulator: SimulatorThread, command: str) -> None:
     site = SiteProcess(tmp_path, upstream=simulator.base_url)
-    site.manage("migrate", "--verbosity", "0")
+    site.migrate()
     arguments = [sys.executable, "manage.py", command]
     if command == "serve":
         arguments += ["--port", str(site.port)]
@@ -169,7 +169,7 @@ def test_uvicorn_by_itself_ignores_offers_when_it_is_told_to_use_our_protocol(
     tmp_path: Path, simulator: SimulatorThread
 ) -> None:
     site = SiteProcess(tmp_path, upstream=simulator.base_url)
-    site.manage("migrate", "--verbosity", "0")
+    site.migrate()
     port = free_port()
     arguments = [str(Path(sys.executable).with_name("uvicorn")), "orchestration_site.asgi:application"]
     arguments += ["--port", str(port), "--http", "orchestration_site.http.slow_clients:TimedProtocol"]

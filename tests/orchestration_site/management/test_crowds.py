@@ -66,7 +66,7 @@ def test_a_turn_of_the_loop_accepts_a_whole_crowd() -> None:
 @pytest.mark.parametrize(("workers", "times"), [(1, ACCEPTED_AT_ONCE), (2, ACCEPTED_AT_ONCE_BY_EACH)])
 def test_the_service_listens_often(tmp_path: Path, simulator: SimulatorThread, workers: int, times: int) -> None:
     site = SiteProcess(tmp_path, upstream=simulator.base_url)
-    site.manage("migrate", "-v0")
+    site.migrate()
     try:
         site.start("--workers", str(workers))
         assert site.process is not None

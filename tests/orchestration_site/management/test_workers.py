@@ -25,7 +25,7 @@ CALLS = 150
 @pytest.fixture
 def site(tmp_path: Path, simulator: SimulatorThread) -> Iterator[SiteProcess]:
     site = SiteProcess(tmp_path, upstream=simulator.base_url)
-    site.manage("migrate", "-v0")
+    site.migrate()
     site.start("--workers", str(WORKERS))
     yield site
     site.close()

@@ -126,9 +126,11 @@ def test_a_body_over_the_limit_is_a_413(start_site, chunked: bool) -> None:  # t
     ],
 )
 def test_an_upstream_that_fails_is_an_error_with_every_attempt_and_a_row(
-    client: httpx2.Client, model: str, status: int, code: str
+    start_site: Callable[..., httpx2.Client], model: str, status: int, code: str
 ) -> None:
-    response = client.post("/chat", json={"prompt": "a", "model": model, "timeout": 1})
+    client = start_site(MAX_RETRIES=1)
+    timeout = 1 if model == "sim-timeout" else 20
+    response = client.post("/chat", json={"prompt": "a", "model": model, "timeout": timeout})
     error = response.json()["error"]
     assert (response.status_code, error["code"]) == (status, code)
     assert error["details"]["attempts"][0]["model"] == model
