@@ -1,8 +1,8 @@
 """What was said in calls: their messages, their parameters and their answers.
 
 This is the only reader and writer of the table. To keep content in another place, such as object storage, one would
-change this file, and what depends on the database: the functions that return a condition need columns of the call, because another
-place can't be joined; and `write_contents` and `drop_contents` now share the transaction of their callers.
+change this file, and what depends on the database. The functions that return a condition need columns of the call,
+because another place can't be joined. `write_contents` and `drop_contents` share the transaction of their callers.
 docs/ARCHITECTURE.md ("The record") also names the places where answers are kept for a while.
 """
 
