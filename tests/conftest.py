@@ -22,12 +22,12 @@ from tests.support.site_thread import SharedServer, running_site, shared_server
 from tests.support.wire_answers import good, slow
 from tests.support.wire_replay import Playing, WireUpstream
 
-# How many random examples a property test tries (HYPOTHESIS_PROFILE). `make test` tries the same few each time, so that
-# it is never red by chance. `make test-slow` tries many, and others each time. `deep` is for whoever has an hour.
-# A test may not fail for being slow, because another process may have the machine.
+# How many random examples a property test tries (HYPOTHESIS_PROFILE). `make test` tries the same few each time, and
+# `make test-slow` the same many, so that neither is red by chance. `deep` is for whoever has an hour, and tries others
+# each time. A test may not fail for being slow, because another process may have the machine.
 _patient = hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis_settings.register_profile("quick", _patient, max_examples=40, derandomize=True)
-hypothesis_settings.register_profile("thorough", _patient, max_examples=500, print_blob=True)
+hypothesis_settings.register_profile("thorough", _patient, max_examples=500, derandomize=True)
 hypothesis_settings.register_profile("deep", _patient, max_examples=5_000, print_blob=True)
 hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
