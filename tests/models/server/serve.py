@@ -1,13 +1,15 @@
 """llama.cpp's server as a process: `python serve.py PORT SLOTS [--embeddings] [--template FILE] [--key KEY]`.
 
-It runs in the environment of requirements.txt and imports nothing of the repository. The server stops with the process.
+It runs in the environment of requirements.txt and imports nothing of the repository. It ends when the process that has
+started it has ended, so that tests which are killed leave no server behind.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.metadata
-import signal
+import os
+import time
 from pathlib import Path
 
 import xllamacpp
@@ -30,6 +32,7 @@ def main() -> None:
     parser.add_argument("--template", type=Path)
     parser.add_argument("--key")
     asked = parser.parse_args()
+    started_by = os.getppid()
 
     params = xllamacpp.CommonParams()
     params.model.path = str(weights())
@@ -52,7 +55,8 @@ def main() -> None:
         params.api_keys = [asked.key]
     server = xllamacpp.Server(params)
     print(server.listening_address, flush=True)
-    signal.pause()
+    while os.getppid() == started_by:
+        time.sleep(1)
 
 
 if __name__ == "__main__":
