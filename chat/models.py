@@ -14,23 +14,50 @@ from chat.request_ids import ID_LENGTH
 
 NAME_LENGTH = 200
 ROUTE_LENGTH = 1000
+TIER_LENGTH = 32
 
 
 class Tokens(models.Model):
     """Token counts and their cost. A call has the same columns as an attempt.
 
-    As OpenAI counts them, `cached_tokens` are the part of `prompt_tokens` that came from the provider's cache, and
-    `reasoning_tokens` are the part of `completion_tokens` that the model used for thinking and did not say. Each token
-    is priced once. All are null where nothing is known, which is not the same as 0.
+    As OpenAI counts them, `cached_tokens` are the part of `prompt_tokens` that came from the provider's cache,
+    `cache_write_tokens` the part that was written to it, and `audio_prompt_tokens` the part that was sound. In the same
+    way, `reasoning_tokens` are the part of `completion_tokens` that the model used for thinking and did not say, and
+    `audio_completion_tokens` the part that was sound. Each token is priced once. All are null where nothing is known,
+    which is not the same as 0.
+
+    `cost_usd` is what is known of the cost. If `cost_incomplete` is true, it is only a part, and the whole is more.
     """
 
     prompt_tokens = models.PositiveIntegerField(null=True)
     completion_tokens = models.PositiveIntegerField(null=True)
     cached_tokens = models.PositiveIntegerField(null=True)
     reasoning_tokens = models.PositiveIntegerField(null=True)
+    cache_write_tokens = models.PositiveIntegerField(null=True)
+    audio_prompt_tokens = models.PositiveIntegerField(null=True)
+    audio_completion_tokens = models.PositiveIntegerField(null=True)
+    web_searches = models.PositiveIntegerField(null=True)
+    file_searches = models.PositiveIntegerField(null=True)
+    service_tier = models.CharField(
+        max_length=TIER_LENGTH,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The tier that was served, as the answer says.",
+    )
     usage_estimated = models.BooleanField(default=False, help_text="The provider never said; we counted.")
     cost_usd = models.DecimalField(
         "cost (USD)", max_digits=20, decimal_places=10, null=True, help_text="Null where no price is known."
+    )
+    cost_incomplete = models.BooleanField(
+        default=False, db_default=False, help_text="Something that was used has no known price, so the cost is more."
+    )
+    original_cost_usd = models.DecimalField(
+        "original cost (USD)",
+        max_digits=20,
+        decimal_places=10,
+        null=True,
+        help_text="The cost before `reprice` changed it for the first time; null where it never did.",
     )
 
     class Meta:
@@ -89,6 +116,16 @@ class CallRecord(Tokens):
     completion_id = models.CharField(
         max_length=NAME_LENGTH, blank=True, default="", db_default="", help_text="The upstream's own id."
     )
+    cost_estimated = models.BooleanField(
+        default=False, db_default=False, help_text="Some part of the cost is a guess, be it that of a loser."
+    )
+    charged_usd = models.DecimalField(
+        "charged (USD)",
+        max_digits=20,
+        decimal_places=10,
+        null=True,
+        help_text="What the budget of the key was charged, where that is not the cost.",
+    )
     stored = models.BooleanField(default=False, db_default=False, help_text="The caller sent `store: true`.")
     cached = models.BooleanField(
         default=False, db_default=False, help_text="Answered from the cache; no model was asked."
@@ -128,7 +165,8 @@ class CallContent(models.Model):
     messages = models.JSONField(default=list)
     parameters = models.JSONField(default=dict)
     content = models.TextField(blank=True, default="")
-    completion = models.JSONField(null=True, help_text="The whole answer as the upstream gave it, where it is stored.")
+    # The column kept its old name, so that processes of the version before can still write to it.
+    answer = models.JSONField(null=True, db_column="completion", help_text="The whole answer as the upstream gave it.")
 
     def __str__(self) -> str:
         return f"content of {self.call_id}"
@@ -162,6 +200,19 @@ class Attempt(Tokens):
     latency_ms = models.PositiveIntegerField(null=True)
     time_to_first_token_ms = models.PositiveIntegerField(null=True)
     upstream_request_id = models.CharField(max_length=NAME_LENGTH, blank=True, default="")
+    answered_model = models.CharField(
+        max_length=NAME_LENGTH,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The model that the answer names, where it is another than the one that was asked.",
+    )
+    other_usage = models.JSONField(
+        null=True, help_text="Counts that have no column, such as tokens of images; null where there are none."
+    )
+    cost_stated = models.BooleanField(
+        default=False, db_default=False, help_text="The provider stated the cost; it was not made from prices."
+    )
     read_on = models.BooleanField(
         default=False,
         db_default=False,

@@ -8,7 +8,7 @@ from llm.calls.call import Call
 from llm.calls.request import CallOutcome, CallRequest, CallStatus, LateEnd, Opening
 from llm.config import EngineConfig, ModelPrice, Provider
 from llm.costs.pricing import PriceList
-from llm.costs.usage import MAX_TOKENS, Usage
+from llm.costs.usage import COUNTS, MAX_TOKENS, Usage
 from llm.engine import Engine
 from llm.errors import (
     CallerImpatient,
@@ -43,6 +43,7 @@ from llm.upstream.attempt_record import AttemptRecord, AttemptStatus
 __all__ = [
     "CHAT_COMPLETIONS",
     "COMPLETIONS",
+    "COUNTS",
     "EMBEDDINGS",
     "MAX_DEPTH",
     "MAX_TOKENS",

@@ -34,7 +34,8 @@ def _sum(expression: Any, condition: Q | None = None) -> Coalesce:
 
 IN_PROGRESS = Q(status=CallRecord.Status.IN_PROGRESS)
 
-# Over calls, by the names of the columns of `HourlyCalls`. `prompt` and `completion` are numbers of tokens.
+# Over calls, by the names of the columns of `HourlyCalls`. Those from `prompt` to `audio_completion` are numbers
+# of tokens.
 CALL_AGGREGATES: dict[str, Any] = {
     "total": Count("*"),
     "cancelled": Count("id", filter=Q(status=CallRecord.Status.CANCELLED)),
@@ -44,8 +45,17 @@ CALL_AGGREGATES: dict[str, Any] = {
     "defaults": Count("id", filter=Q(is_default_message=True)),
     "cost": _sum(CostUnits("cost_usd")),
     "costs_unknown": Count("id", filter=Q(cost_usd=None) & ~IN_PROGRESS),
+    "costs_incomplete": Count("id", filter=Q(cost_incomplete=True)),
+    "costs_estimated": Count("id", filter=Q(cost_estimated=True)),
     "prompt": _sum("prompt_tokens"),
     "completion": _sum("completion_tokens"),
+    "cached": _sum("cached_tokens"),
+    "reasoning": _sum("reasoning_tokens"),
+    "cache_written": _sum("cache_write_tokens"),
+    "audio_prompt": _sum("audio_prompt_tokens"),
+    "audio_completion": _sum("audio_completion_tokens"),
+    "web_searches": _sum("web_searches"),
+    "file_searches": _sum("file_searches"),
 }
 
 # The aggregate that counts the calls of a status, for each status that has one.

@@ -71,9 +71,13 @@ class Gate:
 
 
 async def settle(admission: Admission, outcome: CallOutcome) -> None:
-    """Settle for what all attempts of the call used, those that lost a race included."""
+    """Settle for what all attempts of the call used, those that lost a race included.
+
+    Of a cost that is only known in part, what was reserved stays charged.
+    """
     usages = [attempt.usage for attempt in outcome.attempts if attempt.usage is not None]
-    await admission.settle(tokens=sum(usage.total_tokens for usage in usages), cost_usd=outcome.cost_usd)
+    cost_usd = None if outcome.cost_incomplete else outcome.cost_usd
+    await admission.settle(tokens=sum(usage.total_tokens for usage in usages), cost_usd=cost_usd)
 
 
 def _usage(order: Order) -> Usage:

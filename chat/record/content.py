@@ -28,13 +28,13 @@ TABLE = Table(CallContent)
 class Content:
     """What was said in one call.
 
-    `content` is the text of the answer. `completion` is the whole answer as the upstream gave it, if it is kept.
+    `content` is the text of the answer. `answer` is the whole answer as the upstream gave it, if it is kept.
     """
 
     messages: Any = field(default_factory=list)
     parameters: Any = field(default_factory=dict)
     content: str = ""
-    completion: Json | None = None
+    answer: Json | None = None
 
     def values(self) -> Values:
         """The fields by name, as plain JSON."""
@@ -42,12 +42,15 @@ class Content:
             "messages": self.messages,
             "parameters": self.parameters,
             "content": self.content,
-            "completion": self.completion,
+            "answer": self.answer,
         }
 
     @classmethod
     def from_values(cls, values: Values) -> Self:
         """The opposite of `values`. Raises TypeError if a name is unknown."""
+        values = dict(values)
+        if "completion" in values:  # what the version before calls the answer, in its spool files
+            values["answer"] = values.pop("completion")
         return cls(**values)
 
 
@@ -85,12 +88,12 @@ def has_content() -> Q:
 
 def has_completion() -> Q:
     """The calls of which the whole answer is kept."""
-    return Q(body__completion__isnull=False)
+    return Q(body__answer__isnull=False)
 
 
 def completion_names_model(model: str) -> Q:
     """The calls whose whole answer says that this model gave it."""
-    return Q(body__completion__model=model)
+    return Q(body__answer__model=model)
 
 
 def said(term: str) -> Q:
@@ -104,4 +107,4 @@ def said(term: str) -> Q:
 
 
 def _content(row: CallContent) -> Content:
-    return Content(row.messages, row.parameters, row.content, row.completion)
+    return Content(row.messages, row.parameters, row.content, row.answer)

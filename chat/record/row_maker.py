@@ -9,12 +9,12 @@ from datetime import datetime
 from typing import Any
 
 from chat.errors import Stopping, openai_status_of, status_of
-from chat.models import NAME_LENGTH, ROUTE_LENGTH, CallRecord
+from chat.models import NAME_LENGTH, ROUTE_LENGTH, TIER_LENGTH, CallRecord
 from chat.order import Order
 from chat.record.bulk_insert import Values
 from chat.record.call_rows import CallRows
 from chat.record.content import Content
-from chat.token_counts import token_counts
+from chat.token_counts import other_counts, token_counts
 from llm import AttemptRecord, CallOutcome, CallStatus, Json, UpstreamError, Usage
 
 REDACTED = "[redacted]"
@@ -53,7 +53,10 @@ class RowMaker:
             # The answer is listed as the completion of the call that a model answered. A call that was answered from
             # the cache has the same completion id, and that id must not be listed twice.
             "stored": order.stored and not outcome.cached,
+            "service_tier": _name(outcome.service_tier)[:TIER_LENGTH],
             "cost_usd": outcome.cost_usd,
+            "cost_incomplete": outcome.cost_incomplete,
+            "cost_estimated": outcome.cost_estimated,
             **_tokens(outcome.usage),
         }
         completion = outcome.completion if order.keep_answer and not outcome.cached else None
@@ -100,7 +103,7 @@ class RowMaker:
             messages=self.redacted(request.operation.messages(request.body)),
             parameters=self.redacted({name: value for name, value in request.body.items() if name not in asked}),
             content=self._text(content),
-            completion=self.redacted(completion),
+            answer=self.redacted(completion),
         )
 
     def _attempt(self, attempt: AttemptRecord) -> Values:
@@ -118,7 +121,12 @@ class RowMaker:
             "time_to_first_token_ms": attempt.time_to_first_token_ms,
             "upstream_request_id": _name(attempt.upstream_request_id),
             "read_on": attempt.read_on,
+            "service_tier": _name(attempt.service_tier)[:TIER_LENGTH],
+            "answered_model": _name(attempt.answered_model),
+            "other_usage": other_counts(attempt.usage),
             "cost_usd": attempt.cost_usd,
+            "cost_incomplete": attempt.cost_incomplete,
+            "cost_stated": attempt.cost_stated,
             **_tokens(attempt.usage),
         }
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from functools import cache
+from typing import TypedDict
 
 from llm.calls.progress import Progress
 from llm.calls.request import CallOutcome, CallRequest, CallStatus, LateEnd
@@ -59,7 +60,8 @@ def make_outcome(
         finish_reason=operation.finish_reason(said) if said else "",
         time_to_first_token_ms=answered.first_token_after(progress.started) if answered else None,
         usage=attempts[answered.ordinal].usage if answered else _sum_usage(attempts),
-        cost_usd=_sum_cost(attempts),
+        service_tier=attempts[answered.ordinal].service_tier if answered else "",
+        **_costs(attempts),
         fallback_triggered=progress.stage_reached > 0 or status is CallStatus.DEFAULTED,
         error=error,
         begun=relayed is not None,
@@ -71,7 +73,7 @@ def make_outcome(
 def make_late_end(outcome: CallOutcome, request: CallRequest, progress: Progress, *, prices: PriceList) -> LateEnd:
     """How a call with this outcome went in the end. Nothing of it is read on any more."""
     attempts = _records(request, progress, prices)
-    outcome = replace(outcome, attempts=attempts, cost_usd=_sum_cost(attempts), reading_on=False)
+    outcome = replace(outcome, attempts=attempts, **_costs(attempts), reading_on=False)
     if outcome.status is not CallStatus.SUCCEEDED:  # otherwise it has the usage of the attempt that succeeded
         outcome = replace(outcome, usage=_sum_usage(attempts))
     late = late_answer(progress)
@@ -87,6 +89,7 @@ def make_late_end(outcome: CallOutcome, request: CallRequest, progress: Progress
         model_used=attempt.model.name,
         provider_used=attempt.provider.name,
         finish_reason=operation.finish_reason(answer),
+        service_tier=attempts[attempt.ordinal].service_tier,
     )
     usage = attempts[attempt.ordinal].usage
     return LateEnd(outcome, replace(outcome, status=CallStatus.SUCCEEDED, usage=usage, error=None, stopped=False))
@@ -151,7 +154,20 @@ def _sum_usage(attempts: tuple[AttemptRecord, ...]) -> Usage | None:
     return sum(usages[1:], usages[0]) if usages else None
 
 
-def _sum_cost(attempts: tuple[AttemptRecord, ...]) -> Decimal | None:
-    """The cost of all attempts that cost anything; None if the price of one of them is not known."""
-    costs = [attempt.cost_usd for attempt in attempts if attempt.usage is not None]
-    return None if None in costs else sum((cost for cost in costs if cost is not None), Decimal(0))
+class _Costs(TypedDict):
+    cost_usd: Decimal | None
+    cost_incomplete: bool
+    cost_estimated: bool
+
+
+def _costs(attempts: tuple[AttemptRecord, ...]) -> _Costs:
+    """What is known of the cost of all attempts, and how much it is worth."""
+    spent = [attempt for attempt in attempts if attempt.usage is not None or attempt.cost_usd is not None]
+    known = [attempt.cost_usd for attempt in spent if attempt.cost_usd is not None]
+    return {
+        "cost_usd": sum(known, Decimal(0)) if known or not spent else None,
+        "cost_incomplete": any(attempt.cost_usd is None or attempt.cost_incomplete for attempt in spent),
+        "cost_estimated": any(
+            attempt.usage.estimated for attempt in spent if attempt.usage and not attempt.cost_stated
+        ),
+    }

@@ -124,8 +124,17 @@ class CallOutcome:
     # The tokens of the attempt whose answer the caller got, in whole or in part. If there is none, the sum over all.
     usage: Usage | None = None
 
-    # The sum over all attempts. None if the price of one of them is not known.
+    # What is known of the cost of all attempts. None if something was used and no price of it is known.
     cost_usd: Decimal | None = None
+
+    # Something that an attempt used has no known price, so the cost is more than `cost_usd`.
+    cost_incomplete: bool = False
+
+    # Some part of the cost is a guess, because a provider did not say what an attempt took. It may be a loser's.
+    cost_estimated: bool = False
+
+    # The service tier that was served, as the answer names it.
+    service_tier: str = ""
 
     # Whether a stage after the first was tried, or the default message was given.
     fallback_triggered: bool = False

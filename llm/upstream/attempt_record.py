@@ -28,8 +28,13 @@ class AttemptStatus(StrEnum):
 class AttemptRecord:
     """How one upstream request went. Times are in milliseconds, money is in US dollars.
 
-    `raced` means that it ran beside other attempts of its stage. `cost_usd` is null where no price is known. `read_on`
-    means that nobody waited for its whole answer any more, and that it was read on because it is paid for.
+    `raced` means that it ran beside other attempts of its stage. `read_on` means that nobody waited for its whole
+    answer any more, and that it was read on because it is paid for. `service_tier` is the tier that was served, as the
+    answer names it. `answered_model` is the model that the answer names, if that is another than the one that was
+    asked.
+
+    `cost_usd` is None where no price is known. `cost_incomplete` means that a part of what was used has no known price,
+    and `cost_stated` that the provider itself stated the cost.
     """
 
     ordinal: int
@@ -46,3 +51,7 @@ class AttemptRecord:
     cost_usd: Decimal | None = None
     upstream_request_id: str = ""
     read_on: bool = False
+    service_tier: str = ""
+    answered_model: str = ""
+    cost_incomplete: bool = False
+    cost_stated: bool = False

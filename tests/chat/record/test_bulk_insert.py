@@ -56,7 +56,7 @@ def test_a_call_is_as_django_would_have_written_it(left_out: str) -> None:
 def test_parts_of_a_call_are_as_django_would_have_written_them() -> None:
     attempt: dict[str, Any] = {"ordinal": 0, "model": "a", "provider": "openai", "status": "failed", "raced": True}
     attempt |= {"started_after_ms": 4, "cost_usd": None}
-    content = {"messages": [{"role": "user", "content": "hi"}], "parameters": {}, "content": "x", "completion": None}
+    content = {"messages": [{"role": "user", "content": "hi"}], "parameters": {}, "content": "x", "answer": None}
     one, other = (CallRecord.objects.create(**{**CALL, "request_id": name}) for name in ("req_1", "req_2"))
     for model, values in ((Attempt, attempt), (CallContent, content)):
         model.objects.create(call=one, **values)

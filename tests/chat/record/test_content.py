@@ -75,7 +75,7 @@ def test_content_is_dropped_and_the_call_stays(calls: list[CallRecord]) -> None:
 
 @pytest.mark.django_db
 def test_calls_are_picked_by_what_is_kept_of_them(calls: list[CallRecord]) -> None:
-    write_contents([(calls[0].pk, Content(completion={"model": "gpt-4o"})), (calls[1].pk, QUESTION)])
+    write_contents([(calls[0].pk, Content(answer={"model": "gpt-4o"})), (calls[1].pk, QUESTION)])
     assert set(CallRecord.objects.filter(has_content())) == {calls[0], calls[1]}
     assert set(CallRecord.objects.filter(has_completion())) == {calls[0]}
     assert set(CallRecord.objects.filter(completion_names_model("gpt-4o"))) == {calls[0]}

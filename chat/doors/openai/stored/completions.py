@@ -130,7 +130,7 @@ def _not_found(completion_id: str) -> NotFound:
 
 
 def _completion(call: CallRecord, content: Content) -> Json:
-    return {**(content.completion or {}), "metadata": call.metadata, "request_id": call.request_id}
+    return {**(content.answer or {}), "metadata": call.metadata, "request_id": call.request_id}
 
 
 def _as_object(message: object) -> Json:

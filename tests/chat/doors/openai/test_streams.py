@@ -95,7 +95,7 @@ def test_a_stored_stream_of_a_tool_call_reaches_the_client_as_it_came(written_si
     client, _ = written_site(lambda path, body: event_stream(*chunks))
     for _ in range(3):
         assert chunks_of(ask(client, store=True)) == chunks
-    completion = CallRecord.objects.latest("created_at").body.completion
+    completion = CallRecord.objects.latest("created_at").body.answer
     arguments = completion["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"]
     assert arguments == "".join(map(str, range(40)))
 
@@ -219,7 +219,7 @@ def test_a_client_that_goes_away_stops_the_upstream_and_leaves_a_cancelled_row(
     stream.close()
     call = eventually(CallRecord.objects.filter(status="cancelled").first)
     eventually(lambda: simulator.requests()[0]["ended"] == "disconnected")
-    assert (call.http_status, call.usage_estimated, call.body.completion) == (499, True, None)
+    assert (call.http_status, call.usage_estimated, call.body.answer) == (499, True, None)
     assert call.completion_id.startswith("chatcmpl-")
 
 
