@@ -14,14 +14,15 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 
-from bench import contestants, wrk
-from bench.contestants import WORK, manage, our_server
 from bench.effort import FULL, QUICK, Effort
-from bench.history import History, postgres_binaries, postgres_history, sqlite_history
+from bench.load import wrk
 from bench.machine import LOAD_CORE, SERVER_CORE, describe, take_the_load_core
 from bench.report import median, number, table, write
-from bench.server import Server
-from bench.upstream_process import UPSTREAM_PORT, upstream
+from bench.servers import contestants
+from bench.servers.contestants import WORK, manage, our_server
+from bench.servers.history import History, postgres_binaries, postgres_history, sqlite_history
+from bench.servers.server import Server
+from bench.servers.upstream_process import UPSTREAM_PORT, upstream
 
 OURS = contestants.OURS[1]
 HEAD = [

@@ -13,8 +13,8 @@ import pytest
 
 from llm import Provider
 from llm.simulator import SimulatorThread
+from tests.support.upstreams.written_upstream import Reply, WrittenUpstream
 from tests.support.wire import DOORS, NATIVE, OPENAI, raw, request
-from tests.support.written_upstream import Reply, WrittenUpstream
 
 StartSite = Callable[..., httpx2.Client]
 

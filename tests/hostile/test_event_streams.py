@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from chat.models import CallRecord
-from tests.support.event_streams import as_one_text, by_sseclient, parse
+from tests.support.reading.event_streams import as_one_text, by_sseclient, parse
+from tests.support.upstreams.written_upstream import Json, Reply
 from tests.support.wire import MESSAGES
-from tests.support.written_upstream import Json, Reply
 
 WrittenSite = Callable[..., Any]
 

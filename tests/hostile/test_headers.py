@@ -11,8 +11,8 @@ import pytest
 
 from chat.models import Attempt, CallRecord
 from llm.simulator import Behaviour, SimulatorThread
+from tests.support.upstreams.written_upstream import Reply, event_stream
 from tests.support.wire import DOORS, MESSAGES, OPENAI, Answer, raw, request
-from tests.support.written_upstream import Reply, event_stream
 
 WrittenSite = Callable[..., Any]
 

@@ -9,7 +9,7 @@ import pytest
 
 from llm.simulator import SimulatorThread
 from llm.simulator.script.odd_models import ODD_ANSWERS
-from tests.support.wire_asking import CHAT, TEXT_DOORS, ask, native_stream, openai_stream, record_of
+from tests.support.upstreams.wire_asking import CHAT, TEXT_DOORS, ask, native_stream, openai_stream, record_of
 
 # Models whose usage is missing or can't be right, so that it is estimated.
 ESTIMATED = {"sim-usage-zeros", "sim-usage-negative"}

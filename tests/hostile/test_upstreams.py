@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from chat.models import Attempt, CallRecord
+from tests.support.upstreams.written_upstream import Json, Reply
 from tests.support.wire import DOORS, MESSAGES
-from tests.support.written_upstream import Json, Reply
 
 WrittenSite = Callable[..., Any]
 

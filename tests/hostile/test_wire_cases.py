@@ -9,8 +9,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.support.wire_answers import chat_chunk, streamed
-from tests.support.wire_asking import (
+from tests.support.upstreams.wire_answers import chat_chunk, streamed
+from tests.support.upstreams.wire_asking import (
     CHAT,
     ReplayedSite,
     ask,
@@ -20,7 +20,7 @@ from tests.support.wire_asking import (
     said,
     text_at,
 )
-from tests.support.wire_replay import WIRE_CASES, Json
+from tests.support.upstreams.wire_replay import WIRE_CASES, Json
 
 TOOL_A = ("call_a", "get_weather", '{"city":"Oslo"}')
 TOOL_B = ("call_b", "get_time", '{"zone":"UTC"}')

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.wire_answers import GOOD_TEXT, good, whole
-from tests.support.wire_asking import (
+from tests.support.upstreams.wire_answers import GOOD_TEXT, good, whole
+from tests.support.upstreams.wire_asking import (
     CHAT,
     TEXT_DOORS,
     ReplayedSite,
@@ -18,7 +18,7 @@ from tests.support.wire_asking import (
     openai_stream,
     record_of,
 )
-from tests.support.wire_replay import WIRE_CASES, Asked, Json, Playing, Step
+from tests.support.upstreams.wire_replay import WIRE_CASES, Asked, Json, Playing, Step
 
 TOO_LONG: list[Json] = WIRE_CASES["prompt-too-long"]["upstreams"]
 TOO_LONG_DOORS = [*TEXT_DOORS, ("/v1/embeddings", False)]

@@ -7,9 +7,9 @@ from decimal import Decimal
 import pytest
 
 from llm import ModelPrice
-from tests.support.wire_answers import chat_chunk, chat_whole, streamed, whole
-from tests.support.wire_asking import CHAT, ReplayedSite, ask, record_of
-from tests.support.wire_replay import WIRE_CASES, Json
+from tests.support.upstreams.wire_answers import chat_chunk, chat_whole, streamed, whole
+from tests.support.upstreams.wire_asking import CHAT, ReplayedSite, ask, record_of
+from tests.support.upstreams.wire_replay import WIRE_CASES, Json
 
 PRICE = ModelPrice(Decimal(1), Decimal(2), Decimal("0.1"))
 IN_OTHER_WORDS = WIRE_CASES["usage-in-other-words"]["upstreams"]

@@ -20,9 +20,9 @@ from chat.call.answer_store import ENTRY_OVERHEAD_BYTES, MemoryAnswerStore
 from chat.models import CallRecord
 from llm.simulator import Behaviour, SimulatorThread
 from tests.support.database_servers import RedisServer
-from tests.support.event_streams import parse
 from tests.support.loopback import DIRECT, async_loopback_client
 from tests.support.ports import free_port
+from tests.support.reading.event_streams import parse
 from tests.support.site_subprocess import SiteProcess
 
 StartSite = Callable[..., httpx2.Client]

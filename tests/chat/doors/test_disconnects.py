@@ -20,7 +20,7 @@ import pytest
 from chat.models import Attempt, CallRecord
 from llm import Provider
 from llm.simulator import Behaviour, SimulatorThread
-from orchestration_site.http.security import Security
+from orchestration_site.http.browsers.security import Security
 from tests.support.loopback import loopback_client
 from tests.support.site_thread import SharedServer, running_site
 from tests.support.waiting import eventually

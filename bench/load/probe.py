@@ -1,6 +1,6 @@
 """Sends a request every two milliseconds, and measures the times to the answers.
 
-    python -m bench.probe PORT SECONDS STATUS
+    python -m bench.load.probe PORT SECONDS STATUS
 
 The request is a completion without a model. A gateway refuses it (STATUS 400) as soon as its event loop gets to it, so
 the time to the answer is how long the loop was busy with other work. The probe is a process of its own, because nothing
@@ -17,7 +17,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 
-from bench.server import Request
+from bench.servers.server import Request
 
 EVERY_S = 0.002
 LENGTH = re.compile(rb"\r\ncontent-length:\s*(\d+)\r\n", re.IGNORECASE)

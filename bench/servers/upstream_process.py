@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from bench.contestants import NO_GATEWAY, ROOT, WORK
 from bench.machine import LOAD_CORE
-from bench.server import Server
+from bench.servers.contestants import NO_GATEWAY, ROOT, WORK
+from bench.servers.server import Server
 
 UPSTREAM_PORT = 9300
 
@@ -32,7 +32,7 @@ def seen() -> Seen:
 
 @contextmanager
 def upstream() -> Iterator[None]:
-    command = [sys.executable, "-m", "bench.upstream", "--port", str(UPSTREAM_PORT)]
+    command = [sys.executable, "-m", "bench.servers.upstream", "--port", str(UPSTREAM_PORT)]
     server = Server(command, {}, ROOT, WORK / "upstream.log", UPSTREAM_PORT, str(LOAD_CORE))
     try:
         server.start(NO_GATEWAY.request(upstream_port=UPSTREAM_PORT))

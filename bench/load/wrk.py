@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.machine import LOAD_CORE, SERVER_CORE, core_time
-from bench.server import Request, Server
+from bench.servers.server import Request, Server
 
 SCRIPT = Path(__file__).with_name("post.lua")
 

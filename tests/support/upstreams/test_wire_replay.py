@@ -9,9 +9,9 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests.support.upstreams.wire_answers import GOOD_TEXT, chat_stream, chat_whole, slow, whole
+from tests.support.upstreams.wire_replay import WIRE_CASES, WireUpstream
 from tests.support.wire import DOORS
-from tests.support.wire_answers import GOOD_TEXT, chat_stream, chat_whole, slow, whole
-from tests.support.wire_replay import WIRE_CASES, WireUpstream
 
 ReplayedSite = Callable[..., tuple[httpx2.Client, WireUpstream]]
 

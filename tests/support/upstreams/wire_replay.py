@@ -6,7 +6,8 @@ A test starts one with the service in front of it by the fixture `replayed_site`
     client.post("/chat", json={"prompt": "hi", "model": "whole"})
     assert upstream.count("whole") == 1
 
-`good`, `wide` and `slow` are always there; see `tests.support.wire_answers`, which also makes answers of other shapes.
+`good`, `wide` and `slow` are always there; see `tests.support.upstreams.wire_answers`, which also makes answers of
+other shapes.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ Step = Mapping[str, Any]
 
 WIRE_CASES: dict[str, Json] = {
     file.stem: json.loads(file.read_text())
-    for file in sorted((Path(__file__).parent.parent / "cases" / "wire").glob("*.json"))
+    for file in sorted((Path(__file__).parents[2] / "cases" / "wire").glob("*.json"))
 }
 
 # How often a wait looks whether the upstream is being stopped.

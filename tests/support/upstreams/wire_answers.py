@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tests.support.wire_replay import Asked, Playing, Step
+from tests.support.upstreams.wire_replay import Asked, Playing, Step
 
 Json = dict[str, Any]
 

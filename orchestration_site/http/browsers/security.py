@@ -1,7 +1,7 @@
 """Middleware for security: HTTPS, headers that tell a browser what it may do, other origins, and host names.
 
 Each answer of a view, each error page and each 413 passes `Security` and `Cors`. Static files do not. Neither do the
-400, 408 and 431 of `slow_clients`, which answers before there is a request.
+400, 408 and 431 of `protocol.slow_clients`, which answers before there is a request.
 
 `Security` and `Cors` run on the event loop, and use no database and no session. Django's own classes would go to a
 thread and back twice for each request.

@@ -16,10 +16,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.history import History, postgres_history, sqlite_history
-from bench.server import Request, Server
+from bench.servers.history import History, postgres_history, sqlite_history
+from bench.servers.server import Request, Server
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PEERS = ROOT / "bench" / ".peers"
 WORK = ROOT / "bench" / ".work"
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import httpx2
 
-from tests.support.event_streams import parse
+from tests.support.reading.event_streams import parse
+from tests.support.upstreams.wire_replay import WireUpstream
 from tests.support.wire import MESSAGES
-from tests.support.wire_replay import WireUpstream
 
 Json = dict[str, Any]
 ReplayedSite = Callable[..., tuple[httpx2.Client, WireUpstream]]

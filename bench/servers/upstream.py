@@ -1,6 +1,6 @@
 """An upstream that needs very little CPU time. It answers `POST /v1/chat/completions` with bytes that are ready made.
 
-    .venv/bin/python -m bench.upstream --port 9300
+    .venv/bin/python -m bench.servers.upstream --port 9300
 
 A whole answer is always the same. The prompt says what a stream consists of: `chunks=500` pieces, all at once or with
 `pause_ms=1000` after each. Every piece of text contains MARK once, so that a client can count the pieces behind any

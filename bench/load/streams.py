@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import cast
 
 from bench.machine import LOAD_CORE, SERVER_CORE, core_time
-from bench.server import Request, Server
-from bench.upstream import MARK
+from bench.servers.server import Request, Server
+from bench.servers.upstream import MARK
 
 END = b"0\r\n\r\n"
 WORD = MARK.encode()

@@ -172,7 +172,7 @@ def test_uvicorn_by_itself_ignores_offers_when_it_is_told_to_use_our_protocol(
     site.migrate()
     port = free_port()
     arguments = [str(Path(sys.executable).with_name("uvicorn")), "orchestration_site.asgi:application"]
-    arguments += ["--port", str(port), "--http", "orchestration_site.http.slow_clients:TimedProtocol"]
+    arguments += ["--port", str(port), "--http", "orchestration_site.http.protocol.slow_clients:TimedProtocol"]
     environment = {**site.environment, "DJANGO_SETTINGS_MODULE": "orchestration_site.settings"}
     assert [answer.status for answer in _answers_of(arguments, port, environment)] == [200, 200]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase
 
-from orchestration_site.http.body_limit import BodyLimit
+from orchestration_site.http.bodies.body_limit import BodyLimit
 
 SCOPE = {
     "type": "http",

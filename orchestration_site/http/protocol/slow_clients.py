@@ -1,7 +1,7 @@
 """Limits how long a request may take to arrive, and how much a client may send besides the body.
 
 uvicorn has no such limits: it would wait for ever for the rest of a request, and keep any number of headers. The size
-of the body itself is limited by `body_limit`.
+of the body itself is limited by `bodies.body_limit`.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from orchestration_site.compat import (
     scope_of_latest_request,
 )
 from orchestration_site.http.errors import error_body
+from orchestration_site.http.protocol.stop_notice import StopNotice
+from orchestration_site.http.protocol.upgrade_offers import OfferIgnoringParser, is_offered_in_vain
 from orchestration_site.http.request_id import HEADER
-from orchestration_site.http.stop_notice import StopNotice
-from orchestration_site.http.upgrade_offers import OfferIgnoringParser, is_offered_in_vain
 
 # How many bytes the request line and the headers may have. The framing of a body (the sizes of chunks, and trailers)
 # may have as many again.

@@ -1,6 +1,6 @@
 """What a page of another origin may send and read, as settings for django-cors-headers.
 
-The setting CORS_ALLOWED_ORIGINS says which origins these are. The middleware itself is `security.Cors`.
+The setting CORS_ALLOWED_ORIGINS says which origins these are. The middleware itself is `Cors` in `security.py`.
 """
 
 from __future__ import annotations

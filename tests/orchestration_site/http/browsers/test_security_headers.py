@@ -10,7 +10,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
 
-from orchestration_site.http.security import Cors, Security
+from orchestration_site.http.browsers.security import Cors, Security
 
 HEADERS = {
     "x-content-type-options": "nosniff",
