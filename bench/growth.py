@@ -54,7 +54,7 @@ def fresh_sqlite() -> AbstractContextManager[History]:
 
 
 def made_history(rows: int) -> AbstractContextManager[History]:
-    """A history of made-up calls without content, rolled up.
+    """Make a history of made-up calls without content, and roll it up.
 
     It is kept for the next run, with the calls of this one.
     """
@@ -133,7 +133,8 @@ def cases(rows: Sequence[int]) -> dict[str, list[Case]]:
         "Workers, 64 connections": [
             Case(f"{workers}, {name}", history, workers=workers, connections=64)
             for name, history in databases.items()
-            for workers in ((1,) if history is fresh_sqlite else (1, 2))  # in production, SQLite allows one worker only
+            # In production, SQLite allows only one worker.
+            for workers in ((1,) if history is fresh_sqlite else (1, 2))
         ],
         "Calls in the history before (SQLite)": [
             Case(f"{count:,}", partial(made_history, count) if count else fresh_sqlite) for count in rows

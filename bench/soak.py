@@ -37,7 +37,7 @@ LOADS = 10
 
 @dataclass(frozen=True)
 class Point:
-    """The server's process after `after` calls or streams."""
+    """What the server's process needs after `after` calls or streams."""
 
     after: int
     memory_mib: float

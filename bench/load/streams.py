@@ -129,9 +129,12 @@ async def connect(port: int, raw: bytes, count: int, chunks_each: int | None = N
 async def relay(
     port: int, request: Request, *, chunks_each: int, connections: int, seconds: float, server: Server | None
 ) -> Relayed:
-    """`request` asks for streams of `chunks_each` chunks. Raises RuntimeError if a stream breaks or ends early."""
+    """Read streams of `chunks_each` chunks each, for which `request` asks.
+
+    Raises RuntimeError if a stream breaks or ends early.
+    """
     readers = await connect(port, request.raw(port), connections, chunks_each)
-    await asyncio.sleep(min(1.0, seconds / 4))  # until all streams have started
+    await asyncio.sleep(min(1.0, seconds / 4))  # by then, all streams have started
     began, before = time.perf_counter(), sum(reader.chunks for reader in readers)
     cpu = server.cpu_seconds() if server else 0.0
     served, loaded = core_time(SERVER_CORE), core_time(LOAD_CORE)

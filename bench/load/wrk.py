@@ -31,7 +31,7 @@ class Load:
     refused: int
     broken: int
     cpu_ms_per_request: float | None
-    # What the hypervisor, and processes that have nothing to do with the benchmark, used of the server's core.
+    # The share of the server's core that went to the hypervisor, and to processes outside of the benchmark.
     others: float
     # How busy the core of the load was. Near 1, the load is the bottleneck, and the results say nothing about the
     # server.

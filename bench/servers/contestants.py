@@ -85,9 +85,9 @@ def run_nothing(contestant: Contestant, upstream_port: int) -> Iterator[Running]
 
 
 def our_server(history: History, upstream_port: int, *, workers: int = 1, cores: str = "0") -> Server:
-    """Our service as in production, except that callers need no key.
+    """Set up our service as in production, except that callers need no key.
 
-    Logging is as by default: each call is a line of JSON, on the console and in the log file. Both go into files here.
+    Logging has its defaults: each call is a line of JSON, on the console and in the log file. Both go into files here.
     """
     environment = {
         "ENVIRONMENT": "production",

@@ -27,7 +27,7 @@ class History:
     folder: Path
 
     def count(self, status: str) -> int:
-        """The number of recorded calls with this status. It is read from the database, and not from the service."""
+        """Count the recorded calls with this status. They are read from the database, and not from the service."""
         query = f"SELECT count(*) FROM chat_callrecord WHERE status = '{status}'"
         if self.url.startswith("sqlite"):
             with closing(sqlite3.connect(self.url.removeprefix("sqlite:///"))) as connection:
@@ -40,13 +40,13 @@ class History:
 
 @contextmanager
 def sqlite_history(parent: Path) -> Iterator[History]:
-    """An empty SQLite database, which is deleted afterwards."""
+    """Make an empty SQLite database, and delete it afterwards."""
     with tempfile.TemporaryDirectory(dir=parent, prefix="sqlite-") as name:
         yield History(f"sqlite:///{name}/calls.sqlite3", Path(name))
 
 
 def postgres_binaries() -> Path | None:
-    """The folder of the newest version that Debian has installed."""
+    """Return the folder of the newest version that Debian has installed."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
     return found[-1].parent if found else None
 
@@ -60,7 +60,7 @@ def postgres_version() -> str:
 
 @contextmanager
 def postgres_history() -> Iterator[History]:
-    """A PostgreSQL server on the core that makes the load. It is deleted afterwards.
+    """Run a PostgreSQL server on the core that makes the load, and delete it afterwards.
 
     It has its default settings, so it syncs each commit to disk.
     """

@@ -32,7 +32,7 @@ class Request:
 
 
 def post(port: int, request: Request, timeout: float = 10) -> tuple[int, bytes]:
-    """The status and the body of the answer. Raises OSError or HTTPException if there is none."""
+    """Return the status and the body of the answer. Raises OSError or HTTPException if there is none."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
         connection.request("POST", request.path, request.body, dict(request.headers))

@@ -21,7 +21,7 @@ import uvloop
 MARK = "zebra"
 ANSWER = " ".join(f"{MARK}{number}" for number in range(40))
 USAGE = {"prompt_tokens": 12, "completion_tokens": 80, "total_tokens": 92}
-# Pieces in one write. They are about 16 kB, so that the upstream soon notices a slow reader.
+# How many pieces are in one write. They are about 16 kB, so that the upstream soon notices a slow reader.
 CHUNKS_AT_ONCE = 64
 
 STREAM_ASKED = re.compile(rb'"stream":\s*true')
@@ -55,7 +55,7 @@ def response(body: dict[str, Any]) -> bytes:
 
 
 def event(choices: list[dict[str, Any]], usage: dict[str, int] | None = None) -> bytes:
-    """One HTTP chunk that contains one event, in the form in which OpenAI sends it."""
+    """Make an HTTP chunk that contains one event, in the form in which OpenAI sends it."""
     chunk = {name: COMPLETION[name] for name in ("id", "created", "model", "system_fingerprint")}
     chunk |= {"object": "chat.completion.chunk", "choices": choices, "usage": usage}
     return http_chunk(f"data: {json.dumps(chunk)}\n\n".encode())

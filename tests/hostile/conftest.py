@@ -1,4 +1,4 @@
-"""API keys, and a site whose upstream answers what a test writes."""
+"""Makes API keys, and a site whose upstream answers what a test writes."""
 
 from tests.access.conftest import make_key
 from tests.support.upstreams.written_upstream import written_site

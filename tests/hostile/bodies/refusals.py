@@ -11,7 +11,7 @@ JSON = "application/json"
 
 
 def envelope(response: httpx2.Response) -> dict[str, Any]:
-    """The error object, after a check that it has the shape of its door."""
+    """Return the error object, after a check that it has the shape of its door."""
     error: dict[str, Any] = response.json()["error"]
     assert response.headers["content-type"] == JSON
     assert error["request_id"] == response.headers["x-request-id"]

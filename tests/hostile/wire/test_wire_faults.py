@@ -50,9 +50,9 @@ def test_the_cause_is_read_from_an_error_of_another_shape(
     if model in ("whole", "events"):
         assert (answer.status_code, call["error_code"]) == (400, "context_window_exceeded")
     elif model == "detail":
-        assert answer.status_code in (400, 422)  # the second is the upstream's own, under /v1
+        assert answer.status_code in (400, 422)  # the second status is the upstream's own, under /v1
         assert call["error_code"] == "invalid_request"
-    if model != "named":  # what says 400 is asked once; the code of `named` is no number
+    if model != "named":  # a model that says 400 is asked once. The code of `named` is no number
         assert upstream.count(model) == 1
 
 
@@ -116,7 +116,7 @@ def good_without_stream_options(refusal: Json) -> Playing:
 def test_what_the_service_has_added_it_takes_back(replayed_site: ReplayedSite, refusal: Json) -> None:
     models = {name: good_without_stream_options(refusal) for name in ("this", "raced", "chained")}
     client, upstream = replayed_site(models)
-    for asked in (2, 3):  # the second time, the service remembers
+    for asked in (2, 3):  # the second time, the service remembers what was refused
         answer = ask(client, CHAT, "this", stream=True)
         assert (openai_stream(answer).text, openai_stream(answer).done) == (GOOD_TEXT, True)
         raced = ask(client, "/chat/parallel", "raced|slow")

@@ -44,7 +44,7 @@ def test_usage_in_other_words_costs_what_it_says(
         assert answer.json()["cost_usd"] == cost_usd
         assert counts_of(answer.json()["usage"]) == counts
     else:
-        assert answer.json()["usage"]["total_tokens"] >= 1_100  # as the upstream said it
+        assert answer.json()["usage"]["total_tokens"] >= 1_100  # the caller sees it as the upstream said it
 
 
 @pytest.mark.parametrize("path", ["/chat", CHAT])

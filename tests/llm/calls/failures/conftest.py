@@ -26,7 +26,7 @@ async def failing(
             url = request.getfixturevalue({"refused": "refusing_upstream", "full": "full_upstream"}[row.upstream])
         else:
             url = row.upstream if isinstance(row.upstream, str) else await raw_upstream(row.upstream)
-        # Where nothing is late, a machine that is slow must not make it so.
+        # Where the upstream is not late, a slow machine must not make it late. So only these rows have short clocks.
         clocks = CLOCKS if UpstreamTimeout in (row.error if isinstance(row.error, tuple) else (row.error,)) else {}
         return Failing(await start_engine(url, **{**clocks, **config}), row, mode)
 
