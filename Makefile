@@ -1,4 +1,5 @@
-# The commands of the README. Each target installs what it needs. Only Python 3.11 or newer must be there.
+# These are the commands of the README. Each target installs what it needs. Only Python 3.11 or newer and make must be
+# there already.
 
 PYTHON ?= python3
 VENV := .venv
@@ -6,31 +7,32 @@ BIN := $(VENV)/bin
 HOST ?= 127.0.0.1
 PORT ?= 8000
 
-# Tests run in several processes. There are more than cores, because many tests wait: for a clock, for a server.
+# Tests run in several processes. There are more processes than cores, because many tests wait for a clock or a server.
 TEST_PROCESSES ?= $(shell echo $$(( 2 * $$(getconf _NPROCESSORS_ONLN) )))
-# Python keeps what it has compiled, whatever the environment says. Otherwise each process compiles all tests, for 5 s.
+# Python keeps what it has compiled, even if the environment forbids it. Otherwise each process would compile all tests
+# again, which takes 5 s.
 PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --dist worksteal
 
-# The slow ones start servers of their own, which need the cores.
+# The slow tests start servers of their own, which need the cores. So there is one process for each core.
 SLOW_TEST_PROCESSES ?= $(shell getconf _NPROCESSORS_ONLN)
 
 .PHONY: run test test-slow test-all lint format types audit check admin bench bench-growth bench-soak bench-hedging clean
 
-run: $(VENV)/run.stamp  ## the service, with its database set up, on http://127.0.0.1:8000
+run: $(VENV)/run.stamp  ## set up the database, and run the service on http://127.0.0.1:8000
 	$(BIN)/python manage.py migrate --verbosity 0
 	$(BIN)/python manage.py runserver $(HOST):$(PORT)
 
-test: $(VENV)/dev.stamp  ## the tests, without those that take long by nature; ARGS="tests/chat -x" chooses some
+test: $(VENV)/dev.stamp  ## run the tests that do not take long; ARGS="tests/chat -x" runs some of them
 	$(PYTEST) --numprocesses $(TEST_PROCESSES) -m "not slow" $(ARGS)
 
-test-slow: $(VENV)/dev.stamp  ## those that `test` leaves out, and the property tests with many more examples
+test-slow: $(VENV)/dev.stamp  ## run the tests that `test` leaves out, and the property tests with many more examples
 	HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-thorough} $(PYTEST) --numprocesses $(SLOW_TEST_PROCESSES) -m "slow or hypothesis" $(ARGS)
 
-test-all: test test-slow  ## every test
+test-all: test test-slow  ## run every test
 
-check: lint types audit test-all  ## what CI runs
+check: lint types audit test-all  ## run what CI runs
 
-lint: $(VENV)/dev.stamp  ## style and import order
+lint: $(VENV)/dev.stamp  ## check the style, the imports, and whether a migration is missing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
@@ -40,10 +42,10 @@ format: $(VENV)/dev.stamp  ## rewrite the code in the house style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-types: $(VENV)/dev.stamp  ## mypy
+types: $(VENV)/dev.stamp  ## check the types with mypy
 	$(BIN)/mypy .
 
-audit: $(VENV)/dev.stamp  ## insecure code, vulnerable packages, and the files in deploy/
+audit: $(VENV)/dev.stamp  ## look for insecure code, vulnerable packages, and mistakes in the files of deploy/
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive access chat llm orchestration_site stats manage.py
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/kubernetes-validate --strict --quiet deploy/kubernetes.yaml
@@ -54,16 +56,16 @@ admin: $(VENV)/run.stamp  ## make a user for /admin
 	$(BIN)/python manage.py migrate --verbosity 0
 	$(BIN)/python manage.py createsuperuser
 
-bench: $(VENV)/run.stamp  ## ours beside other gateways; ARGS=--quick to try it. Needs wrk, npm, two cores
+bench: $(VENV)/run.stamp  ## compare our service with other gateways; ARGS=--quick tries it. It needs wrk, npm and two cores
 	$(BIN)/python -m bench.peers $(ARGS)
 
-bench-growth: $(VENV)/run.stamp  ## how cost grows with workers, history, prompts and connections; ARGS=--quick
+bench-growth: $(VENV)/run.stamp  ## measure how cost grows with workers, history, prompts and connections; ARGS=--quick tries it
 	$(BIN)/python -m bench.growth $(ARGS)
 
-bench-soak: $(VENV)/run.stamp  ## pauses and memory over minutes of load; ARGS="--seconds 20 --calls 1000 --disconnects 500"
+bench-soak: $(VENV)/run.stamp  ## measure pauses and memory under load; ARGS="--seconds 20 --calls 1000 --disconnects 500" tries it
 	$(BIN)/python -m bench.soak $(ARGS)
 
-bench-hedging: $(VENV)/run.stamp  ## what a hedge gains, and what it costs
+bench-hedging: $(VENV)/run.stamp  ## measure what a hedge gains, and what it costs
 	$(BIN)/python bench/hedging.py
 
 clean:  ## remove the virtual environment and all caches; the database and the logs stay

@@ -1,4 +1,4 @@
-"""Is any package known to be vulnerable? Fails if one is, or if PyPI could not be asked at all.
+"""Finds out whether any package is known to be vulnerable. Fails if one is, or if PyPI could not be asked at all.
 
 Where PyPI's JSON API has every release, pip-audit does it, for all that is installed, and strictly: a package that
 can't be looked up is a failure. Some mirrors have the newest release of a package there and no other. To pip-audit each

@@ -1,4 +1,4 @@
-"""How long to measure: for results that are published, or only to try the benchmark."""
+"""Says how long to measure, for results that are published and for a trial of the benchmark."""
 
 from __future__ import annotations
 

@@ -14,14 +14,15 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 
-from bench import contestants, wrk
-from bench.contestants import WORK, manage, our_server
 from bench.effort import FULL, QUICK, Effort
-from bench.history import History, postgres_binaries, postgres_history, sqlite_history
+from bench.load import wrk
 from bench.machine import LOAD_CORE, SERVER_CORE, describe, take_the_load_core
 from bench.report import median, number, table, write
-from bench.server import Server
-from bench.upstream_process import UPSTREAM_PORT, upstream
+from bench.servers import contestants
+from bench.servers.contestants import WORK, manage, our_server
+from bench.servers.history import History, postgres_binaries, postgres_history, sqlite_history
+from bench.servers.server import Server
+from bench.servers.upstream_process import UPSTREAM_PORT, upstream
 
 OURS = contestants.OURS[1]
 HEAD = [
@@ -53,7 +54,7 @@ def fresh_sqlite() -> AbstractContextManager[History]:
 
 
 def made_history(rows: int) -> AbstractContextManager[History]:
-    """A history of made-up calls without content, rolled up.
+    """Make a history of made-up calls without content, and roll it up.
 
     It is kept for the next run, with the calls of this one.
     """
@@ -132,7 +133,8 @@ def cases(rows: Sequence[int]) -> dict[str, list[Case]]:
         "Workers, 64 connections": [
             Case(f"{workers}, {name}", history, workers=workers, connections=64)
             for name, history in databases.items()
-            for workers in ((1,) if history is fresh_sqlite else (1, 2))  # in production, SQLite allows one worker only
+            # In production, SQLite allows only one worker.
+            for workers in ((1,) if history is fresh_sqlite else (1, 2))
         ],
         "Calls in the history before (SQLite)": [
             Case(f"{count:,}", partial(made_history, count) if count else fresh_sqlite) for count in rows

@@ -2,8 +2,8 @@
 
     make bench-hedging
 
-Prints a Markdown table. Both models answer in 50 ms, but every twentieth answer takes ten times as long. The upstream
-is the simulator, in a process of its own. Compare the rows and not the milliseconds, because machines differ.
+It prints a Markdown table. Both models answer in 50 ms, but every twentieth answer takes ten times as long. The
+upstream is the simulator, in a process of its own. Compare the rows and not the milliseconds, because machines differ.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def percentile(values: list[int], share: float) -> int:
 
 
 async def measure(engine: Engine, route: str, hedge_after: float) -> tuple[list[int], float]:
-    """The latencies in ms, and the number of upstream requests per call."""
+    """Return the latencies in ms, and the number of upstream requests per call."""
     latencies: list[int] = []
     attempts = 0
     places = asyncio.Semaphore(CONCURRENCY)
@@ -68,8 +68,8 @@ async def main() -> None:
     async with Engine(config) as engine:
         await measure(engine, "a", 0)  # afterwards all connections are open and the caches are warm
         alone, alone_calls = await measure(engine, "a", 0)
-        # The time that is enough for 95 % of the answers. The 94th percentile is used, because the 95th may already
-        # belong to the slow answers.
+        # This is the time that is enough for 95 % of the answers. The 94th percentile is used, because the 95th may
+        # already belong to the slow answers.
         hedge_after = percentile(alone, 0.94) / 1000
         hedged, hedged_calls = await measure(engine, "a|b", hedge_after)
         raced, raced_calls = await measure(engine, "a|b", 0)

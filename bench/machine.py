@@ -34,7 +34,7 @@ def take_the_load_core() -> None:
 
 
 def process_tree(pid: int) -> list[int]:
-    """The process and all its descendants that are running."""
+    """Return the process and all its descendants that are running."""
     found, waiting = [], [pid]
     while waiting:
         current = waiting.pop()
@@ -44,13 +44,13 @@ def process_tree(pid: int) -> list[int]:
             continue
         found.append(current)
         for task in tasks:
-            with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended
+            with suppress(FileNotFoundError, ProcessLookupError):  # this thread has ended since
                 waiting += map(int, (task / "children").read_text().split())
     return found
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of the process and its descendants so far, with a resolution of 10 ms."""
+    """Return the user and system time of the process and its descendants so far, with a resolution of 10 ms."""
     total = 0.0
     for each in process_tree(pid):
         try:
@@ -62,7 +62,9 @@ def cpu_seconds(pid: int) -> float:
 
 
 def memory_mib(pid: int, *, peak: bool = False) -> float:
-    """Resident memory of the process and its descendants: now, or with `peak` the sum of the highest value of each.
+    """Return the resident memory of the process and its descendants.
+
+    It is that of now, or with `peak` the sum of the highest value of each.
 
     Pages that processes share are counted for each of them.
     """
@@ -94,7 +96,7 @@ def core_time(core: int) -> CoreTime:
 
 
 def fixed_work_ms() -> float:
-    """The CPU time of a piece of work that is always the same.
+    """Measure the CPU time of a piece of work that is always the same.
 
     It shows whether the speed of the machine has changed.
     """
@@ -105,7 +107,7 @@ def fixed_work_ms() -> float:
 
 
 def describe(folder: Path) -> str:
-    """One line: processor, cores, memory, kernel, and the file system of `folder`."""
+    """Describe the machine in one line: processor, cores, memory, kernel, and the file system of `folder`."""
     cpu = next(
         (
             line.partition(":")[2].strip()

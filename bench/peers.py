@@ -16,15 +16,16 @@ from dataclasses import asdict, dataclass
 
 import uvloop
 
-from bench import contestants, streams, wrk
-from bench.contestants import NO_GATEWAY, WORK, Contestant, Running
 from bench.effort import FULL, QUICK, Effort
-from bench.history import postgres_binaries, postgres_version
+from bench.load import streams, wrk
 from bench.machine import describe, fixed_work_ms, take_the_load_core
 from bench.report import median, number, table, write
-from bench.server import Request, post
-from bench.upstream import ANSWER, MARK
-from bench.upstream_process import UPSTREAM_PORT, upstream
+from bench.servers import contestants
+from bench.servers.contestants import NO_GATEWAY, WORK, Contestant, Running
+from bench.servers.history import postgres_binaries, postgres_version
+from bench.servers.server import Request, post
+from bench.servers.upstream import ANSWER, MARK
+from bench.servers.upstream_process import UPSTREAM_PORT, upstream
 
 CONNECTIONS = 16
 STREAM_CONNECTIONS = 8

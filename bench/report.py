@@ -19,13 +19,13 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def median(rounds: Sequence[Round], value_of: Callable[[Round], float | None]) -> float | None:
-    """The median of `value_of` over the rounds. Rounds for which it is None are left out."""
+    """Return the median of `value_of` over the rounds. Rounds for which it is None are left out."""
     values = [value for value in map(value_of, rounds) if value is not None]
     return statistics.median(values) if values else None
 
 
 def number(value: float | None, unit: str = "") -> str:
-    """A number with three significant digits, or a dash if it was not measured."""
+    """Write a number with three significant digits, or a dash if it was not measured."""
     if value is None:
         return "–"
     digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2

@@ -19,13 +19,14 @@ from pathlib import Path
 
 import uvloop
 
-from bench import contestants, streams, wrk
-from bench.contestants import PORTS, ROOT, WORK
+from bench.load import streams, wrk
+from bench.load.probe import Pauses
 from bench.machine import describe, take_the_load_core
-from bench.probe import Pauses
 from bench.report import number, table, write
-from bench.server import Server
-from bench.upstream_process import UPSTREAM_PORT, seen, upstream
+from bench.servers import contestants
+from bench.servers.contestants import PORTS, ROOT, WORK
+from bench.servers.server import Server
+from bench.servers.upstream_process import UPSTREAM_PORT, seen, upstream
 
 OURS = contestants.OURS[1]
 CONNECTIONS = 16
@@ -36,7 +37,7 @@ LOADS = 10
 
 @dataclass(frozen=True)
 class Point:
-    """The server's process after `after` calls or streams."""
+    """What the server's process needs after `after` calls or streams."""
 
     after: int
     memory_mib: float
@@ -67,7 +68,7 @@ def under_load(server: Server, *, seconds: float, calls: int) -> tuple[list[Poin
 
 
 def start_probe(port: int, seconds: float, status: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "bench.probe", str(port), str(seconds), status]
+    command = [sys.executable, "-m", "bench.load.probe", str(port), str(seconds), status]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 

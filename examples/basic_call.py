@@ -1,4 +1,4 @@
-"""One answer from one model, and what to do when there is none. The other examples build on this one.
+"""Asks one model for an answer, and says why if there is none. The other examples build on this one.
 
 Start the service with `make run`, then: python examples/basic_call.py "Explain async programming in Python"
 """
@@ -14,7 +14,7 @@ import requests
 
 BASE_URL = os.environ.get("BASE_URL", "http://localhost:8000").rstrip("/")
 TRIES = 3
-# In seconds. If Retry-After asks for a longer wait, the call fails.
+# The longest wait, in seconds. If Retry-After asks for a longer one, the call fails.
 LONGEST_WAIT = 30.0
 
 
@@ -24,7 +24,8 @@ class CallFailed(Exception):
     def __init__(self, response: requests.Response) -> None:
         try:
             error = dict(response.json()["error"])
-        except (ValueError, KeyError, TypeError):  # not an error of the service; perhaps one of a proxy in front of it
+        except (ValueError, KeyError, TypeError):
+            # This is no error of the service. It may be one of a proxy in front of it.
             error = {}
         wait = response.headers.get("Retry-After", "")
         self.code: str = error.get("code", f"http_{response.status_code}")
@@ -53,7 +54,7 @@ def post(path: str, *, timeout: float = 60, stream: bool = False, **fields: Any)
 
 
 def ask(prompt: str, *, model: str = "gpt-4o", **options: Any) -> dict[str, Any]:
-    """One answer. `options` are further fields of the request, like `temperature=0.2`. Raises CallFailed."""
+    """Ask for one answer. `options` are further fields of the request, like `temperature=0.2`. Raises CallFailed."""
     return dict(post("/chat", prompt=prompt, model=model, **options).json())
 
 

@@ -1,4 +1,4 @@
-"""Three ways to get an answer although a model fails.
+"""Shows three ways to get an answer although a model fails.
 
 Start the service with `make run`, then: python examples/fallback_patterns.py
 The models `sim-…` belong to the bundled simulator and fail on purpose. With a key of your own, use real models instead.
@@ -38,7 +38,7 @@ def with_default(prompt: str, default_message: str, *models: str, timeout: float
 
 
 def describe(answer: dict[str, Any]) -> str:
-    """What happened: the answer, who gave it, and how each attempt ended."""
+    """Describe what happened: the answer, who gave it, and how each attempt ended."""
     attempts = [f"{attempt['model']} {attempt['error_code'] or attempt['status']}" for attempt in answer["attempts"]]
     return f"""\
   Answer: {answer["content"]}

@@ -1,4 +1,4 @@
-"""Races between models, and several questions at the same time.
+"""Shows races between models, and several questions at the same time.
 
 Start the service with `make run`, then: python examples/parallel_calls.py
 The model `sim-slow` belongs to the bundled simulator and takes three seconds. With a key of your own, use a real model.
@@ -31,7 +31,7 @@ def race_all(prompts: list[str], *models: str, at_once: int = 4) -> list[dict[st
 
 
 def describe(answer: dict[str, Any]) -> str:
-    """Who won, and how each attempt ended."""
+    """Describe who won, and how each attempt ended."""
     attempts = [
         f"    {attempt['model']:12} {attempt['status']:10} after {attempt['latency_ms']} ms"
         for attempt in answer["attempts"]

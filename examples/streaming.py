@@ -20,7 +20,7 @@ class StreamInterrupted(Exception):
 
 
 def events(prompt: str, **options: Any) -> Iterator[sseclient.Event]:
-    """The events of one stream. Raises CallFailed before the first event, and StreamInterrupted after it."""
+    """Yield the events of one stream. Raises CallFailed before the first event, and StreamInterrupted after it."""
     with post("/chat/stream", stream=True, prompt=prompt, **options) as response:
         for event in sseclient.SSEClient(response).events():
             if event.event == "error":
@@ -33,14 +33,14 @@ def events(prompt: str, **options: Any) -> Iterator[sseclient.Event]:
 
 
 def pieces(prompt: str, **options: Any) -> Iterator[str]:
-    """The text, piece by piece. Raises the same as `events`."""
+    """Yield the text, piece by piece. Raises the same as `events`."""
     for event in events(prompt, **options):
         if event.data != "[DONE]":
             yield event.data
 
 
 def typed_events(prompt: str, **options: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Events with a type: start, delta (a piece), usage, and done (the whole answer). Raises the same as `events`."""
+    """Yield events with a type: start, delta (a piece), usage, done (the whole answer). Raises the same as `events`."""
     for event in events(prompt, events="json", **options):
         yield event.event, json.loads(event.data)
 

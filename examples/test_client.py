@@ -16,7 +16,7 @@ from typing import Any
 import requests
 import sseclient
 
-__test__ = False  # tells pytest that there are no tests in this file
+__test__ = False  # this tells pytest that there are no tests in this file
 Json = dict[str, Any]
 
 
@@ -43,19 +43,19 @@ class LLMClient:
         self.session = requests.Session()
 
     def chat(self, prompt: str, **options: Any) -> Json:
-        """An answer from one model, or from a route like `gpt-4o>gpt-4o-mini`."""
+        """Ask a model, or a route like `gpt-4o>gpt-4o-mini`, for an answer."""
         return dict(self._post("/chat", prompt=prompt, **options).json())
 
     def parallel(self, prompt: str, *models: str, **options: Any) -> Json:
-        """The fastest success of several models."""
+        """Ask several models, and return the fastest success."""
         return dict(self._post("/chat/parallel", prompt=prompt, models=models, **options).json())
 
     def fallback(self, prompt: str, **options: Any) -> Json:
-        """An answer from `primary_model`, or else from one of `fallback_models`, or else the `default_message`."""
+        """Ask `primary_model`, or else one of `fallback_models`. If none answers, return the `default_message`."""
         return dict(self._post("/chat/fallback", prompt=prompt, **options).json())
 
     def stream(self, prompt: str, **options: Any) -> Iterator[str]:
-        """The text, piece by piece, while it is written."""
+        """Yield the text, piece by piece, while it is written."""
         with self._post("/chat/stream", prompt=prompt, **options) as response:
             for event in sseclient.SSEClient(response).events():
                 if event.event == "error":
@@ -66,7 +66,7 @@ class LLMClient:
         raise LLMError({"code": "stream_interrupted", "message": "The stream ended early."})
 
     def calls(self, **filters: Any) -> Iterator[Json]:
-        """The calls of the history, newest first, from all pages: `calls(status="failed", door="chat")`."""
+        """Yield the calls of the history, newest first, from all pages: `calls(status="failed", door="chat")`."""
         page = self._send("GET", f"{self.base_url}/calls", params=filters).json()
         yield from page["results"]
         while page["next"]:
@@ -74,11 +74,11 @@ class LLMClient:
             yield from page["results"]
 
     def call(self, request_id: str) -> Json:
-        """One call with its messages, its answer and its attempts."""
+        """Return one call with its messages, its answer and its attempts."""
         return dict(self._send("GET", f"{self.base_url}/calls/{request_id}").json())
 
     def stats(self, **query: Any) -> Json:
-        """Latencies, costs, error rates: `stats(group_by="model")`."""
+        """Return latencies, costs and error rates: `stats(group_by="model")`."""
         return dict(self._send("GET", f"{self.base_url}/stats", params=query).json())
 
     def _post(self, path: str, **body: Any) -> requests.Response:
@@ -101,7 +101,8 @@ class LLMClient:
 def _error_of(response: requests.Response) -> Json:
     try:
         return {"code": "unknown", **response.json()["error"]}
-    except (ValueError, KeyError, TypeError):  # not an error of the service; perhaps one of a proxy in front of it
+    except (ValueError, KeyError, TypeError):
+        # This is no error of the service. It may be one of a proxy in front of it.
         return {"code": f"http_{response.status_code}", "message": response.reason}
 
 

@@ -14,9 +14,9 @@ django_application = get_asgi_application()
 from django.conf import settings  # noqa: E402
 
 from orchestration_site.http.addresses import Addresses  # noqa: E402
-from orchestration_site.http.body_limit import BodyLimit  # noqa: E402
+from orchestration_site.http.bodies.body_limit import BodyLimit  # noqa: E402
+from orchestration_site.http.bodies.measured_bodies import MeasuredBodies  # noqa: E402
 from orchestration_site.http.door_dispatcher import DoorDispatcher  # noqa: E402
-from orchestration_site.http.measured_bodies import MeasuredBodies  # noqa: E402
 from orchestration_site.http.proxies import TrustedProxies, read_networks  # noqa: E402
 from orchestration_site.http.request_id import RequestId  # noqa: E402
 from orchestration_site.http.static_files import StaticFiles  # noqa: E402

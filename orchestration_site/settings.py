@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestration_site.environment import Environment
-from orchestration_site.http import cors
+from orchestration_site.http.browsers import cors
 from orchestration_site.logs import logging_config
 from orchestration_site.setting_values import (
     read_patterns,
@@ -64,20 +64,23 @@ INSTALLED_APPS = [
 ]
 
 # The middleware of every answer except static files and uvicorn's own errors (for these see `http/request_id.py` and
-# `http/slow_clients.py`). `DoorDispatcher` runs it on the event loop, so these classes must be async.
-API_MIDDLEWARE = ["orchestration_site.http.security.Security", "orchestration_site.http.security.Cors"]
+# `http/protocol/slow_clients.py`). `DoorDispatcher` runs it on the event loop, so these classes must be async.
+API_MIDDLEWARE = [
+    "orchestration_site.http.browsers.security.Security",
+    "orchestration_site.http.browsers.security.Cors",
+]
 MIDDLEWARE = [
     *API_MIDDLEWARE,
     # Only the admin needs these.
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "orchestration_site.http.security.HostCheck",
+    "orchestration_site.http.browsers.security.HostCheck",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
 ]
 
-# W001 and W002 warn that Django's SecurityMiddleware and XFrameOptionsMiddleware are not used. `http.security.Security`
-# does the work of both.
+# W001 and W002 warn that Django's SecurityMiddleware and XFrameOptionsMiddleware are not used. `Security` in
+# `http/browsers/security.py` does the work of both.
 SILENCED_SYSTEM_CHECKS = ["security.W001", "security.W002", *env.list("SILENCED_CHECKS", default=[])]
 
 HTTPS = env.bool("HTTPS", PRODUCTION)

@@ -19,8 +19,8 @@ from llm.simulator import SimulatorThread
 from llm.upstream.compat import ssl_context
 from tests.support.loopback import loopback_client
 from tests.support.site_thread import SharedServer, running_site, shared_server
-from tests.support.wire_answers import good, slow
-from tests.support.wire_replay import Playing, WireUpstream
+from tests.support.upstreams.wire_answers import good, slow
+from tests.support.upstreams.wire_replay import Playing, WireUpstream
 
 # How many random examples a property test tries (HYPOTHESIS_PROFILE). `make test` tries the same few each time, and
 # `make test-slow` the same many, so that neither is red by chance. `deep` is for whoever has an hour, and tries others
@@ -106,8 +106,9 @@ def replayed_site(
 ) -> Iterator[Callable[..., tuple[httpx2.Client, WireUpstream]]]:
     """`replayed_site(models, **settings)` gives a client of a site whose upstream plays `models`, and that upstream.
 
-    `models` maps names to steps, or to functions that make steps for a request; see `tests.support.wire_replay`. The
-    models `good` and `wide` answer well, and `slow` does so after `slow_seconds`.
+    `models` maps names to steps, or to functions that make steps for a request; see
+    `tests.support.upstreams.wire_replay`. The models `good` and `wide` answer well, and `slow` does so after
+    `slow_seconds`.
     """
     with ExitStack() as stack:
 

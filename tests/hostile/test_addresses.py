@@ -13,8 +13,8 @@ import pytest
 
 from llm import Provider
 from llm.simulator import SimulatorThread
+from tests.support.upstreams.written_upstream import Reply, WrittenUpstream
 from tests.support.wire import DOORS, NATIVE, OPENAI, raw, request
-from tests.support.written_upstream import Reply, WrittenUpstream
 
 StartSite = Callable[..., httpx2.Client]
 
@@ -185,7 +185,7 @@ def test_a_foreign_host_header_is_a_400_and_is_in_no_link(client: httpx2.Client,
     ):
         for path in ("/calls?page_size=1", "/v1/models", "/admin/login/", "/docs"):
             for answer in raw(client, request(path, b"", f"Host: {host}", method="GET")):
-                if path.startswith(("/calls", "/admin")):  # those that make links
+                if path.startswith(("/calls", "/admin")):  # these are the addresses that make links
                     assert answer.status == 400, (host, path)
                 assert b"evil.example" not in answer.body
     [answer] = raw(

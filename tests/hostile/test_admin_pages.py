@@ -21,7 +21,7 @@ StartSite = Callable[..., httpx2.Client]
 
 LIST = "/admin/chat/callrecord/"
 KEYS = "/admin/access/apikey/"
-# Each takes most of a second, so `make test` has one of each kind.
+# Each of them takes most of a second, so `make test` tries only one of each kind.
 EVIL = (
     '"><img src=x onerror="window.owned=1">',
     "</script><script>window.owned=1</script>",
@@ -77,7 +77,10 @@ class Page(HTMLParser):
 
 @pytest.fixture
 def browser(start_site: StartSite) -> Callable[[str], Any]:
-    """A function that gets a page over a real socket as a logged-in superuser. The client is `browser.client`."""
+    """Gives a function that gets a page over a real socket as a superuser who is logged in.
+
+    The client is `browser.client`.
+    """
     client = start_site(STORED_COMPLETIONS="all", MAX_RETRIES=0, BREAKER_FAILURES=1_000)
     login = Client()
     login.force_login(User.objects.create(username="admin", is_staff=True, is_superuser=True))
@@ -118,7 +121,7 @@ def test_what_callers_and_models_wrote_is_text_on_every_page(
     simulator.script(name, Behaviour(answer=evil))
     simulator.script("fails", Behaviour(status=500, error={"message": evil, "code": evil, "type": evil}))
     key = create_key(key=ApiKey(name="app", owner=evil))
-    ApiKey.objects.update(name=evil)  # behind the back of the rule that a name is a word
+    ApiKey.objects.update(name=evil)  # an update does not check that a name is a word
     headers = {"User-Agent": evil, "Authorization": f"Bearer {key}"}
     metadata = {evil[:64]: evil}
     body: dict[str, Any] = {"messages": messages, "metadata": metadata}

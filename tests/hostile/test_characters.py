@@ -1,4 +1,4 @@
-"""Characters that a database or a protocol can't hold. The caller is answered all the same, and no row is lost."""
+"""Where a text has characters that a database or a protocol can't hold, callers are answered and no row is lost."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ QUERIES = (
 )
 
 
-# The parameter twice, and once more without a name.
+# This names the parameter twice, and has one more without a name.
 AGAIN = "{name}=a&{name}={value}&{value}"
 
 
 def encoded(text: str) -> str:
-    """The text for an address. Half of a surrogate pair becomes bytes that are not UTF-8."""
+    """Encode the text for an address. Half of a surrogate pair becomes bytes that are not UTF-8."""
     return quote(text.encode("utf-8", "surrogatepass"))
 
 
@@ -100,7 +100,7 @@ def test_a_query_with_any_character_is_answered_or_refused(client: httpx2.Client
         "/v1/chat/completions": ("after", "limit", "order", "model", "metadata[a]", "metadata", value),
         "/v1/chat/completions/x/messages": ("after", "limit", "order"),
         "/v1/models": ("a", value),
-        # Making the schema takes 0.1 s, so what it reads comes in one query; `format` is for the choice of a renderer.
+        # Making the schema takes 0.1 s, so all that it reads is in one query. `format` chooses the renderer.
         "/schema": ("format", f"lang={value}&version={value}&{value}"),
         "/docs": ("lang", value),
         "/health": (value,),

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from chat.models import CallRecord
-from tests.support.event_streams import as_one_text, by_sseclient, parse
+from tests.support.reading.event_streams import as_one_text, by_sseclient, parse
+from tests.support.upstreams.written_upstream import Json, Reply
 from tests.support.wire import MESSAGES
-from tests.support.written_upstream import Json, Reply
 
 WrittenSite = Callable[..., Any]
 
@@ -38,7 +38,7 @@ ERROR = {"type": "server_error", "code": "boom"}
 
 
 def stream_of(chunks: Iterable[Json]) -> Reply:
-    """An upstream's stream in pure ASCII. JSON escapes all other characters, so every one of them comes through."""
+    """Make an upstream's stream in pure ASCII. JSON escapes all other characters, so each of them comes through."""
     data = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks)
     return Reply(f"{data}data: [DONE]\n\n".encode(), content_type="text/event-stream")
 
@@ -57,7 +57,7 @@ def order(path: str, **more: Any) -> Json:
 
 
 def shown(text: str) -> str:
-    """The text as UTF-8 can hold it. Half of a surrogate pair is no character."""
+    """Return the text as UTF-8 can hold it. Half of a surrogate pair is no character."""
     return text.encode("utf-8", "replace").decode()
 
 

@@ -1,4 +1,4 @@
-"""What callers and upstreams write into headers, or into values that become headers."""
+"""Whatever callers and upstreams write into headers, or into values that become headers, it does no harm."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 
 from chat.models import Attempt, CallRecord
 from llm.simulator import Behaviour, SimulatorThread
+from tests.support.upstreams.written_upstream import Reply, event_stream
 from tests.support.wire import DOORS, MESSAGES, OPENAI, Answer, raw, request
-from tests.support.written_upstream import Reply, event_stream
 
 WrittenSite = Callable[..., Any]
 
@@ -60,7 +60,7 @@ def test_a_model_s_name_with_a_line_end_or_a_control_character_is_a_400(
 def test_any_other_name_is_exact_in_the_record_and_harmless_in_headers(client: httpx2.Client, name: str) -> None:
     for path, body in DOORS.items():
         answer = client.post(path, json={**body, "model": name})
-        if answer.status_code == 400:  # Python does not print all of them, so a route does not name them
+        if answer.status_code == 400:  # Python can't print all of them, so no route can name them
             assert not name.isprintable()
             continue
         assert answer.status_code == 200

@@ -23,13 +23,13 @@ StartSite = Callable[..., httpx2.Client]
 
 @pytest.fixture
 def two(start_site: StartSite, make_key: MakeKey) -> tuple[httpx2.Client, dict[str, str], dict[str, str]]:
-    """A client, and the headers of two keys. The name of the one key is the beginning of the other's."""
+    """Gives a client, and the headers of two keys. The name of the one key is the beginning of the other's."""
     client = start_site(API_KEYS_REQUIRED=True, STORED_COMPLETIONS="all")
     return client, make_key("team", scopes=["chat"]), make_key("team-2", scopes=["chat"])
 
 
 def without_ids(answer: httpx2.Response, *names: str) -> str:
-    """The answer, with the parts replaced that differ for every request."""
+    """Return the answer without the parts that are different in every answer."""
     text = answer.text.replace(answer.headers["x-request-id"], "ID")
     for name in names:
         text = text.replace(name, "NAME")

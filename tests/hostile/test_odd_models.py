@@ -9,7 +9,7 @@ import pytest
 
 from llm.simulator import SimulatorThread
 from llm.simulator.script.odd_models import ODD_ANSWERS
-from tests.support.wire_asking import CHAT, TEXT_DOORS, ask, native_stream, openai_stream, record_of
+from tests.support.upstreams.wire_asking import CHAT, TEXT_DOORS, ask, native_stream, openai_stream, record_of
 
 # Models whose usage is missing or can't be right, so that it is estimated.
 ESTIMATED = {"sim-usage-zeros", "sim-usage-negative"}
@@ -28,10 +28,12 @@ def test_an_odd_answer_is_taken_at_every_door_and_asked_for_once(
         call = record_of(client, answer)
         assert call["status"] == "succeeded", (path, call)
         assert call["completion_tokens"] > 0
-        # A stream has no usage where it was not asked for: nobody asked for a stream, or may ask for its usage.
+        # Some streams have no usage, because nobody asked for it. Either the caller did not ask for a stream, or the
+        # model refuses the field that asks for usage.
         unasked = model == ("sim-no-stream-options" if stream else "sim-events-for-json") and path != "/v1/responses"
         assert call["usage_estimated"] is (model in ESTIMATED or unasked), path
-    # That a field is refused is learned once, by a request more: for the model, or for each of two APIs.
+    # The engine learns once that a field is refused, which takes one more request. It learns it for the model, or for
+    # each of two APIs.
     more = (1, 2) if model == "sim-no-stream-options" else (0,)
     assert len(simulator.requests()) - len(TEXT_DOORS) in more
 

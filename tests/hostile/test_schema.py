@@ -1,7 +1,7 @@
 """To requests that fit the schema and to others, the service answers as the schema says, and it never fails.
 
-Schemathesis reads the schema and makes requests from it: with every boundary of every field ("coverage"), then random
-ones, right and wrong, and then requests that use the answers to others. `HOSTILE_EXAMPLES=500` makes more of them.
+Schemathesis reads the schema and makes requests from it. First they have every boundary of every field ("coverage").
+Then they are random, right and wrong. Then they use the answers to others. `HOSTILE_EXAMPLES=500` makes more of them.
 
 It runs as a command, because its plugin for pytest does not work with this version of pytest.
 """
@@ -51,7 +51,7 @@ def test_every_operation_answers_as_the_schema_says(start_site: Callable[..., ht
 
 
 def told_what_it_cannot_know(client: httpx2.Client) -> dict[str, Any]:
-    """The schema with what OpenAPI can't express well, and with the ids of calls that exist."""
+    """Add to the schema what OpenAPI can't express well, and the ids of calls that exist."""
     schema: dict[str, Any] = client.get("/schema", headers={"Accept": "application/vnd.oai.openapi+json"}).json()
     for name in BODIES:
         # Without this, hardly any random body would pass the first check. It does not stand in the schema itself,

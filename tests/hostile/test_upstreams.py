@@ -1,4 +1,4 @@
-"""Answers that only a hostile or broken upstream gives. The caller is answered all the same, and there is a row."""
+"""Where an upstream answers what only a hostile or broken one does, the caller is answered, and there is a row."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from chat.models import Attempt, CallRecord
+from tests.support.upstreams.written_upstream import Json, Reply
 from tests.support.wire import DOORS, MESSAGES
-from tests.support.written_upstream import Json, Reply
 
 WrittenSite = Callable[..., Any]
 
@@ -45,7 +45,7 @@ VALUES = {
 
 
 def reply(pattern: Json, value: str, *, stream: bool) -> Reply:
-    """The pattern with the raw JSON `value` in the place of "VALUE"."""
+    """Return the pattern with the raw JSON `value` in the place of "VALUE"."""
     text = json.dumps(pattern).replace('"VALUE"', value)
     if stream:
         return Reply(f"data: {text}\n\ndata: [DONE]\n\n".encode(), content_type="text/event-stream")

@@ -1,29 +1,25 @@
 """What holds for every call, whatever the route, the upstreams and the callers do: properties over random worlds.
 
 The engine's own Call, Walk, Upstream, breakers and budget run on an injected clock; only the HTTP client is scripted.
-How many worlds are tried for each property: tests/conftest.py.
+How many worlds are tried for each property is in tests/conftest.py.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import pairwise
-from typing import Any
 
-import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from llm import AttemptRecord, AttemptStatus, CallStatus, errors
-from llm.config import EngineConfig
-from llm.errors import InvalidRequest, ModelSkipped, UnsupportedParameter, UpstreamError
+from llm.errors import InvalidRequest, ModelSkipped, UpstreamError
 from llm.routing.hedging import WINDOW_SECONDS
 from tests.llm.worlds.history import Seen, Sent
 from tests.llm.worlds.playing import play
-from tests.llm.worlds.random_worlds import NAMES, PRICED, behaviours, crowds, seconds, troubles, worlds
-from tests.llm.worlds.world import NEVER, PROVIDERS, Behaviour, Caller, Fault, Gone, World
+from tests.llm.worlds.random_worlds import crowds, troubles, worlds
+from tests.llm.worlds.world import World
 
 # Times are multiples of 1/8 s, which floats add up exactly. Only the jitter of a retry is not exact.
 NOISE = 1e-6
@@ -37,9 +33,6 @@ def requests(seen: Seen) -> list[tuple[Sent, AttemptRecord]]:
     """Each request that was sent, as the upstream and the record saw it."""
     ran = [record for record in seen.outcome.attempts if record.status is not AttemptStatus.SKIPPED]
     return list(zip(seen.sent, ran, strict=True))
-
-
-# The properties
 
 
 @holds_in(worlds)
@@ -237,125 +230,3 @@ def test_a_hedge_starts_after_its_delay_or_a_failure_and_within_the_budget(world
         calls = [start for start in history.hedging_calls if moment - WINDOW_SECONDS <= start <= moment]
         assert world.config.hedge_budget > 0
         assert len(recent) <= max(1, math.ceil(world.config.hedge_budget * len(calls)))
-
-
-@given(
-    models=st.fixed_dictionaries({name: st.lists(behaviours, min_size=1, max_size=1) for name in NAMES}),
-    route=st.lists(st.lists(st.sampled_from(NAMES), min_size=1, max_size=4, unique=True), min_size=1, max_size=4),
-    stream=st.booleans(),
-    timeout=seconds(0.125, 12),
-)
-def test_a_call_takes_as_long_as_its_schedule_implies(
-    models: dict[str, list[Behaviour]], route: list[list[str]], stream: bool, timeout: float
-) -> None:
-    """No hedges, no retries, no breakers, no adaptation: then the schedule alone says when a call ends, and how."""
-    assume(not any(b.fault and b.fault.kind is UnsupportedParameter for [b] in models.values()))
-    config = EngineConfig(
-        providers=PROVIDERS,
-        max_retries=0,
-        breaker_failures=10_000,
-        first_token_timeout=NEVER,
-        stream_idle_timeout=NEVER,
-        prices=PRICED,
-    )
-    caller = Caller(">".join(map("|".join, route)), stream=stream, timeout=timeout)
-    [seen] = play(World(models, [caller], config)).calls
-    expected, succeeds = _schedule([[models[name][0] for name in stage] for stage in route], stream)
-    if expected < timeout or (expected == timeout and not succeeds):
-        assert seen.ended - seen.started == expected
-        assert (seen.outcome.status is CallStatus.SUCCEEDED) == succeeds
-        assert seen.outcome.latency_ms == round(expected * 1000)
-    else:
-        assert seen.ended - seen.started == timeout
-
-
-def _schedule(route: list[list[Behaviour]], stream: bool) -> tuple[float, bool]:
-    """Seconds until the call ends, and whether it succeeds."""
-    elapsed = 0.0
-    for stage in route:
-        ends = [_end(behaviour, stream=stream) for behaviour in stage]
-        first = min((end for end, good in ends if good), default=None)
-        if first is not None:
-            if not stream:
-                return elapsed + first, True
-            # Of the streams that open in the same instant any may win: only if they end alike, the end is known.
-            opened = [b for b, (end, good) in zip(stage, ends, strict=True) if good and end == first]
-            [(ended, whole), *others] = {_end(behaviour, stream=False) for behaviour in opened}
-            assume(not others)
-            return elapsed + ended, whole
-        elapsed += max(end for end, _ in ends)
-        if elapsed >= NEVER or any(
-            b.fault and isinstance(b.fault.kind, type) and not b.fault.kind.try_next_stage for b in stage
-        ):
-            return elapsed, False
-    return elapsed, False
-
-
-def _end(behaviour: Behaviour, *, stream: bool) -> tuple[float, bool]:
-    """When one racer has succeeded or failed. A stream has succeeded with its first content."""
-    if stream and behaviour.said:
-        return behaviour.first_after, True
-    stalled = behaviour.fault is not None and behaviour.fault.kind == "stalled"
-    return NEVER if stalled else behaviour.whole_after, behaviour.fault is None
-
-
-# Defects that these properties have found, as small as they get
-
-OK = Behaviour(before=1.0)
-BAD = Behaviour(before=0.5, fault=Fault(errors.UpstreamFailed))
-ONE_FAILURE_OPENS = EngineConfig(providers=PROVIDERS, max_retries=0, breaker_failures=1, breaker_cooldown=1.0)
-
-
-def config(**options: Any) -> EngineConfig:
-    return replace(ONE_FAILURE_OPENS, breaker_failures=100, **options)
-
-
-def test_a_call_that_is_cancelled_before_it_has_begun_has_an_outcome() -> None:
-    [seen] = play(World({"m0": [OK]}, [Caller("m0", gone=Gone(at=0.0, ticks=0, times=1))], config())).calls
-    assert seen.outcome.status is CallStatus.CANCELLED
-
-
-def test_a_call_that_is_cancelled_twice_has_an_outcome() -> None:
-    models = {"m0": [Behaviour(gap=9.0)], "m1": [Behaviour(gap=9.0)]}
-    [seen] = play(World(models, [Caller("m0|m1", gone=Gone(at=0.5, ticks=0, times=2))], config())).calls
-    assert seen.outcome.status is CallStatus.CANCELLED
-
-
-@pytest.mark.parametrize("stream", [False, True])
-def test_a_call_that_is_cancelled_as_its_race_is_won_has_an_outcome(stream: bool) -> None:
-    """Whatever turn of the loop it is in which the caller goes."""
-    models = {"m0": [OK], "m1": [Behaviour(before=9.0)]}
-    for ticks in range(20):
-        caller = Caller("m0|m1", stream=stream, gone=Gone(at=1.0, ticks=ticks, times=1))
-        [seen] = play(World(models, [caller], config())).calls
-        assert len(seen.outcomes) == 1
-        assert not seen.open_at_end
-
-
-def test_a_stream_that_breaks_names_the_model_that_was_streaming_and_not_a_loser_of_its_race() -> None:
-    breaks = Behaviour(before=1.0, pieces=2, fault=Fault("cut"), good=1)
-    models = {"m0": [breaks], "m1": [Behaviour(before=9.0)]}
-    [seen] = play(World(models, [Caller("m0|m1", stream=True)], config())).calls
-    assert seen.text == "[m0#0:0]"
-    assert seen.outcome.model_used == "m0"
-
-
-def test_calls_that_meet_at_a_half_open_breaker_in_the_same_instant_are_all_tried_on_the_last_stage() -> None:
-    callers = [Caller("m0"), Caller("m0", starts=2.0), Caller("m0", starts=2.0)]
-    history = play(World({"m0": [BAD, OK]}, callers, ONE_FAILURE_OPENS))
-    assert [len(seen.sent) for seen in history.calls] == [1, 1, 1]
-
-
-def test_the_verdict_on_a_trial_of_an_earlier_half_open_period_lets_no_second_trial_through() -> None:
-    """The first trial is slow; meanwhile a forced call closes the breaker, and another opens it again."""
-    long_trial = Behaviour(before=9.0)
-    script = [BAD, long_trial, Behaviour(before=0.25), Behaviour(before=0.0, fault=BAD.fault), long_trial, long_trial]
-    callers = [
-        Caller("m0"),  # fails at 0.5: open until 1.5
-        Caller("m0", starts=1.5, gone=Gone(at=3.0, ticks=0, times=1)),  # the first trial, released at 4.5
-        Caller("m0", starts=2.0),  # forced; closes it at 2.25
-        Caller("m0", starts=2.5),  # opens it again at 2.5, until 3.5
-        Caller("m0", starts=3.5),  # the second trial, until 12.5
-        Caller("m0", starts=5.0),  # must be forced, and is no trial
-    ]
-    assert play(World({"m0": script}, callers, ONE_FAILURE_OPENS)).most_trials == 1

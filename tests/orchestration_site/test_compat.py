@@ -21,7 +21,7 @@ from uvicorn.server import ServerState
 from chat.doors.native.serializers import StrictSerializer
 from orchestration_site import compat
 from orchestration_site.grace_period import GracePeriod
-from orchestration_site.http.slow_clients import TimedProtocol
+from orchestration_site.http.protocol.slow_clients import TimedProtocol
 from orchestration_site.pages.health import HealthView
 from orchestration_site.pages.schema_view import SchemaView
 
@@ -193,7 +193,7 @@ async def test_uvicorn_reads_with_the_parser_that_it_is_given_and_drops_what_com
 
 
 async def test_uvicorn_loses_the_body_of_a_request_that_offers_http_2(connection: HttpToolsProtocol) -> None:
-    """If this fails, uvicorn does by itself what `http.upgrade_offers` is for."""
+    """If this fails, uvicorn does by itself what `http.protocol.upgrade_offers` is for."""
     connection.data_received(REQUEST.replace(b"Host: a", b"Host: a\r\nConnection: Upgrade\r\nUpgrade: h2c"))
     assert not compat.will_change_protocol(connection)
     assert connection.cycle.body == b""

@@ -17,8 +17,7 @@ from chat.record import open_calls, writer
 from chat.record.call_rows import CallRows
 from chat.record.late_hours import hour_of, note_changes
 from stats.models import HourlyAttempts, HourlyCalls, RollUpState
-from stats.roll_ups import periods
-from stats.roll_ups.periods import HOUR, Period, sources
+from stats.roll_ups.periods import HOUR
 from stats.roll_ups.roll_up import hours_left, roll_up_hour, start_again
 from stats.selectors import read_statistics
 from stats.serializers import answer_json
@@ -271,37 +270,3 @@ def test_a_write_that_fails_leaves_no_note(rolled_up: None) -> None:
     assert error is not None
     assert not LateHour.objects.exists()
     assert_all_statistics_are_right(group_by="model")
-
-
-# --- How a period is divided -----------------------------------------------------------------------------------------
-
-
-def hours(*numbers: int) -> list[dt.datetime]:
-    return [hour_of(START) + number * HOUR for number in numbers]
-
-
-@pytest.mark.parametrize("most", [1, 2, 20])
-@pytest.mark.parametrize("late", [(), (2,), (0, 1, 5), (3, 4, 9), (0, 3, 6, 9), (-5, 30)], ids=str)
-@pytest.mark.parametrize("wanted", [(None, None), (0.5, None), (None, 7.25), (1, 8), (2.5, 2.75), (11, 12), (3.5, 4.5)])
-def test_every_moment_is_in_exactly_one_source(
-    monkeypatch: pytest.MonkeyPatch, late: tuple[int, ...], wanted: tuple[float | None, float | None], most: int
-) -> None:
-    monkeypatch.setattr(periods, "MAX_HOLES", most)
-    first = hour_of(START)
-    since, until = (None if hour is None else first + hour * HOUR for hour in wanted)
-    found = sources(Period(since, until), first + 10 * HOUR, hours(*late))
-
-    def holds(period: Period, moment: dt.datetime) -> bool:
-        return (period.since is None or period.since <= moment) and (period.until is None or moment < period.until)
-
-    for quarter in range(-40, 60):
-        moment = first + quarter * HOUR / 4
-        from_roll_ups = sum(holds(period, moment) for period in found.rolled_up)
-        from_calls = sum(holds(period, moment) for period in found.calls)
-        assert from_roll_ups + from_calls == holds(Period(since, until), moment), moment
-        if from_roll_ups:
-            assert hour_of(moment) not in hours(*late)
-            assert moment < first + 10 * HOUR
-    assert len(found.calls) <= most + 2
-    for period in found.rolled_up:
-        assert all(end is None or end == hour_of(end) for end in (period.since, period.until))

@@ -17,7 +17,7 @@ from typing import Any
 import uvicorn
 
 from orchestration_site.asgi import application
-from orchestration_site.http.slow_clients import TimedProtocol
+from orchestration_site.http.protocol.slow_clients import TimedProtocol
 from orchestration_site.process import open_service
 
 # How long open requests may go on when a test is over, as uvicorn's timeout_graceful_shutdown.

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.contrib.staticfiles.management.commands.runserver import Command as RunserverCommand
 from django.utils import autoreload
 
-from orchestration_site.http.slow_clients import TimedProtocol
+from orchestration_site.http.protocol.slow_clients import TimedProtocol
 
 
 class Command(RunserverCommand):

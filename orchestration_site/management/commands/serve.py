@@ -19,7 +19,7 @@ from uvicorn import Config, Server
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from orchestration_site.http.slow_clients import TimedProtocol
+from orchestration_site.http.protocol.slow_clients import TimedProtocol
 
 # How long an idle connection stays open. Load balancers close theirs earlier, so that none of them sends a call into a
 # connection that we are closing.

@@ -9,7 +9,7 @@ from access.limit_rules import Limits, Rate
 from access.limits.limit_store import Reading
 from access.limits.meters import Estimate, Kind, meters_of
 from access.limits.rate_limit_headers import RATE_LIMIT_HEADERS, rate_limit_headers
-from orchestration_site.http.cors import RESPONSE_HEADERS
+from orchestration_site.http.browsers.cors import RESPONSE_HEADERS
 
 # A caller for whom every kind of limit is set.
 ALL = Limits(Rate(5, 60), tokens_per_minute=5, max_concurrent=5, usd_per_day=Decimal(5), usd_per_month=Decimal(5))

@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from chat.models import CallContent, CallRecord
-from tests.support.admin_pages import NOON
+from tests.support.reading.admin_pages import NOON
 
 
 @pytest.fixture

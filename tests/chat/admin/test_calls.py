@@ -12,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from chat.models import Attempt
-from tests.support.admin_pages import EVIL, LIST, SUMMARY
+from tests.support.reading.admin_pages import EVIL, LIST, SUMMARY
 
 
 def test_a_call_shows_its_conversation_answer_parameters_and_attempts(admin_client: Client, call: Any) -> None:

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from chat.admin.calls import CallAdmin
 from chat.models import Attempt
-from tests.support.admin_pages import LIST, SUMMARY, assert_reads_by_index, link
+from tests.support.reading.admin_pages import LIST, SUMMARY, assert_reads_by_index, link
 
 
 def test_the_list_counts_nothing_reads_no_content_and_asks_as_often_for_many_calls_as_for_one(

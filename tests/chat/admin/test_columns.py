@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from chat.admin.calls import CallAdmin
 from chat.admin.columns import CallColumns, fields_read_by
 from chat.models import CallRecord
-from tests.support.admin_pages import LIST, listed
+from tests.support.reading.admin_pages import LIST, listed
 
 
 def test_the_list_shows_the_numbers_of_each_call_newest_first(admin_client: Client, call: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from tests.support.admin_pages import LIST
+from tests.support.reading.admin_pages import LIST
 
 
 @pytest.mark.parametrize(

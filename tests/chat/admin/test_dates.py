@@ -9,7 +9,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from tests.support.admin_pages import LIST, assert_reads_by_index, link, listed
+from tests.support.reading.admin_pages import LIST, assert_reads_by_index, link, listed
 
 
 def test_the_dates_lead_down_from_years_to_days_and_only_where_there_are_calls(admin_client: Client, call: Any) -> None:

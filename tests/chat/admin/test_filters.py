@@ -12,7 +12,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from tests.support.admin_pages import LIST, listed
+from tests.support.reading.admin_pages import LIST, listed
 
 
 @pytest.mark.parametrize(

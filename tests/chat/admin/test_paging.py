@@ -10,7 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from chat.admin.calls import CallAdmin
-from tests.support.admin_pages import LIST, NOON, assert_reads_by_index, link, listed
+from tests.support.reading.admin_pages import LIST, NOON, assert_reads_by_index, link, listed
 
 
 def test_pages_follow_each_other_both_ways_with_no_call_missing_or_twice(

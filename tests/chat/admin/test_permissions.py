@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from chat.models import CallRecord
-from tests.support.admin_pages import LIST, listed, staff
+from tests.support.reading.admin_pages import LIST, listed, staff
 
 
 @pytest.mark.parametrize("page", ["add/", "1/change/", "1/delete/"])

@@ -10,7 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from chat.admin import change_list
-from tests.support.admin_pages import LIST, SUMMARY, assert_reads_by_index, link, listed, plans
+from tests.support.reading.admin_pages import LIST, SUMMARY, assert_reads_by_index, link, listed, plans
 
 
 @pytest.mark.parametrize("term", ["req_abcdef012345", "req_abcdef0123", " req_abcdef012345 "])

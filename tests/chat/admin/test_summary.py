@@ -9,7 +9,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from tests.support.admin_pages import LIST, SUMMARY
+from tests.support.reading.admin_pages import LIST, SUMMARY
 
 
 def summary(client: Client, query: str = "") -> str:

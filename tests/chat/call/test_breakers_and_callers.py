@@ -8,8 +8,8 @@ import httpx2
 import pytest
 
 from tests.access.conftest import MakeKey, make_key
-from tests.support.wire_answers import good, whole
-from tests.support.wire_replay import Asked, Step, WireUpstream
+from tests.support.upstreams.wire_answers import good, whole
+from tests.support.upstreams.wire_replay import Asked, Step, WireUpstream
 
 __all__ = ["make_key"]
 

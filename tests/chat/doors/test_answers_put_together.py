@@ -23,7 +23,7 @@ from tests.chat.doors.wire import (
     streamed_text,
 )
 from tests.llm.operations.accumulation.streams import chat
-from tests.support.wire_answers import USAGE, chat_chunk, streamed
+from tests.support.upstreams.wire_answers import USAGE, chat_chunk, streamed
 
 WEATHER = {"id": "call_a", "type": "function", "function": {"name": "get_weather", "arguments": '{"city":"Oslo"}'}}
 TIME = {"id": "call_b", "type": "function", "function": {"name": "get_time", "arguments": '{"zone":"UTC"}'}}

@@ -24,8 +24,8 @@ from tests.chat.doors.wire import (
     streamed_text,
 )
 from tests.llm.operations.accumulation.streams import chat
-from tests.support.wire_answers import GOOD_TEXT, USAGE, chat_chunk, chat_whole, streamed, whole
-from tests.support.wire_replay import Playing, Step
+from tests.support.upstreams.wire_answers import GOOD_TEXT, USAGE, chat_chunk, chat_whole, streamed, whole
+from tests.support.upstreams.wire_replay import Playing, Step
 
 USAGE_CHUNK: Json = {**chat_chunk({}), "choices": [], "usage": USAGE}
 

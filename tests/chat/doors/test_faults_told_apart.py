@@ -12,8 +12,8 @@ import pytest
 from chat.models import Attempt, CallRecord
 from llm import Provider
 from llm.simulator import SimulatorThread
-from tests.support.wire_answers import streamed, whole
-from tests.support.wire_replay import WIRE_CASES, Playing, Step, WireUpstream
+from tests.support.upstreams.wire_answers import streamed, whole
+from tests.support.upstreams.wire_replay import WIRE_CASES, Playing, Step, WireUpstream
 
 ReplayedSite = Callable[..., tuple[httpx2.Client, WireUpstream]]
 Json = dict[str, Any]

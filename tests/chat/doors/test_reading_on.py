@@ -15,7 +15,7 @@ from chat.models import CallRecord
 from llm import ModelPrice
 from llm.simulator import Behaviour, SimulatorThread
 from tests.access.conftest import make_key  # noqa: F401 - a fixture
-from tests.chat.doors.test_disconnects import caller, go, nothing_open
+from tests.chat.doors.disconnects.callers import caller, go, nothing_open
 from tests.support.waiting import eventually
 
 StartSite = Callable[..., httpx2.Client]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chat.doors.sse import DONE, HEARTBEAT, EventStreamResponse, event, text_event
-from tests.support.event_streams import as_one_text, by_sseclient, parse
+from tests.support.reading.event_streams import as_one_text, by_sseclient, parse
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import httpx2
 import pytest
 
 from chat.models import Attempt, CallRecord
-from tests.support.wire_answers import good, whole
-from tests.support.wire_replay import WIRE_CASES, Asked, Playing, Step, WireUpstream
+from tests.support.upstreams.wire_answers import good, whole
+from tests.support.upstreams.wire_replay import WIRE_CASES, Asked, Playing, Step, WireUpstream
 
 ReplayedSite = Callable[..., tuple[httpx2.Client, WireUpstream]]
 Json = dict[str, Any]

@@ -24,8 +24,8 @@ from tests.chat.doors.wire import (
     streamed_text,
 )
 from tests.llm.operations.accumulation.streams import chat
-from tests.support.wire_answers import RESPONSE, USAGE, chat_chunk, chat_whole, chunk, sent, streamed, whole
-from tests.support.wire_replay import Playing, Step, WireUpstream
+from tests.support.upstreams.wire_answers import RESPONSE, USAGE, chat_chunk, chat_whole, chunk, sent, streamed, whole
+from tests.support.upstreams.wire_replay import Playing, Step, WireUpstream
 
 HELLO = [chat_chunk({"role": "assistant", "content": "Hello"}), chat_chunk({}, "stop")]
 USAGE_CHUNK: Json = {**chat_chunk({}), "choices": [], "usage": USAGE}

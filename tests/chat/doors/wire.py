@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 
 from chat.models import CallRecord
-from tests.support.wire_replay import WIRE_CASES, Playing, WireUpstream
+from tests.support.upstreams.wire_replay import WIRE_CASES, Playing, WireUpstream
 
 Json = dict[str, Any]
 ReplayedSite = Callable[..., tuple[httpx2.Client, WireUpstream]]

@@ -18,7 +18,7 @@ from llm.errors import (
     UpstreamFailed,
     UpstreamRateLimited,
 )
-from tests.support.wire_replay import WIRE_CASES
+from tests.support.upstreams.wire_replay import WIRE_CASES
 
 SERVERS = [server.get("error", server)["message"] for server in WIRE_CASES["prompt-too-long"]["upstreams"]]
 

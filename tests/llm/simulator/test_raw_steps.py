@@ -12,7 +12,7 @@ import pytest
 from llm.simulator import Behaviour, RunningSimulator
 from llm.simulator.script.raw_steps import MAX_SENT_BYTES, MAX_STEPS
 from tests.llm.simulator.chat_client import HELLO, ask, eventually
-from tests.support.wire_replay import WIRE_CASES, Json
+from tests.support.upstreams.wire_replay import WIRE_CASES, Json
 
 STEPS = {
     f"{case} {model}": steps

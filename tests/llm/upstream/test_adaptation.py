@@ -10,7 +10,7 @@ from llm.errors import UnsupportedParameter, UpstreamError
 from llm.json_values import Json
 from llm.upstream.adaptation import MAX_MODELS, MAX_VALUES, REMEMBERED_SECONDS, AdaptedBody, RefusedParameters
 from tests.support.clock import Clock
-from tests.support.wire_replay import WIRE_CASES
+from tests.support.upstreams.wire_replay import WIRE_CASES
 
 MODEL = ModelRef(provider="openai", name="m")
 OPTIONS: Json = {"stream": True, "stream_options": {"include_usage": True}}

@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.support.error_envelope import assert_is_envelope
+from tests.support.reading.error_envelope import assert_is_envelope
 
 StartSite = Callable[..., httpx2.Client]
 

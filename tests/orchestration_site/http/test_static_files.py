@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx2
 
-from tests.support.error_envelope import assert_is_envelope
+from tests.support.reading.error_envelope import assert_is_envelope
 
 STATIC_FILE = "/static/admin/css/base.css"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from orchestration_site.logs import log_file_error, logging_config
-from tests.support.log_lines import events
+from tests.support.reading.log_lines import events
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from orchestration_site.logs.formatter import JsonFormatter
-from tests.support.log_lines import MIDNIGHT, make_record
+from tests.support.reading.log_lines import MIDNIGHT, make_record
 
 
 def one_line(event: object, /, created: float = MIDNIGHT, **extra: object) -> dict[str, object]:

@@ -17,7 +17,7 @@ import pytest
 
 from orchestration_site.logs.formatter import JsonFormatter
 from orchestration_site.logs.midnight_file import MidnightFileHandler
-from tests.support.log_lines import BERLIN, MIDNIGHT, events, make_record
+from tests.support.reading.log_lines import BERLIN, MIDNIGHT, events, make_record
 
 ROOT = Path(__file__).resolve().parents[3]
 HOUR = 3600.0

@@ -15,7 +15,7 @@ import sseclient
 
 from chat.models import CallRecord
 from llm.simulator import Behaviour, SimulatorThread
-from tests.support.event_streams import Parsed, parse
+from tests.support.reading.event_streams import Parsed, parse
 
 StartSite = Callable[..., httpx2.Client]
 

@@ -7,7 +7,7 @@ import openai
 import pytest
 
 from tests.support.openai_sdk import sdk_of
-from tests.support.written_upstream import written_site
+from tests.support.upstreams.written_upstream import written_site
 
 __all__ = ["sdk", "written_site"]
 

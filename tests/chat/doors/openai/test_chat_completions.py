@@ -17,7 +17,7 @@ from chat.models import CallRecord
 from llm.simulator import Behaviour, SimulatorThread
 from tests.support.loopback import DIRECT
 from tests.support.openai_sdk import HELLO, WEATHER
-from tests.support.written_upstream import Json
+from tests.support.upstreams.written_upstream import Json
 
 StartSite = Callable[..., httpx2.Client]
 EVERYTHING: Json = {

@@ -10,7 +10,7 @@ import pytest
 
 from chat.models import CallRecord
 from tests.support.openai_sdk import chunks_of, events_of, sdk_of
-from tests.support.written_upstream import Json, Reply, event_stream
+from tests.support.upstreams.written_upstream import Json, Reply, event_stream
 
 HEAD = {"id": "cmpl-w", "object": "text_completion", "created": 1, "model": "davinci-9", "brand_new": 1}
 USAGE = {"prompt_tokens": 4, "completion_tokens": 2, "total_tokens": 6}

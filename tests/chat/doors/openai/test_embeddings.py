@@ -13,7 +13,7 @@ import pytest
 from chat.models import CallRecord
 from llm.simulator import SimulatorThread
 from tests.support.openai_sdk import sdk_of
-from tests.support.written_upstream import Reply
+from tests.support.upstreams.written_upstream import Reply
 
 SMALL = "text-embedding-3-small"
 

@@ -17,7 +17,7 @@ from chat.models import CallRecord
 from llm import Provider
 from llm.simulator import Behaviour, SimulatorThread
 from tests.support.openai_sdk import HELLO, sdk_of
-from tests.support.written_upstream import Reply
+from tests.support.upstreams.written_upstream import Reply
 
 StartSite = Callable[..., httpx2.Client]
 DOOR = "/v1/chat/completions"

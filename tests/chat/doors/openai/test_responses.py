@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from chat.models import CallRecord
 from llm import RESPONSES
 from tests.support.openai_sdk import chunks_of, sdk_of
-from tests.support.written_upstream import Json, Reply, event_stream, sse
+from tests.support.upstreams.written_upstream import Json, Reply, event_stream, sse
 
 USAGE = {
     "input_tokens": 9,

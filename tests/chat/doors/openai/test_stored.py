@@ -14,7 +14,7 @@ import pytest
 from chat.models import CallContent, CallRecord
 from llm.simulator import Behaviour, SimulatorThread
 from tests.support.openai_sdk import HELLO, WEATHER, chunks_of, sdk_of
-from tests.support.written_upstream import Reply
+from tests.support.upstreams.written_upstream import Reply
 
 StartSite = Callable[..., httpx2.Client]
 

@@ -17,8 +17,8 @@ from django.db import connection
 from chat.models import CallRecord
 from llm.simulator import Behaviour, SimulatorThread
 from tests.support.openai_sdk import HELLO, WEATHER, chunks_of, events_of, sdk_of
+from tests.support.upstreams.written_upstream import Json, Reply, event_stream, sse
 from tests.support.waiting import eventually
-from tests.support.written_upstream import Json, Reply, event_stream, sse
 
 StartSite = Callable[..., httpx2.Client]
 

@@ -1,0 +1,1 @@
+"""What sends requests to a server under test, and measures how it answers them."""

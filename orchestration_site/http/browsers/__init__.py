@@ -1,0 +1,1 @@
+"""HTTPS, security headers, host names, and what pages of other origins may do. Most of it protects browsers."""

@@ -1,0 +1,1 @@
+"""Upstreams that send exactly what a test wants, and how a test asks the service in front of them."""
