@@ -18,7 +18,7 @@ from access.limits.limiter import open_limiter
 from chat.background_tasks import background_task
 from chat.call.answer_cache import CacheConfig, open_cache
 from chat.call.gate import Gate
-from chat.call.start import Observer, Service
+from chat.call.start import Observer, ProcessParts
 from chat.history.spending import spent
 from chat.observers.log import log_call, log_late_end
 from chat.observers.metrics import CallMetrics, StateMetrics, forget_process
@@ -81,7 +81,7 @@ async def open_service() -> AsyncGenerator[dict[str, Any]]:
             _tune_garbage_collector()
         yield {
             "keyring": keyring,
-            "service": Service(
+            "parts": ProcessParts(
                 engine=engine,
                 recorder=recorder,
                 open_calls=open_calls,

@@ -41,7 +41,7 @@ End = TypeVar("End", CallOutcome, LateEnd)
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class ProcessParts:
     """The parts that live as long as the process. A request finds them in its `scope["state"]`."""
 
     engine: Engine
@@ -90,7 +90,7 @@ class RunningCall(Protocol):
         """End the call early. `stopping` says that the service stops, and not that the caller has gone."""
 
 
-async def start_call(service: Service, order: Order, keep_late: KeepLate | None = None) -> RunningCall:
+async def start_call(parts: ProcessParts, order: Order, keep_late: KeepLate | None = None) -> RunningCall:
     """Start a call, or answer it from the cache. Its rows are safe before its caller sees the end of the answer.
 
     If its caller gets no answer, and one comes that nobody waits for any more, `keep_late` gets that one.
@@ -98,33 +98,33 @@ async def start_call(service: Service, order: Order, keep_late: KeepLate | None 
     Raises PermissionDenied if the caller may not call these models, RateLimited if its limits have no room, and
     NoCapacity.
     """
-    if not service.recorder.has_room:
+    if not parts.recorder.has_room:
         raise NoCapacity
-    admission = await service.gate.admit(order)
+    admission = await parts.gate.admit(order)
     order.headers.update(admission.headers)
     try:
-        if order.cache_ttl and (cached := await _cached(service, order)):
+        if order.cache_ttl and (cached := await _cached(parts, order)):
             await admission.release()
             return cached
-        return _start(service, order, admission, keep_late)
+        return _start(parts, order, admission, keep_late)
     except BaseException:
         await admission.release()
         raise
 
 
-async def _cached(service: Service, order: Order) -> CachedCall | None:
+async def _cached(parts: ProcessParts, order: Order) -> CachedCall | None:
     """The call as the cache answers it, already on record; None where the cache has no answer."""
     started = time.monotonic()
-    outcome = await service.answers.find(order)
+    outcome = await parts.answers.find(order)
     if outcome is None:
         return None
     outcome = dataclasses.replace(outcome, latency_ms=round((time.monotonic() - started) * 1000))
-    await service.recorder.save(service.row_maker.rows(order, outcome))
-    _observe(service.observers, order, outcome)
+    await parts.recorder.save(parts.row_maker.rows(order, outcome))
+    _observe(parts.observers, order, outcome)
     return CachedCall(order.request.operation, outcome)
 
 
-def _start(service: Service, order: Order, admission: Admission, keep_late: KeepLate | None) -> Call:
+def _start(parts: ProcessParts, order: Order, admission: Admission, keep_late: KeepLate | None) -> Call:
     """Start the call in the engine, which calls `record` with its outcome before the caller sees the end of it.
 
     If something of the call is read on then, the engine calls `record_late_end` when that has ended.
@@ -132,21 +132,21 @@ def _start(service: Service, order: Order, admission: Admission, keep_late: Keep
     first_rows: CallRows | None = None
 
     def start_rows() -> CallRows:
-        return service.row_maker.start_rows(order, lease_until=_lease_until())
+        return parts.row_maker.start_rows(order, lease_until=_lease_until())
 
     async def record(outcome: CallOutcome) -> None:
         nonlocal first_rows
-        rows = service.row_maker.rows(order, outcome)
-        if announced := service.open_calls.ended(open_call):
+        rows = parts.row_maker.rows(order, outcome)
+        if announced := parts.open_calls.ended(open_call):
             # The call has a row since it was running. That row's id has a suffix if a caller chose the same id twice.
             rows.announced = True
             rows.call["request_id"] = announced.request_id
         if outcome.reading_on:
             rows.call["lease_until"] = _lease_until()
-            service.open_calls.reads_on(open_call, rows)
+            parts.open_calls.reads_on(open_call, rows)
         first_rows = rows
         try:
-            await service.recorder.save(rows)
+            await parts.recorder.save(rows)
         finally:
             # After the row is written, because a budget may be read from the rows. Before the answer ends, because the
             # caller's next call may need what this call has held.
@@ -154,13 +154,13 @@ def _start(service: Service, order: Order, admission: Admission, keep_late: Keep
                 await admission.free_place()
             else:
                 await settle(admission, outcome)
-        _observe(service.observers, order, outcome)
+        _observe(parts.observers, order, outcome)
         if order.cache_ttl:
-            await service.answers.keep(order, outcome)
+            await parts.answers.keep(order, outcome)
 
     async def record_late_end(late_end: LateEnd) -> None:
         assert first_rows is not None
-        rows = service.row_maker.rows(order, late_end.outcome)
+        rows = parts.row_maker.rows(order, late_end.outcome)
         rows.amends = True
         rows.call["request_id"] = first_rows.request_id
         try:
@@ -169,21 +169,21 @@ def _start(service: Service, order: Order, admission: Admission, keep_late: Keep
             if keep_late is not None and late_end.answer is not None:
                 await keep_late(late_end.answer)
         finally:
-            service.open_calls.has_read_on(open_call)
+            parts.open_calls.has_read_on(open_call)
             try:
-                await service.recorder.save(rows)
+                await parts.recorder.save(rows)
             finally:
                 await settle(admission, late_end.outcome)
-        _observe(service.late_observers, order, late_end)
+        _observe(parts.late_observers, order, late_end)
         if order.cache_ttl and late_end.answer is not None:
-            await service.answers.keep(order, late_end.answer)
+            await parts.answers.keep(order, late_end.answer)
 
-    open_call = service.open_calls.opened(start_rows)
+    open_call = parts.open_calls.opened(start_rows)
     request = dataclasses.replace(order.request, caller=order.caller.id)
-    call = service.engine.start(request, record, record_late_end)
+    call = parts.engine.start(request, record, record_late_end)
     # For a call that ends without calling `record` or `record_late_end`, by an error that nobody expected.
-    call.task.add_done_callback(lambda _: service.open_calls.ended(open_call))
-    call.task.add_done_callback(lambda _: service.open_calls.has_read_on(open_call))
+    call.task.add_done_callback(lambda _: parts.open_calls.ended(open_call))
+    call.task.add_done_callback(lambda _: parts.open_calls.has_read_on(open_call))
     call.task.add_done_callback(lambda _: admission.end_renewal())
     return call
 

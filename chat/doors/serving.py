@@ -13,7 +13,7 @@ from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 
-from chat.call.start import RunningCall, Service, start_call
+from chat.call.start import ProcessParts, RunningCall, start_call
 from chat.compat import http_request_of
 from chat.doors.door import DoorRequest
 from chat.doors.idempotency import META_NAME, Claim, SavedAnswer, checked_key, claim_key, fingerprint
@@ -39,10 +39,10 @@ class Style:
     headers: Callable[[Opening | CallOutcome], Mapping[str, str]]
 
 
-def service_of(request: Request) -> Service:
-    """The service of this process, which the lifespan has opened."""
-    service: Service = cast(ASGIRequest, http_request_of(request)).scope["state"]["service"]
-    return service
+def parts_of(request: Request) -> ProcessParts:
+    """The parts of this process, which the lifespan has opened."""
+    parts: ProcessParts = cast(ASGIRequest, http_request_of(request)).scope["state"]["parts"]
+    return parts
 
 
 async def serve(request: Request, order: Order, style: Style) -> HttpResponseBase:
@@ -83,7 +83,7 @@ async def _whole(request: Request, order: Order, style: Style, claim: Claim | No
         if claim is not None:
             await claim.save(_saved(order, style, late))
 
-    call = await start_call(service_of(request), order, keep_late)
+    call = await start_call(parts_of(request), order, keep_late)
     try:
         outcome = await call.settled()
     except asyncio.CancelledError:
@@ -102,7 +102,7 @@ def _saved(order: Order, style: Style, outcome: CallOutcome) -> SavedAnswer:
 
 
 async def _stream(request: Request, order: Order, style: Style, claim: Claim | None) -> HttpResponseBase:
-    call = await start_call(service_of(request), order)
+    call = await start_call(parts_of(request), order)
     # If the caller goes while middleware holds the answer, nobody ever iterates over it. The task that serves this
     # request ends in any case, so its end cancels the call.
     serving = asyncio.current_task()

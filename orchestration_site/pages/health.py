@@ -11,7 +11,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from chat.doors.serving import service_of
+from chat.doors.serving import parts_of
 from chat.record.database import database_state
 from llm import CHAT_COMPLETIONS
 from orchestration_site import __version__
@@ -42,24 +42,24 @@ class ReadyView(OpenView):
 
     @extend_schema(summary="The process can take calls", responses={200: OpenApiTypes.OBJECT, 503: OpenApiTypes.OBJECT})
     async def get(self, request: Request) -> Response:
-        service = service_of(request)
-        recorder = service.recorder
+        parts = parts_of(request)
+        recorder = parts.recorder
         database = "away" if recorder.database_away else await sync_to_async(database_state)()
         log_error = log_file_error()
         ready = database == "ok" and recorder.has_room and not recorder.disk_error
         checks: dict[str, Any] = {
             "database": database,
-            "redis": service.gate.limiter.redis_state,
+            "redis": parts.gate.limiter.redis_state,
             "recorder": {"waiting": recorder.waiting, "spool_depth": recorder.spool_depth},
             "spool_disk": recorder.disk_error or "ok",
-            "providers": service.engine.key_states(),
+            "providers": parts.engine.key_states(),
             "circuit_breakers": {
-                breaker_name(*name): state for name, state in service.labels.breaker_states(service.engine).items()
+                breaker_name(*name): state for name, state in parts.labels.breaker_states(parts.engine).items()
             },
-            "refused_parameters": service.labels.refused_parameters(service.engine),
+            "refused_parameters": parts.labels.refused_parameters(parts.engine),
             "log_file": log_error or "ok",
-            "open_calls": service.engine.open_calls,
-            "read_on_answers": service.engine.read_on,
+            "open_calls": parts.engine.open_calls,
+            "read_on_answers": parts.engine.read_on,
         }
         status = "ok" if ready else "unavailable"
         return Response({"status": status, "version": __version__, "checks": checks}, 200 if ready else 503)

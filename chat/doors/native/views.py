@@ -19,7 +19,7 @@ from chat.doors.native.serializers import (
     FallbackSerializer,
     ParallelSerializer,
 )
-from chat.doors.serving import serve, service_of
+from chat.doors.serving import parts_of, serve
 from chat.errors import ErrorSerializer
 from chat.models import CallRecord
 
@@ -53,7 +53,7 @@ class NativeView(Door):
     door: ClassVar[NativeDoor]
 
     async def run(self, request: Request) -> HttpResponseBase:
-        order = read_order(request, service_of(request).engine, self.door)
+        order = read_order(request, parts_of(request).engine, self.door)
         return await serve(request, order, style_of(order))
 
 

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from chat.doors.openai.base import ERRORS, OpenAIView
-from chat.doors.serving import service_of
+from chat.doors.serving import parts_of
 from llm import Engine
 
 # OpenAI's clients expect the time at which a model was created. The settings know none, so all have this one.
@@ -25,7 +25,7 @@ class ModelsView(OpenAIView):
         operation_id="v1_models_list", summary="Configured models and routes", responses={200: OpenApiTypes.OBJECT}
     )
     async def get(self, request: Request) -> Response:
-        data = [_model(name, owner) for name, owner in models_to_list(service_of(request).engine).items()]
+        data = [_model(name, owner) for name, owner in models_to_list(parts_of(request).engine).items()]
         return Response({"object": "list", "data": data})
 
 
@@ -36,7 +36,7 @@ class ModelView(OpenAIView):
         responses={200: OpenApiTypes.OBJECT, 404: ERRORS[404]},
     )
     async def get(self, request: Request, model: str) -> Response:
-        owner = models_to_list(service_of(request).engine).get(model)
+        owner = models_to_list(parts_of(request).engine).get(model)
         if owner is None:
             raise NotFound(f"The model '{model}' is not configured here.", code="model_not_found")
         return Response(_model(model, owner))

@@ -24,7 +24,7 @@ from chat.doors.openai.serializers import (
 )
 from chat.doors.openai.stored.completions import list_completions
 from chat.doors.openai.stored.query import ListQuery, read_list_query
-from chat.doors.serving import serve, service_of
+from chat.doors.serving import parts_of, serve
 from llm import CHAT_COMPLETIONS, COMPLETIONS, EMBEDDINGS, RESPONSES, Operation
 
 # How the API's schema describes the answers of a door that can stream, and the headers that all doors read.
@@ -52,7 +52,7 @@ class OperationView(OpenAIView, Door):
     operation: ClassVar[Operation]
 
     async def run(self, request: Request) -> HttpResponseBase:
-        order = read_order(request, service_of(request).engine, self.operation)
+        order = read_order(request, parts_of(request).engine, self.operation)
         return await serve(request, order, style_of(self.operation))
 
 

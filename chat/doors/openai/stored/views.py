@@ -12,7 +12,7 @@ from access.keys.authentication import caller_of
 from chat.doors.openai.base import ERRORS, NOT_STORED, OpenAIView
 from chat.doors.openai.stored.completions import delete_completion, list_messages, read_completion, update_metadata
 from chat.doors.openai.stored.query import MessagesQuery, MetadataSerializer
-from chat.doors.serving import service_of
+from chat.doors.serving import parts_of
 
 
 class StoredCompletionView(OpenAIView):
@@ -31,7 +31,7 @@ class StoredCompletionView(OpenAIView):
     async def post(self, request: Request, completion_id: str) -> Response:
         serializer = MetadataSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        metadata = service_of(request).row_maker.redacted(serializer.validated_data["metadata"] or {})
+        metadata = parts_of(request).row_maker.redacted(serializer.validated_data["metadata"] or {})
         return Response(await sync_to_async(update_metadata)(caller_of(request).changes_only, completion_id, metadata))
 
     @extend_schema(
