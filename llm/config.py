@@ -25,6 +25,14 @@ class Provider:
     # The name under which genai-prices knows it; empty if that is `name`.
     price_list: str = ""
 
+    # The HTTP proxy by which it is asked; empty if it is asked directly. It may contain a password.
+    proxy: str = field(default="", repr=False)
+
+    def address_of(self, path: str) -> str:
+        """Where an operation is asked for. A query in the base address stays behind the path."""
+        base, question, query = self.base_url.partition("?")
+        return f"{base.rstrip('/')}{path}{question}{query}"
+
     @property
     def api_keys(self) -> tuple[str, ...]:
         return tuple(filter(None, (key.strip() for key in self.api_key.split(","))))

@@ -7,7 +7,10 @@ from typing import Any
 
 from django.core.asgi import get_asgi_application
 
+from orchestration_site.start import STARTUP_FAILURE, read_settings_or_exit
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestration_site.settings")
+read_settings_or_exit(STARTUP_FAILURE)
 django_application = get_asgi_application()
 
 # These imports stand below, because they need Django to be set up.

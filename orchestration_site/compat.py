@@ -1,7 +1,7 @@
 """Private and undocumented parts of libraries that this package uses, each in a function of its own.
 
 A library may change them in any release. tests/orchestration_site/test_compat.py fails when one does.
-Checked with uvicorn 0.54.0, Django 5.2.19, drf-spectacular 0.30.0 and Python 3.11.
+Checked with uvicorn 0.54.0, Django 5.2.19, drf-spectacular 0.30.0, python-dotenv 1.2.4 and Python 3.11.
 
 The libraries themselves are not imported here, because the settings import this file before Django is set up.
 """
@@ -9,8 +9,8 @@ The libraries themselves are not imported here, because the settings import this
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from httptools import HttpRequestParser
@@ -30,6 +30,23 @@ def skip_caller_lookup() -> None:
     """
     logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+
+
+# --- python-dotenv ---------------------------------------------------------------------------------------------------
+
+
+def env_file_lines(file: IO[str]) -> Iterator[tuple[int, str | None, str | None, bool]]:
+    """What is in a `.env` file: for each statement its line, name and value, and whether it can't be read.
+
+    python-dotenv's documented functions only log a warning for what can't be read. `dotenv.parser` is not documented.
+    """
+    from dotenv.parser import parse_stream
+
+    for found in parse_stream(file):
+        # The text of a statement begins with the empty lines before it.
+        text = found.original.string
+        empty_lines = text[: len(text) - len(text.lstrip())].replace("\r\n", "\n").replace("\r", "\n").count("\n")
+        yield found.original.line + empty_lines, found.key, found.value, found.error
 
 
 # --- Django ----------------------------------------------------------------------------------------------------------

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
+
 from orchestration_site.http.asgi_types import Application, AsgiScope, Receive, Send
 
 logger = logging.getLogger("orchestration_site")
@@ -40,6 +42,11 @@ class Lifespan:
                 await receive()
                 phase = "shutdown"
             await send({"type": "lifespan.shutdown.complete"})
+        except ImproperlyConfigured as error:
+            # It says what to do, and where in the code it was noticed helps nobody.
+            for line in filter(None, str(error).splitlines()):
+                logger.error(f"{phase}_failed", extra={"detail": line})
+            await send({"type": f"lifespan.{phase}.failed", "message": ""})
         except Exception as error:
             logger.exception(f"{phase}_failed")
             await send({"type": f"lifespan.{phase}.failed", "message": str(error)})

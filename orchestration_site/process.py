@@ -29,6 +29,7 @@ from chat.record.row_maker import RowMaker
 from llm import Engine, EngineConfig, parse_route
 from llm.simulator import serve
 from orchestration_site.grace_period import GracePeriod
+from orchestration_site.start import try_folders
 from stats.roll_ups.task import RollUps
 
 logger = logging.getLogger("orchestration_site")
@@ -46,6 +47,10 @@ async def open_service() -> AsyncGenerator[dict[str, Any]]:
     """
     if settings.ENVIRONMENT not in ("development", "test"):  # a misspelt "production" must not start either
         refuse_bad_settings()
+    if settings.ENVIRONMENT != "test":  # tests open a service a thousand times
+        try_folders()
+    for name, meant in settings.MISSPELT.items():
+        logger.warning("unknown_setting", extra={"detail": f".env sets {name}. Did you mean {meant}?"})
     config = engine_config()
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context

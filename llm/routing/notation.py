@@ -23,8 +23,9 @@ def parse_route(
 ) -> Route:
     """Read a route. Raises RouteError with the reason if it can't be read.
 
-    The part of a model's name before its first slash is a provider only if a provider of that name is configured;
-    otherwise the slash belongs to the model's name.
+    The part of a name before its first slash is a provider, which must be configured: a prompt that was meant for one
+    provider must not be sent to another. A model of the default provider with a slash in its name is written with the
+    provider, like `openai/meta-llama/Llama-3`.
     """
     stages = _parse_stages(written, providers, default_provider, routes or {}, inside=())
     if sum(len(stage.models) for stage in stages) > MAX_MODELS_IN_ROUTE:
@@ -65,6 +66,13 @@ def _parse_model(name: str, written: str, providers: Collection[str], default_pr
     if len(name) > MAX_NAME_LENGTH or not name.isprintable() or any(c.isspace() for c in name):
         raise RouteError(f"A model's name has 1 to {MAX_NAME_LENGTH} printable characters and no spaces.")
     prefix, slash, rest = name.partition("/")
-    if slash and rest and prefix in providers:
-        return ModelRef(provider=prefix, name=rest)
-    return ModelRef(provider=default_provider, name=name)
+    if not slash:
+        return ModelRef(provider=default_provider, name=name)
+    if prefix not in providers:
+        raise RouteError(
+            f"There is no provider '{prefix[:60]}'. Known are {', '.join(list(providers)[:10])}. A model of "
+            f"{default_provider} that has a slash in its name is written {default_provider}/{name[:60]}."
+        )
+    if not rest:
+        raise RouteError(f"A model is missing behind '{prefix}/'.")
+    return ModelRef(provider=prefix, name=rest)

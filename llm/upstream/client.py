@@ -142,7 +142,10 @@ class Upstream:
             raise UpstreamMisconfigured(message, of_the_key=True)
         try:
             response = await self._session.post(
-                provider.base_url.rstrip("/") + attempt.operation.path,
+                provider.address_of(attempt.operation.path),
+                # `trust_env` of aiohttp would find the proxy as well, but in a thread for each request, and would read
+                # ~/.netrc.
+                proxy=provider.proxy or None,
                 data=data if len(data) <= MAX_BYTES_WRITTEN_AT_ONCE else io.BytesIO(data),
                 # Some servers that need no key refuse a request without this header, and accept any key in it.
                 headers={"Authorization": f"Bearer {attempt.key or 'none'}"},

@@ -6,6 +6,7 @@ tests/llm/upstream/test_compat.py fails when a new version of a library changes 
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 
 import aiohttp
@@ -14,12 +15,15 @@ from aiohttp.connector import Connection
 
 
 def ssl_context() -> ssl.SSLContext:
-    """The certificates that the operating system trusts, whatever SSL_CERT_FILE and SSL_CERT_DIR say.
+    """The certificates that SSL_CERT_FILE and SSL_CERT_DIR name, or else those that the operating system trusts.
 
     This is httpx2's `create_ssl_context`, which finds them where OpenSSL's own paths do not exist. httpx2 comes with
     openai, and its documentation does not promise this function. Checked with httpx2 2.16.2.
     """
-    return httpx2.create_ssl_context(trust_env=False)
+    context = httpx2.create_ssl_context()
+    if os.environ.get("SSL_CERT_FILE") and (folders := os.environ.get("SSL_CERT_DIR")):  # httpx2 reads only the file
+        context.load_verify_locations(capath=folders)
+    return context
 
 
 def connection_closed(connection: Connection) -> asyncio.Future[None] | None:

@@ -51,10 +51,10 @@ class Addresses:
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             prefix = scope.get("root_path", "")
-            sent = scope["path"].removeprefix(prefix)
-            raw = scope.get("raw_path") or b""
-            address = read_address(sent, raw.decode("latin-1").removeprefix(prefix))
-            if address.path != sent:
+            sent = below_root(scope["path"].removeprefix(prefix), prefix)
+            raw = (scope.get("raw_path") or b"").decode("latin-1")
+            address = read_address(sent, below_root(raw.removeprefix(prefix), prefix))
+            if prefix + address.path != scope["path"]:
                 scope = {**scope, "path": prefix + address.path}
             if address.deployment:
                 scope.setdefault("state", {})["deployment"] = address.deployment
@@ -85,6 +85,14 @@ def read_address(path: str, raw_path: str = "") -> Address:
             if tuple(names[-len(api) :]) == api and len(names) > len(api) + 1:
                 return Address("/".join(["/v1", *api]), "/".join(names[1 : -len(api)]))
     return Address("/".join(["/v1", *names]))
+
+
+def below_root(path: str, root_path: str) -> str:
+    """The path without the root path, which some proxies take away before they pass a request on, and others do not."""
+    first = root_path[1:].partition("/")[0]
+    if not root_path or first in (*FORGIVING, *PREFIXES, *WITHOUT_PREFIX) or not path.startswith(f"{root_path}/"):
+        return path
+    return path.removeprefix(root_path)
 
 
 def _is_standard(path: str) -> bool:

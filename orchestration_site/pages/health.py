@@ -6,6 +6,7 @@ from typing import Any
 
 from adrf.views import APIView
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
@@ -16,6 +17,7 @@ from chat.record.database import database_state
 from llm import CHAT_COMPLETIONS
 from orchestration_site import __version__
 from orchestration_site.logs import log_file_error
+from orchestration_site.start import state_of_folder
 
 
 # The docstrings of these views are shown in the description of the API.
@@ -51,13 +53,13 @@ class ReadyView(OpenView):
             "database": database,
             "redis": parts.gate.limiter.redis_state,
             "recorder": {"waiting": recorder.waiting, "spool_depth": recorder.spool_depth},
-            "spool_disk": recorder.disk_error or "ok",
+            "spool_disk": recorder.disk_error or state_of_folder(settings.SPOOL_DIR),
             "providers": parts.engine.key_states(),
             "circuit_breakers": {
                 breaker_name(*name): state for name, state in parts.labels.breaker_states(parts.engine).items()
             },
             "refused_parameters": parts.labels.refused_parameters(parts.engine),
-            "log_file": log_error or "ok",
+            "log_file": log_error or state_of_folder(settings.LOG_DIR),
             "open_calls": parts.engine.open_calls,
             "read_on_answers": parts.engine.read_on,
         }

@@ -10,9 +10,9 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
+from orchestration_site.environment import Environment
 
 from llm import ModelPrice, Provider
-from orchestration_site.environment import Environment
 from orchestration_site.setting_values import read_prices, read_provider_choice, read_providers, read_routes
 
 

@@ -5,14 +5,17 @@ Unlike Django's own command it serves ASGI, because streams need it, and so does
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import uvicorn
 from django.conf import settings
 from django.contrib.staticfiles.management.commands.runserver import Command as RunserverCommand
+from django.core.exceptions import ImproperlyConfigured
 from django.utils import autoreload
 
 from orchestration_site.http.protocol.slow_clients import TimedProtocol
+from orchestration_site.start import try_folders
 
 
 class Command(RunserverCommand):
@@ -27,6 +30,12 @@ class Command(RunserverCommand):
         autoreload.raise_last_exception()
         if not options["skip_checks"]:
             self.check(display_num_errors=True)
+        try:
+            try_folders()
+        except ImproperlyConfigured as error:
+            # Django's autoreloader shows the traceback of an exception in this thread.
+            self.stderr.write(f"{error}")
+            os._exit(1)
         self.check_migrations()
         host = f"[{self.addr}]" if ":" in self.addr else self.addr  # an IPv6 address needs brackets in a URL
         self.stdout.write(f"The service is at http://{host}:{self.port}/ and its API at http://{host}:{self.port}/docs")
@@ -44,6 +53,7 @@ class Command(RunserverCommand):
             port=int(self.port),
             http=TimedProtocol,
             lifespan="on",
+            root_path=settings.ROOT_PATH,
             log_config=None,
             access_log=False,
             proxy_headers=False,  # `http.proxies` reads these headers, because uvicorn does not know TRUSTED_PROXIES
