@@ -45,7 +45,7 @@ async def open_service() -> AsyncGenerator[dict[str, Any]]:
 
     What was opened first is closed last: open calls end before the recorder does, so that each of them is recorded.
     """
-    if settings.ENVIRONMENT not in ("development", "test"):  # a misspelt "production" must not start either
+    if settings.PRODUCTION:
         refuse_bad_settings()
     if settings.ENVIRONMENT != "test":  # tests open a service a thousand times
         try_folders()

@@ -289,9 +289,7 @@ STORE_CONTENT = env.bool("STORE_CONTENT", True)
 REDACT_PATTERNS = read_patterns(env.str("REDACT_PATTERNS", ""))
 LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"])
 LOG_DIR = env.folder("LOG_DIR", "logs", base=BASE_DIR)
-LOG_RETENTION_DAYS = round(
-    env.duration("LOG_RETENTION_DAYS", 30 * DAY, unit="d", at_least=DAY, at_most=100 * YEAR, zero=True) / DAY
-)
+LOG_RETENTION_DAYS = env.days("LOG_RETENTION_DAYS", 30, at_most=36_500)
 OTEL_EXPORTER_OTLP_ENDPOINT = env.parsed("OTEL_EXPORTER_OTLP_ENDPOINT", read_address)
 LOGGING = logging_config(level=LOG_LEVEL, log_dir=LOG_DIR, retention_days=LOG_RETENTION_DAYS)
 

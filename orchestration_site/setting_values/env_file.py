@@ -19,11 +19,14 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 def load_env_file(path: Path, environment: MutableMapping[str, str]) -> dict[str, str]:
     """Add what the file sets to the environment. A variable that is there already stays as it is.
 
+    An empty value is not added. It means the same to us, and other libraries take an empty SSL_CERT_FILE for a name.
+
     Returns what the file sets, which is nothing if there is no such file. Raises SettingError, which names the line.
     """
     found = read_env_file(path)
     for name, value in found.items():
-        environment.setdefault(name, value)
+        if value:
+            environment.setdefault(name, value)
     return found
 
 

@@ -24,6 +24,7 @@ from uvicorn.supervisors import Multiprocess
 
 from orchestration_site.http.protocol.slow_clients import TimedProtocol
 from orchestration_site.management.database_at_start import refuse_missing_migrations, wait_for_database
+from orchestration_site.process import refuse_bad_settings
 from orchestration_site.setting_values.addresses import read_root_path
 from orchestration_site.setting_values.numbers import read_int
 from orchestration_site.start import try_folders
@@ -78,6 +79,8 @@ class Command(BaseCommand):
 
     def _start(self, options: dict[str, Any]) -> None:
         try:
+            if settings.PRODUCTION:
+                refuse_bad_settings()  # a check that is silenced has not stopped the command
             try_folders()
         except ImproperlyConfigured as error:
             raise CommandError(str(error)) from error

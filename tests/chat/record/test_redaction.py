@@ -11,7 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from chat.models import Attempt, CallContent, CallRecord
 from llm.simulator import Behaviour, SimulatorThread
-from orchestration_site.setting_values import read_patterns
+from orchestration_site.setting_values.notations import read_patterns
 
 CARD = "4111111111111111"
 
