@@ -50,7 +50,8 @@ def read_providers(env: environ.Env, *, simulated: bool) -> dict[str, Provider]:
         providers[name] = Provider(name=name, base_url=base_url, api_key=key, needs_key=False)
     for provider in providers.values():
         if provider.base_url and (problem := problem_of_base_address(provider.base_url)):
-            raise ImproperlyConfigured(f"The address of the provider '{provider.name}' {problem}.")
+            variable = "OPENAI_BASE_URL" if provider.name == "openai" else "PROVIDERS"
+            raise ImproperlyConfigured(f"{variable}: the address of the provider '{provider.name}' {problem}.")
     return providers
 
 

@@ -14,7 +14,7 @@ UNIT_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 WHOLE_NUMBER = re.compile(r"[+-]?\d+(_\d+)*", re.ASCII)
 NUMBER = re.compile(r"[+-]?(\d+(_\d+)*(\.\d*)?|\.\d+)(e[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE)
-DURATION = re.compile(rf"({NUMBER.pattern}) *(ms|s|m|h|d)?", re.ASCII | re.IGNORECASE)
+DURATION = re.compile(rf"(?P<number>{NUMBER.pattern}) *(?P<unit>ms|s|m|h|d)?", re.ASCII | re.IGNORECASE)
 
 
 def read_bool(written: str) -> bool:
@@ -45,7 +45,7 @@ def read_duration(written: str, *, at_least: float, at_most: float) -> float:
     """A duration in seconds. A number without a unit is one of seconds."""
     found = DURATION.fullmatch(written.strip())
     if found:
-        seconds = round(float(found[1]) * UNIT_SECONDS[(found[5] or "s").lower()], 6)
+        seconds = round(float(found["number"]) * UNIT_SECONDS[(found["unit"] or "s").lower()], 6)
         if at_least <= seconds <= at_most:
             return seconds
     raise ValueError(

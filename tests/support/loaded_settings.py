@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 # What the settings import takes a second, so it is imported once, and each environment has a fork of that process.
@@ -23,10 +24,39 @@ for variables in json.load(sys.stdin):
 """
 
 
+# The same for settings that can't be read: what the error says, or an empty text.
+REFUSE = """
+import json, os, sys
+import django.conf, environ, llm
+from django.core.exceptions import ImproperlyConfigured
+for variables in json.load(sys.stdin):
+    if os.fork() == 0:
+        os.environ.update(variables)
+        try:
+            from orchestration_site import settings
+        except ImproperlyConfigured as error:
+            print(json.dumps(str(error)))
+        else:
+            print(json.dumps(""))
+        break
+    assert os.wait()[1] == 0
+"""
+
+
+def refusals(*environments: dict[str, str]) -> list[str]:
+    """Why each of these environments is refused; empty for one with which the settings can be read."""
+    said: list[str] = _run(REFUSE, environments)
+    return said
+
+
 def load_settings(*environments: dict[str, str]) -> list[dict[str, str]]:
     """All settings as texts, for each of these environments, to which only PATH and ENVIRONMENT=test are added."""
+    return _run(SHOW, environments)
+
+
+def _run(script: str, environments: tuple[dict[str, str], ...]) -> list[Any]:
     shown = subprocess.run(
-        [sys.executable, "-c", SHOW],
+        [sys.executable, "-c", script],
         cwd=ROOT,
         env={"PATH": os.environ["PATH"], "ENVIRONMENT": "test"},
         input=json.dumps(environments),

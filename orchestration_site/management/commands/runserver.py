@@ -5,13 +5,13 @@ Unlike Django's own command it serves ASGI, because streams need it, and so does
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import uvicorn
 from django.conf import settings
 from django.contrib.staticfiles.management.commands.runserver import Command as RunserverCommand
 from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import CommandError
 from django.utils import autoreload
 
 from orchestration_site.http.protocol.slow_clients import TimedProtocol
@@ -25,17 +25,18 @@ class Command(RunserverCommand):
     addr: str
     port: str
 
+    def handle(self, *args: Any, **options: Any) -> str | None:
+        try:
+            try_folders()
+        except ImproperlyConfigured as error:
+            raise CommandError(str(error)) from error
+        return super().handle(*args, **options)
+
     def inner_run(self, *args: Any, **options: Any) -> None:
         # Django's autoreloader runs this method in a thread. An error of an earlier start is raised again here.
         autoreload.raise_last_exception()
         if not options["skip_checks"]:
             self.check(display_num_errors=True)
-        try:
-            try_folders()
-        except ImproperlyConfigured as error:
-            # Django's autoreloader shows the traceback of an exception in this thread.
-            self.stderr.write(f"{error}")
-            os._exit(1)
         self.check_migrations()
         host = f"[{self.addr}]" if ":" in self.addr else self.addr  # an IPv6 address needs brackets in a URL
         self.stdout.write(f"The service is at http://{host}:{self.port}/ and its API at http://{host}:{self.port}/docs")
