@@ -153,6 +153,11 @@ class Upstream:
                 allow_redirects=False,
                 trace_request_ctx=attempt,
             )
+        except aiohttp.ClientConnectorCertificateError as exception:
+            message = (
+                f"The certificate of the provider '{provider.name}' is not trusted. SSL_CERT_FILE may name another."
+            )
+            raise UpstreamMisconfigured(message) from exception
         except (ValueError, aiohttp.NonHttpUrlClientError):
             # What they say of an address may quote the key, so it is neither kept nor chained.
             message = f"No request can be sent to the base URL of the provider '{provider.name}'."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 from typing import Any
 
@@ -26,6 +27,15 @@ from orchestration_site.pages.health import HealthView
 from orchestration_site.pages.schema_view import SchemaView
 
 REQUEST = b"POST /chat HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\na"
+
+
+def test_python_dotenv_says_which_lines_it_cannot_read() -> None:
+    file = io.StringIO("\n# comment\nA=b\r\n\r\nnonsense: c\nD\n")
+    assert [found for found in compat.env_file_lines(file) if found[1] or found[3]] == [
+        (3, "A", "b", False),
+        (5, None, None, True),
+        (6, "D", None, False),
+    ]
 
 
 def test_a_log_record_does_not_look_up_its_caller(monkeypatch: pytest.MonkeyPatch) -> None:

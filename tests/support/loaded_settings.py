@@ -13,7 +13,9 @@ ROOT = Path(__file__).resolve().parents[2]
 # What the settings import takes a second, so it is imported once, and each environment has a fork of that process.
 SHOW = """
 import json, os, sys
-import django.conf, environ, llm
+import django.conf, environ, llm, redis.asyncio
+from orchestration_site.http import cors, proxies
+from orchestration_site.setting_values import database_url, notations
 for variables in json.load(sys.stdin):
     if os.fork() == 0:
         os.environ.update(variables)
@@ -27,7 +29,9 @@ for variables in json.load(sys.stdin):
 # The same for settings that can't be read: what the error says, or an empty text.
 REFUSE = """
 import json, os, sys
-import django.conf, environ, llm
+import django.conf, environ, llm, redis.asyncio
+from orchestration_site.http import cors, proxies
+from orchestration_site.setting_values import database_url, notations
 from django.core.exceptions import ImproperlyConfigured
 for variables in json.load(sys.stdin):
     if os.fork() == 0:

@@ -64,6 +64,10 @@ class SiteProcess:
             _with_tables.append(Path(path).read_bytes())
 
     def start(self, *arguments: str) -> SiteProcess:
+        """Start the service. A SQLite file that is not there yet gets its tables, because `serve` insists on them."""
+        scheme, _, path = self.environment["DATABASE_URL"].partition(":///")
+        if scheme == "sqlite" and not Path(path).exists():
+            self.migrate()
         command = [sys.executable, "manage.py", "serve", "--port", str(self.port), *arguments]
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(

@@ -59,17 +59,6 @@ def test_a_scheme_that_is_none_is_not_taken() -> None:
     assert seen("10.0.0.7", ["10.0.0.7"], ("X-Forwarded-Proto", "gopher"))[1] == "http"
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "expected"),
-    [("RATE_LIMIT", "60", "site.E006"), ("TRUSTED_PROXIES", ["proxy"], "site.E007")],
-)
-def test_a_setting_that_cannot_be_read_is_an_error_at_start(
-    settings: Any, name: str, value: Any, expected: str
-) -> None:
-    setattr(settings, name, value)
-    assert [message.id for message in check_access(None)] == [expected]
-
-
 def test_production_without_keys_is_warned(settings: Any) -> None:
     settings.PRODUCTION, settings.API_KEYS_REQUIRED = True, False
     assert [message.id for message in check_access(None)] == ["site.W001"]

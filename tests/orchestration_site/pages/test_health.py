@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -47,6 +48,20 @@ def test_ready_has_the_state_of_each_dependency(client: httpx2.Client) -> None:
     assert checks["circuit_breakers"] == {}
     assert checks["log_file"] == "ok"
     assert checks["open_calls"] == 0
+
+
+def test_ready_says_when_the_folders_can_be_written_to_no_more(
+    client: httpx2.Client, settings: Any, tmp_path: Path
+) -> None:
+    # Root may write into a folder whatever its mode is, so the folders are missing here.
+    settings.SPOOL_DIR, settings.LOG_DIR = tmp_path, tmp_path
+    checks = client.get("/health/ready").json()["checks"]
+    assert (checks["spool_disk"], checks["log_file"]) == ("ok", "ok")
+    settings.SPOOL_DIR, settings.LOG_DIR = tmp_path / "a", tmp_path / "b"
+    response = client.get("/health/ready")
+    checks = response.json()["checks"]
+    assert (checks["spool_disk"], checks["log_file"]) == ("the folder is not there",) * 2
+    assert response.status_code == 200  # calls are still taken and kept, as long as the database is there
 
 
 def test_without_its_database_the_service_lives_but_is_not_ready(
