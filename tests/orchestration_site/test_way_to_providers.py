@@ -13,10 +13,10 @@ import pytest
 
 from llm.simulator import SimulatorThread
 from tests.support.database_servers import require
-from tests.support.forward_proxy import forward_proxy
 from tests.support.loopback import loopback_post
 from tests.support.site_subprocess import SiteProcess
-from tests.support.written_upstream import Json, Reply, WrittenUpstream
+from tests.support.upstreams.forward_proxy import forward_proxy
+from tests.support.upstreams.written_upstream import Json, Reply, WrittenUpstream
 
 # No such host exists, so that only a proxy can reach it.
 HOST = "api.example.invalid"

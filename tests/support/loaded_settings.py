@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SHOW = """
 import json, os, sys
 import django.conf, environ, llm, redis.asyncio
-from orchestration_site.http import cors, proxies
+from orchestration_site.http import proxies
+from orchestration_site.http.browsers import cors
 from orchestration_site.setting_values import database_url, notations
 for variables in json.load(sys.stdin):
     if os.fork() == 0:
@@ -30,7 +31,8 @@ for variables in json.load(sys.stdin):
 REFUSE = """
 import json, os, sys
 import django.conf, environ, llm, redis.asyncio
-from orchestration_site.http import cors, proxies
+from orchestration_site.http import proxies
+from orchestration_site.http.browsers import cors
 from orchestration_site.setting_values import database_url, notations
 from django.core.exceptions import ImproperlyConfigured
 for variables in json.load(sys.stdin):
