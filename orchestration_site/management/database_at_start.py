@@ -20,6 +20,8 @@ ASK_AGAIN_SECONDS = 1.0
 # What PostgreSQL says while it starts or stops. Any other refusal of a server that answers is a reason not to wait: the
 # password is wrong, or the database does not exist.
 STARTING = ("starting up", "shutting down", "not yet accepting", "recovery mode", "too many clients", "remaining conn")
+# What the library that connects says when encryption or a password can't be agreed on. That does not change either.
+REFUSED = ("does not support SSL", "certificate", "no password supplied", "FATAL")
 
 
 def wait_for_database(say: Callable[[str], None]) -> None:
@@ -40,7 +42,7 @@ def wait_for_database(say: Callable[[str], None]) -> None:
         except psycopg.Error as error:
             reason = " ".join(str(error).split())
             raise CommandError(f"DATABASE_URL can't be used: {reason}") from error
-        if "FATAL" in reason and not any(words in reason for words in STARTING):
+        if any(words in reason for words in REFUSED) and not any(words in reason for words in STARTING):
             raise CommandError(f"The database at {place} refuses the service: {reason}")
         if not has_said:
             say(f"Waiting for the database at {place}, which is not there yet: {reason}")

@@ -78,8 +78,13 @@ def test_a_database_that_refuses_the_service_is_not_waited_for(
         url = postgres.url.replace("//service@", "//service:secret@").removesuffix("postgres") + "nothing"
         process = serve(site, DATABASE_URL=url)
         said, _ = process.communicate(timeout=60)
+        in_the_clear = serve(site, DATABASE_URL=f"{postgres.url}?sslmode=require")
+        said_of_encryption, _ = in_the_clear.communicate(timeout=60)
     finally:
         postgres.stop()
+    assert in_the_clear.returncode == 1
+    assert "server does not support SSL, but SSL was required" in said_of_encryption
+    assert len(said_of_encryption.splitlines()) == 1
     assert process.returncode == 1
     assert "refuses the service" in said
     assert '"nothing" does not exist' in said
