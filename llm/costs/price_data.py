@@ -74,13 +74,12 @@ def price_list_names() -> list[str]:
 
 
 def price_list_of(provider: Provider) -> PriceListOfVendor | None:
-    """The list that has a provider's prices: the one that is set, that has its name, or that knows its address."""
+    """The list that has a provider's prices: the one that is set, that knows its address, or that has its name."""
     vendors = get_snapshot().providers
     if provider.price_list:
         return find_provider_by_id(vendors, provider.price_list)
-    by_name = next((vendor for vendor in vendors if vendor.id == provider.name.lower()), None)
     by_address = next((vendor for vendor in vendors if match(vendor.api_pattern, provider.base_url)), None)
-    return by_name or by_address or find_provider_by_id(vendors, provider.name)
+    return by_address or find_provider_by_id(vendors, provider.name)
 
 
 def find_price(vendor: PriceListOfVendor, model: str, tier: str, at: datetime) -> Found | None:
