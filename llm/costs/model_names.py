@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 
 # What stands behind the name of a model for one of its versions: a date, as -2024-08-06, -20240806, @20240806, -0613 or
 # -2409, a number of Gemini, as -001, or the word for the newest version.
@@ -13,12 +12,13 @@ VERSION = re.compile(r"[-@](20\d\d-\d\d-\d\d|20\d{6}|\d{3,4}|latest)$")
 FINE_TUNED = "ft:"
 
 
-@lru_cache(maxsize=1_000)
 def is_same_model(asked: str, answered: str) -> bool:
     """Whether an answer names the model that was asked, be it by the name of one of its versions.
 
     A vendor before the name, as in `openai/gpt-4o`, may be in one of them only.
     """
+    if asked == answered:
+        return True
     asked, answered = asked.lower(), answered.lower()
     if ("/" in asked) is not ("/" in answered):
         asked, answered = asked.rpartition("/")[2], answered.rpartition("/")[2]

@@ -20,7 +20,7 @@ from genai_prices.types import Provider as PriceListOfVendor
 from llm.config import PRICED_ONE_BY_ONE, ModelPrice, Provider
 from llm.costs.model_names import base_of, without_version
 from llm.costs.published_prices import published_price
-from llm.costs.rate import merged, scaled
+from llm.costs.rate import merged, names_some_tokens, scaled
 
 # Our kinds by their names in genai-prices.
 KINDS: Mapping[str, str] = {
@@ -100,7 +100,7 @@ def find_price(vendor: PriceListOfVendor, model: str, tier: str, at: datetime) -
     bands = tuple(
         (start, _in_our_words(vendor.id, model.lower(), listed, start)) for start in reversed(_starts(listed))
     )
-    if all(price.prompt is None and price.completion is None for _, price in bands):
+    if not any(names_some_tokens(price) for _, price in bands):
         # It is paid for in another way, as by the minute. No price at all means that it is free.
         return None if any(value is not None for value in vars(listed).values()) else Found(FREE)
     found = Found(bands, is_whole)

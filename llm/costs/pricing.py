@@ -19,14 +19,16 @@ from llm.costs.price_data import (
     price_list_of,
     without_tier,
 )
-from llm.costs.rate import SMALLEST, UNKNOWN, Cost, Rate, merged, names_all_tokens
+from llm.costs.rate import SMALLEST, UNKNOWN, Cost, Rate, merged, names_all_tokens, names_some_tokens
 from llm.costs.usage import Usage
 
 # How long a price is remembered, because finding it takes longer than using it. Some prices change by the hour.
 REMEMBERED_SECONDS = 60.0
 
-# How many prices are remembered. Callers may name any model, so there must be a limit.
+# How many prices are remembered, and how long all names that decide one may be together. Callers may name any model and
+# any tier, so there must be limits.
 MAX_REMEMBERED = 1_000
+MAX_NAMES_LENGTH = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,8 @@ class PriceList:
         return cost
 
     def _remember(self, key: tuple[str, ...], rates: _Rates) -> None:
+        if sum(map(len, key)) > MAX_NAMES_LENGTH:
+            return
         if len(self._remembered) >= MAX_REMEMBERED:
             self._remembered.clear()
         self._remembered[key] = rates
@@ -138,6 +142,8 @@ class PriceList:
 
 def _ready(found: Found | None) -> _Rates:
     """Prices that can be used, until it is time to look whether they have changed."""
-    bands = tuple((start, Rate(price, is_whole=found.is_whole)) for start, price in found.bands) if found else ()
+    bands: tuple[tuple[int, Rate], ...] = ()
+    if found is not None and any(names_some_tokens(price) for _, price in found.bands):
+        bands = tuple((start, Rate(price, is_whole=found.is_whole)) for start, price in found.bands)
     only = bands[0][1] if len(bands) == 1 else None
     return _Rates(bands, only, time.monotonic() + REMEMBERED_SECONDS)

@@ -82,7 +82,8 @@ class Rate:
                 price, is_whole = self._price_of(kind)
                 incomplete = incomplete or not is_whole
                 usd += (price or NOTHING) * count / (1 if kind in PRICED_ONE_BY_ONE else MILLION)
-        return Cost(usd.quantize(SMALLEST), incomplete)
+        # Nothing that has a price was used, so nothing is known of the cost. It is not 0.
+        return UNKNOWN if incomplete and not usd else Cost(usd.quantize(SMALLEST), incomplete)
 
     def _price_of(self, kind: str) -> tuple[Decimal | None, bool]:
         """The price that a kind is paid at, and whether it is the whole price."""
@@ -155,6 +156,10 @@ def merged(own: ModelPrice, listed: ModelPrice) -> ModelPrice:
 
 def names_all_tokens(price: ModelPrice) -> bool:
     return price.prompt is not None and price.completion is not None
+
+
+def names_some_tokens(price: ModelPrice) -> bool:
+    return price.prompt is not None or price.completion is not None
 
 
 def scaled(price: ModelPrice, factor: Decimal) -> ModelPrice:

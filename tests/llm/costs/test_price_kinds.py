@@ -158,6 +158,15 @@ def test_a_model_without_a_price_of_tokens_has_no_cost_and_not_a_cost_of_0(model
     assert cost(OPENAI, model, Usage(1_000, 1_000)) == Cost(None, incomplete=True)
 
 
+def test_an_own_price_of_sound_alone_is_no_price_of_a_model_that_nobody_knows() -> None:
+    prices = PriceList({"nobody-knows": ModelPrice(audio_prompt=Decimal(40))})
+    assert prices.cost(OPENAI, "nobody-knows", Usage(1_000, 1_000, audio_prompt_tokens=500)).usd is None
+
+
+def test_a_usage_of_nothing_that_has_a_price_has_no_cost_and_not_a_cost_of_0() -> None:
+    assert cost(OPENAI, "gpt-4o", Usage(0, 500, audio_completion_tokens=500)) == Cost(None, incomplete=True)
+
+
 def test_writing_costs_as_much_as_reading_the_prompt_where_nobody_asks_more() -> None:
     """Models of OpenAI before gpt-5.6."""
     assert cost(OPENAI, "gpt-5", Usage(1_000, 0, cache_write_tokens=1_000)) == Cost(Decimal("0.00125"))
@@ -203,8 +212,10 @@ def test_prices_of_models_that_nobody_knows_push_no_other_price_out_for_long() -
     prices = PriceList()
     for number in range(1_100):
         prices.cost(OPENAI, f"no-model-{number}", Usage(1, 1))
+    prices.cost(OPENAI, "x" * 1_000_000, Usage(1, 1), tier="y" * 1_000_000)
     assert prices.cost(OPENAI, "gpt-4o", Usage(1_000, 0)).usd == Decimal("0.0025")
     assert len(prices._remembered) <= 1_000
+    assert max(len(name) for key in prices._remembered for name in key) < 1_000
 
 
 SOUND = ModelPrice(audio_prompt=Decimal(40), web_search=Decimal("0.03"))
