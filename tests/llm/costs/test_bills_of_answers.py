@@ -7,12 +7,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from tests.support.wire_answers import RESPONSE, chat_chunk, chat_whole, streamed, whole
-from tests.support.wire_replay import Step
 
 from llm import CHAT_COMPLETIONS, RESPONSES, AttemptRecord, CallOutcome, ModelPrice, Operation, Provider
 from llm.json_values import Json
 from tests.llm.conftest import KEY, Answer, StartEngine
+from tests.support.upstreams.wire_answers import RESPONSE, chat_chunk, chat_whole, streamed, whole
+from tests.support.upstreams.wire_replay import Step
 
 Ask = Callable[..., Awaitable[CallOutcome]]
 USAGE: Json = {"prompt_tokens": 1_000, "completion_tokens": 1_000, "total_tokens": 2_000}
