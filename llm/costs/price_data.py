@@ -18,7 +18,7 @@ from genai_prices.types import ModelPrice as ListedPrice
 from genai_prices.types import Provider as PriceListOfVendor
 
 from llm.config import PRICED_ONE_BY_ONE, ModelPrice, Provider
-from llm.costs.model_names import base_of, without_version
+from llm.costs.model_versions import base_of, without_version
 from llm.costs.published_prices import published_price
 from llm.costs.rate import merged, names_some_tokens, scaled
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from llm.config import Provider
-from llm.costs.model_names import is_same_model
+from llm.costs.model_versions import is_same_model
 from llm.costs.pricing import PriceList
 from llm.costs.rate import Cost
 from llm.costs.usage import Usage

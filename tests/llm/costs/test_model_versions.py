@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llm.costs.model_names import base_of, is_same_model, without_version
+from llm.costs.model_versions import base_of, is_same_model, without_version
 
 
 @pytest.mark.parametrize(
