@@ -6,8 +6,10 @@ Other packages import from here only. `llm.simulator` has a public face of its o
 
 from llm.calls.call import Call
 from llm.calls.request import CallOutcome, CallRequest, CallStatus, LateEnd, Opening
-from llm.config import EngineConfig, ModelPrice, Provider
+from llm.config import PRICE_KINDS, EngineConfig, ModelPrice, Provider
+from llm.costs.price_data import price_list_names
 from llm.costs.pricing import PriceList
+from llm.costs.rate import Cost
 from llm.costs.usage import COUNTS, MAX_TOKENS, Usage
 from llm.engine import Engine
 from llm.errors import (
@@ -47,6 +49,7 @@ __all__ = [
     "EMBEDDINGS",
     "MAX_DEPTH",
     "MAX_TOKENS",
+    "PRICE_KINDS",
     "RESPONSES",
     "AttemptRecord",
     "AttemptStatus",
@@ -57,6 +60,7 @@ __all__ = [
     "CallStatus",
     "CallerImpatient",
     "ContextWindowExceeded",
+    "Cost",
     "EmptyAnswer",
     "Engine",
     "EngineConfig",
@@ -92,5 +96,6 @@ __all__ = [
     "Usage",
     "is_too_deep",
     "parse_route",
+    "price_list_names",
     "write_json",
 ]

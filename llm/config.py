@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 
 
@@ -22,7 +22,7 @@ class Provider:
     # True if calls need a key. If it is True and there is no key, the models fail with UpstreamNotConfigured.
     needs_key: bool = True
 
-    # The name under which genai-prices knows it; empty if that is `name`.
+    # Whose prices it has, by their name in genai-prices; empty if its own name or its address tells.
     price_list: str = ""
 
     # The HTTP proxy by which it is asked; empty if it is asked directly. It may contain a password.
@@ -40,11 +40,34 @@ class Provider:
 
 @dataclass(frozen=True, slots=True)
 class ModelPrice:
-    """US dollars per million tokens. `cached` is None where cached tokens cost as much as others."""
+    """The prices of a model by kind, in US dollars: of a million tokens, or of one search or request.
 
-    prompt: Decimal
-    completion: Decimal
+    None is a kind that has no price of its own. `cached`, `cache_write`, `image_prompt` and `reasoning` cost as much as
+    other tokens then; whatever else is left without a price makes a cost incomplete (`llm/costs/rate.py`).
+    """
+
+    prompt: Decimal | None = None
+    completion: Decimal | None = None
     cached: Decimal | None = None
+    cache_write: Decimal | None = None
+    cache_write_1h: Decimal | None = None
+    audio_prompt: Decimal | None = None
+    audio_completion: Decimal | None = None
+    cached_audio: Decimal | None = None
+    image_prompt: Decimal | None = None
+    image_completion: Decimal | None = None
+    cached_image: Decimal | None = None
+    reasoning: Decimal | None = None
+    web_search: Decimal | None = None
+    file_search: Decimal | None = None
+    request: Decimal | None = None
+
+
+# The names of all kinds that can have a price.
+PRICE_KINDS = tuple(field.name for field in fields(ModelPrice))
+
+# The kinds whose price is that of one, and not of a million tokens.
+PRICED_ONE_BY_ONE = frozenset({"web_search", "file_search", "request"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +80,8 @@ class EngineConfig:
     # The routes that have a name, as they are written.
     routes: Mapping[str, str] = field(default_factory=dict)
 
-    # Prices that count before those of genai-prices, by `model` or by `provider/model`.
+    # Prices that count before those of genai-prices, by `model` or by `provider/model`. With `@tier` behind the name,
+    # like `gpt-4o@flex`, they are those of one service tier.
     prices: Mapping[str, ModelPrice] = field(default_factory=dict)
 
     # The bound on a whole answer, or on a stream up to its first content, for callers that give none.

@@ -55,17 +55,22 @@ class Gate:
         tokens = max(len(stage.models) for stage in stages) * usage.total_tokens
         if not limits.has_budget:
             return Estimate(tokens)
-        return Estimate(tokens, max(self._cost_usd(stage, usage, order.caller.name) for stage in stages))
+        return Estimate(tokens, max(self._cost_usd(stage, usage, order) for stage in stages))
 
-    def _cost_usd(self, stage: Stage, usage: Usage, name: str) -> Decimal:
-        return sum((self._price(model, usage, name) for model in stage.models), Decimal())
+    def _cost_usd(self, stage: Stage, usage: Usage, order: Order) -> Decimal:
+        return sum((self._price(model, usage, order) for model in stage.models), Decimal())
 
-    def _price(self, model: ModelRef, usage: Usage, name: str) -> Decimal:
-        """Raises PermissionDenied if the price is not known: the call could spend more than the key's budget."""
-        cost = self._prices.cost_usd(self._engine.config.providers[model.provider], model.name, usage)
+    def _price(self, model: ModelRef, usage: Usage, order: Order) -> Decimal:
+        """The price in the service tier that the call asks for.
+
+        Raises PermissionDenied if the price is not known: the call could spend more than the key's budget.
+        """
+        provider, tier = self._engine.config.providers[model.provider], order.request.body.get("service_tier")
+        cost = self._prices.cost(provider, model.name, usage, tier=tier if isinstance(tier, str) else "").usd
         if cost is None:
             raise PermissionDenied(
-                f"The API key '{name}' has a budget, and the price of '{model.name}' is not known. PRICES can set it."
+                f"The API key '{order.caller.name}' has a budget, and the price of '{model.name}' is not known. "
+                "PRICES can set it."
             )
         return cost
 

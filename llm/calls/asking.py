@@ -19,6 +19,7 @@ from llm.errors import (
     UpstreamTimeout,
 )
 from llm.json_values import Json
+from llm.operations.billing.tier import asked_tier
 from llm.routing.circuit_breaker import Permit
 from llm.routing.route import ModelRef
 from llm.routing.walk import Race
@@ -99,6 +100,7 @@ class Asking:
         breakers = self._context.breakers
         keys = self._context.upstream.keys[model.provider]
         attempt = self._start_attempt(model, race, racer)
+        attempt.asked_tier = asked_tier(body)
         target, caller = self._request.target(model), self._request.caller
         permit = Permit(target, caller) if race.forced else breakers.admit(target, caller)
         if permit is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 # The largest number of tokens that is believed. No model takes so many, and the database's columns hold no more.
 MAX_TOKENS = 2**31 - 1
@@ -38,6 +38,33 @@ class Usage:
     @property
     def total_tokens(self) -> int:
         return self.prompt_tokens + self.completion_tokens
+
+    def consistent(self) -> Usage:
+        """The same, with no part larger than what it is a part of. The parts of a whole don't overlap, except that what
+        was read from a cache may be sound or an image."""
+        prompt, completion = self.prompt_tokens, self.completion_tokens
+        cached = min(self.cached_tokens, prompt)
+        cached_audio = min(self.cached_audio_tokens, self.audio_prompt_tokens, cached)
+        cached_image = min(self.cached_image_tokens, self.image_prompt_tokens, cached - cached_audio)
+        fresh = prompt - cached
+        audio = min(self.audio_prompt_tokens - cached_audio, fresh)
+        image = min(self.image_prompt_tokens - cached_image, fresh - audio)
+        written = min(self.cache_write_tokens, fresh - audio - image)
+        audio_completion = min(self.audio_completion_tokens, completion)
+        image_completion = min(self.image_completion_tokens, completion - audio_completion)
+        return replace(
+            self,
+            cached_tokens=cached,
+            reasoning_tokens=min(self.reasoning_tokens, completion - audio_completion - image_completion),
+            cache_write_tokens=written,
+            cache_write_1h_tokens=min(self.cache_write_1h_tokens, written),
+            audio_prompt_tokens=audio + cached_audio,
+            audio_completion_tokens=audio_completion,
+            cached_audio_tokens=cached_audio,
+            image_prompt_tokens=image + cached_image,
+            image_completion_tokens=image_completion,
+            cached_image_tokens=cached_image,
+        )
 
     def __add__(self, other: Usage) -> Usage:
         counts = {name: getattr(self, name) + getattr(other, name) for name in COUNTS}

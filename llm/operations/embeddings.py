@@ -9,8 +9,9 @@ from llm.costs.tokens import count_input_tokens
 from llm.errors import InvalidUpstreamResponse
 from llm.json_values import Json
 from llm.operations.accumulation import Accumulator
+from llm.operations.billing.counts import count_of
 from llm.operations.operation import Operation, StreamReader
-from llm.operations.token_counts import PROMPT, TOTAL, StatedUsage, count_of
+from llm.operations.token_counts import PROMPT, TOTAL, StatedUsage
 
 
 class NoStream(TypeError):

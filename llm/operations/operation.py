@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from llm.json_values import Json
 from llm.operations.accumulation import Accumulator
 from llm.operations.accumulation.usage import Usage as UsageInPieces
+from llm.operations.billing.searches import NO_TOOLS, ToolUse
+from llm.operations.billing.stated_cost import stated_cost
 from llm.operations.stream_text import StreamText, TextOfEach
 from llm.operations.token_counts import StatedUsage, read_usage
 
@@ -98,10 +101,22 @@ class Operation(ABC):
 
     def usage(self, answer: Json) -> StatedUsage | None:
         """The provider's own token counts of an answer or chunk; None if it has none that can be believed."""
+        return self.read_usage(self._usage_object(answer))
+
+    def stated_cost(self, answer: Json) -> Decimal | None:
+        """US dollars, where the provider states the cost of an answer; None if it does not."""
+        return stated_cost(self._usage_object(answer))
+
+    def tools_used(self, answer: Json, model: str) -> ToolUse:
+        """The tools that the provider ran for a whole answer, if they cost something. `model` is the one asked."""
+        return NO_TOOLS
+
+    def _usage_object(self, answer: Json) -> Any:
+        """The usage of an answer or chunk, put together from all places in which it stands."""
         pieces = UsageInPieces()
         for usage in self.usages(answer):
             pieces.add(usage)
-        return self.read_usage(pieces.whole())
+        return pieces.whole()
 
     def answer_id(self, answer: Json) -> str:
         """The upstream's id of an answer, or of the answer that a chunk belongs to; empty if there is none."""

@@ -12,6 +12,7 @@ from llm.error_reading import read_error
 from llm.errors import EmptyAnswer, InvalidUpstreamResponse
 from llm.json_values import Json
 from llm.operations.accumulation import Accumulator, ResponseAccumulator
+from llm.operations.billing.searches import ToolUse, tools_of_items
 from llm.operations.operation import Operation, StreamReader
 from llm.operations.output_texts import texts_within
 from llm.operations.response_events import ENDED, events_of, is_event, kind_of, object_in, objects_in
@@ -106,6 +107,9 @@ class Responses(Operation):
 
     def usages(self, answer: Json) -> list[Json]:
         return objects_in([_response_in(answer).get("usage") or answer.get("usage")])
+
+    def tools_used(self, answer: Json, model: str) -> ToolUse:
+        return tools_of_items(objects_in(answer.get("output")), objects_in(answer.get("tools")), model)
 
     def answer_id(self, answer: Json) -> str:
         return str(_response_in(answer).get("id") or "")

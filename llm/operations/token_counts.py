@@ -6,47 +6,24 @@ cached tokens are a part of the prompt, reasoning is a part of the completion, a
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from llm.costs.usage import MAX_TOKENS, Usage
+from llm.costs.usage import COUNTS, MAX_TOKENS, Usage
+from llm.operations.billing.counts import count_of
+from llm.operations.billing.parts import cached_in, rare_parts, reasoning_in, written_in
 
 # The names of the two main counts. Some servers use those of the Responses API for chat completions, or the reverse.
 PROMPT: Final = ("prompt_tokens", "input_tokens")
 COMPLETION: Final = ("completion_tokens", "output_tokens")
 TOTAL: Final = "total_tokens"
 
-# Objects that hold the parts of a count.
-PROMPT_DETAILS: Final = ("prompt_tokens_details", "input_tokens_details", "input_token_details")
-COMPLETION_DETAILS: Final = ("completion_tokens_details", "output_tokens_details", "output_token_details")
-
-# Names of the tokens that a cache held already, in the usage object or in its details. By vendor: OpenAI, Moonshot and
-# Together; DeepSeek; Anthropic and its translators; xAI; OpenAI's Codex; LangChain; gateways.
-CACHED: Final = (
-    "cached_tokens",
-    "prompt_cache_hit_tokens",
-    "cache_read_input_tokens",
-    "cached_prompt_text_tokens",
-    "cached_input_tokens",
-    "cache_read",
-    "cache_read_tokens",
-)
-
-# DeepSeek's name for the other part of the prompt.
+# DeepSeek's name for the part of the prompt that no cache held.
 NOT_CACHED: Final = "prompt_cache_miss_tokens"
-
-# Names of the tokens that were written to a cache.
-WRITTEN: Final = ("cache_creation_input_tokens", "cache_write_tokens", "cache_write_input_tokens")
 
 # Anthropic's names. Its prompt is only what was neither read from a cache nor written to one.
 BESIDE_PROMPT: Final = ("cache_read_input_tokens", "cache_creation_input_tokens")
-
-REASONING: Final = ("reasoning_tokens", "reasoning_output_tokens", "thinking_tokens")
-
-# A count as a text, as some servers written in JavaScript send it.
-NUMERIC_TEXT: Final = re.compile(r"[0-9]{1,10}(\.0+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +34,16 @@ class StatedUsage:
     completion_tokens: int | None
     cached_tokens: int = 0
     reasoning_tokens: int = 0
+    cache_write_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    audio_prompt_tokens: int = 0
+    audio_completion_tokens: int = 0
+    cached_audio_tokens: int = 0
+    image_prompt_tokens: int = 0
+    image_completion_tokens: int = 0
+    cached_image_tokens: int = 0
+    web_searches: int = 0
+    file_searches: int = 0
 
     def completed(self, *, prompt_tokens: Callable[[], int], completion_tokens: Callable[[], int]) -> Usage:
         """The usage with our own counts in the place of those that are missing. They are marked as an estimate.
@@ -65,13 +52,22 @@ class StatedUsage:
         """
         prompt = self.prompt_tokens or prompt_tokens()
         completion = self.completion_tokens or completion_tokens()
-        return Usage(
-            prompt_tokens=prompt,
-            completion_tokens=completion,
-            cached_tokens=min(self.cached_tokens, prompt),
-            reasoning_tokens=min(self.reasoning_tokens, completion),
-            estimated=(prompt, completion) != (self.prompt_tokens, self.completion_tokens),
-        )
+        is_ours = (prompt, completion) != (self.prompt_tokens, self.completion_tokens)
+        return self._with(prompt, completion, estimated=is_ours)
+
+    def consistent(self) -> StatedUsage:
+        """The same, with no part larger than what it is a part of. A whole that is not known bounds nothing."""
+        whole = (MAX_TOKENS if count is None else count for count in (self.prompt_tokens, self.completion_tokens))
+        usage = self._with(*whole)
+        return replace(self, **{name: getattr(usage, name) for name in PARTS})
+
+    def _with(self, prompt_tokens: int, completion_tokens: int, *, estimated: bool = False) -> Usage:
+        parts = {name: getattr(self, name) for name in PARTS}
+        return Usage(prompt_tokens, completion_tokens, **parts, estimated=estimated).consistent()
+
+
+# All counts but the two main ones.
+PARTS: Final = tuple(name for name in COUNTS if name not in ("prompt_tokens", "completion_tokens"))
 
 
 def read_usage(usage: object) -> StatedUsage | None:
@@ -82,10 +78,10 @@ def read_usage(usage: object) -> StatedUsage | None:
     prompt, completion = _main_counts(usage, total)
     if not prompt and not completion:
         return None
-    cached, reasoning = _most(usage, PROMPT_DETAILS, CACHED), _most(usage, COMPLETION_DETAILS, REASONING)
+    cached, reasoning = cached_in(usage), reasoning_in(usage)
     if prompt is not None and completion is not None:
         beside = _Beside(
-            cached + _most(usage, PROMPT_DETAILS, WRITTEN),
+            cached + written_in(usage),
             reasoning,
             anthropic=any(count_of(usage, name) for name in BESIDE_PROMPT),
             anthropic_prompt="prompt_tokens" not in usage,
@@ -94,29 +90,10 @@ def read_usage(usage: object) -> StatedUsage | None:
     return StatedUsage(
         prompt_tokens=_bounded(prompt, MAX_TOKENS),
         completion_tokens=_bounded(completion, MAX_TOKENS),
-        cached_tokens=cached if prompt is None else min(cached, prompt),
-        reasoning_tokens=reasoning if completion is None else min(reasoning, completion),
-    )
-
-
-def count_of(holder: object, *names: str) -> int | None:
-    """The count under the first of `names` that can be read; None if there is none."""
-    if isinstance(holder, Mapping):
-        for name in names:
-            if (count := as_count(holder.get(name))) is not None:
-                return count
-    return None
-
-
-def as_count(value: object) -> int | None:
-    """A number of tokens, which may be written as 5, 5.0 or "5"; None if it can't be one."""
-    if isinstance(value, str) and NUMERIC_TEXT.fullmatch(value):
-        value = float(value)
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_TOKENS:
-        return value
-    return None
+        cached_tokens=cached,
+        reasoning_tokens=reasoning,
+        **rare_parts(usage),
+    ).consistent()
 
 
 def _main_counts(usage: Mapping[str, Any], total: int | None) -> tuple[int | None, int | None]:
@@ -155,12 +132,6 @@ class _Beside:
             prompt, rest = prompt + self.cache, rest - self.cache
         # What else the total has was thought. xAI says so, and Gemini's OpenAI endpoint shows thoughts only here.
         return prompt, completion + rest
-
-
-def _most(usage: Mapping[str, Any], details: Iterable[str], names: Iterable[str]) -> int:
-    """The largest count under any of the names. A vendor that says it twice may leave a zero in the other place."""
-    holders = (usage, *(usage.get(name) for name in details))
-    return max(count_of(holder, name) or 0 for holder in holders for name in names)
 
 
 def _bounded(count: int | None, most: int) -> int | None:

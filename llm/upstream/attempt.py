@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 
 from llm.config import Provider
 from llm.costs.pricing import PriceList
@@ -12,9 +13,11 @@ from llm.errors import EmptyAnswer, StreamInterrupted, UpstreamError, UpstreamTi
 from llm.json_values import Json
 from llm.operations import Operation
 from llm.operations.accumulation import Accumulator
+from llm.operations.billing.stated_cost import dollars
 from llm.routing.route import ModelRef
 from llm.routing.walk import Race
 from llm.upstream.attempt_record import AttemptRecord, AttemptStatus
+from llm.upstream.bill import make_bill
 
 # The ends of an attempt at which the upstream has done some work that it bills.
 WORKED = frozenset({AttemptStatus.SUCCEEDED, AttemptStatus.CANCELLED, AttemptStatus.LOST})
@@ -48,6 +51,9 @@ class Attempt:
         self.error: UpstreamError | None = None
         self.http_status: int | None = None
         self.upstream_request_id = ""
+        # The service tier that the body asks for, and the cost that a header states. Both are rare.
+        self.asked_tier = ""
+        self._header_usd: Decimal | None = None
         # The provider's key that the request was sent with.
         self.key = ""
         # The client sets it to False before it sends the request, and to True once the headers are sent. It stays False
@@ -73,9 +79,12 @@ class Attempt:
         """Whether the model was asked at all."""
         return self.status is not AttemptStatus.SKIPPED
 
-    def saw_headers(self, *, http_status: int, upstream_request_id: str) -> None:
+    def saw_headers(self, *, http_status: int, upstream_request_id: str, cost: str = "") -> None:
+        """`cost` is what a header states, in US dollars."""
         self.http_status = http_status
         self.upstream_request_id = upstream_request_id
+        # A gateway that sends its headers before the answer has no cost yet, and may say 0.
+        self._header_usd = dollars(cost) or None
 
     @property
     def answer(self) -> Json | None:
@@ -129,7 +138,16 @@ class Attempt:
     def record(self, prices: PriceList, *, raced: bool, prompt_tokens: Callable[[], int]) -> AttemptRecord:
         """The record of an attempt that has ended. `prompt_tokens` is called if the provider did not count them."""
         assert self.status is not None and self._ended is not None
-        usage = self._usage(prompt_tokens)
+        bill = make_bill(
+            self._usage(prompt_tokens),
+            self.answer or {},
+            prices,
+            operation=self.operation,
+            provider=self.provider,
+            model=self.model.name,
+            asked_tier=self.asked_tier,
+            header_usd=self._header_usd,
+        )
         return AttemptRecord(
             ordinal=self.ordinal,
             model=self.model.name,
@@ -141,10 +159,14 @@ class Attempt:
             time_to_first_token_ms=None if self._first_token is None else _ms(self._first_token - self._started),
             error=self.error,
             http_status=self.http_status,
-            usage=usage,
-            cost_usd=None if usage is None else prices.cost_usd(self.provider, self.model.name, usage),
+            usage=bill.usage,
+            cost_usd=bill.cost.usd,
             upstream_request_id=self.upstream_request_id,
             read_on=self.read_on,
+            service_tier=bill.service_tier,
+            answered_model=bill.answered_model,
+            cost_incomplete=bill.cost.incomplete,
+            cost_stated=bill.cost.stated,
         )
 
     def first_token_after(self, moment: float) -> int | None:

@@ -35,6 +35,9 @@ KEEP_ALIVE_SECONDS = 4.0
 # The longest single header of an answer that is read.
 MAX_HEADER_BYTES = 64 * 1024
 
+# The header in which LiteLLM states the cost of an answer in US dollars. Source: docs.litellm.ai, "Response Headers".
+COST_HEADER = "x-litellm-response-cost"
+
 # A larger body is written in pieces, so that other calls get their turn in between.
 MAX_BYTES_WRITTEN_AT_ONCE = 2**20
 
@@ -163,7 +166,11 @@ class Upstream:
             message = f"No request can be sent to the base URL of the provider '{provider.name}'."
             raise UpstreamMisconfigured(message) from None
         self._lost_connections.watch(response)
-        attempt.saw_headers(http_status=response.status, upstream_request_id=response.headers.get("x-request-id", ""))
+        attempt.saw_headers(
+            http_status=response.status,
+            upstream_request_id=response.headers.get("x-request-id", ""),
+            cost=response.headers.get(COST_HEADER, ""),
+        )
         if response.status < 300:
             return response
         async with response:

@@ -1,7 +1,7 @@
 """Reads the environment variables whose values have a notation of their own.
 
-These are PROVIDERS, FETCH_AS_STREAMS, ROUTES, PRICES and REDACT_PATTERNS, and with PROVIDERS the keys of all
-providers. A value that can't be read raises ImproperlyConfigured, which names the variable.
+These are PROVIDERS, FETCH_AS_STREAMS, ROUTES, PRICES and REDACT_PATTERNS, and with PROVIDERS the keys and the
+price lists of all providers. A value that can't be read raises ImproperlyConfigured, which names the variable.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from decimal import Decimal, InvalidOperation
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -20,6 +19,7 @@ from orchestration_site.setting_values.addresses import problem_of_base_address
 from orchestration_site.setting_values.errors import SettingError
 from orchestration_site.setting_values.network import proxy_for
 from orchestration_site.setting_values.numbers import FALSE_WORDS, TRUE_WORDS
+from orchestration_site.setting_values.price_notation import read_price, read_price_list
 
 OPENAI_URL = "https://api.openai.com/v1"
 # Anthropic's endpoint for clients of OpenAI.
@@ -37,7 +37,10 @@ def read_providers(env: environ.Env, *, simulated: bool) -> dict[str, Provider]:
         "openai": Provider(name="simulator", base_url="", needs_key=False, price_list="openai")
         if simulated
         else Provider(
-            name="openai", base_url=env.str("OPENAI_BASE_URL", "") or OPENAI_URL, api_key=env.str("OPENAI_API_KEY", "")
+            name="openai",
+            base_url=env.str("OPENAI_BASE_URL", "") or OPENAI_URL,
+            api_key=env.str("OPENAI_API_KEY", ""),
+            price_list=read_price_list(env, "OPENAI"),
         )
     }
     if anthropic_key := env.str("ANTHROPIC_API_KEY", ""):
@@ -46,8 +49,14 @@ def read_providers(env: environ.Env, *, simulated: bool) -> dict[str, Provider]:
     for name, base_url in _pairs("PROVIDERS", env.str("PROVIDERS", ""), separator=","):
         if not PROVIDER_NAME.fullmatch(name):
             raise ImproperlyConfigured(f"PROVIDERS: the name '{name}' may have only letters, digits, - and _.")
-        key = env.str(f"{name.upper().replace('-', '_')}_API_KEY", "")
-        providers[name] = Provider(name=name, base_url=base_url, api_key=key, needs_key=False)
+        prefix = name.upper().replace("-", "_")
+        providers[name] = Provider(
+            name=name,
+            base_url=base_url,
+            api_key=env.str(f"{prefix}_API_KEY", ""),
+            needs_key=False,
+            price_list=read_price_list(env, prefix),
+        )
     for provider in providers.values():
         if provider.base_url and (problem := problem_of_base_address(provider.base_url)):
             variable = "OPENAI_BASE_URL" if provider.name == "openai" else "PROVIDERS"
@@ -126,22 +135,8 @@ def check_routes(
 
 
 def read_prices(written: str) -> dict[str, ModelPrice]:
-    """The prices by model, from `model=PROMPT/COMPLETION[/CACHED];…` in US dollars per million tokens."""
-    prices: dict[str, ModelPrice] = {}
-    for model, price in _pairs("PRICES", written, separator=";"):
-        try:
-            numbers = [Decimal(number) for number in price.split("/")]
-            if not all(number.is_finite() and number >= 0 for number in numbers):
-                raise ValueError("a price is negative or not a number")
-            prompt, completion, *cached = numbers
-            if len(cached) > 1:
-                raise ValueError("there are more than three prices")
-            prices[model] = ModelPrice(prompt, completion, cached[0] if cached else None)
-        except (ValueError, InvalidOperation) as error:
-            raise ImproperlyConfigured(
-                f"PRICES: the price of '{model}' must be PROMPT/COMPLETION or PROMPT/COMPLETION/CACHED, not '{price}'."
-            ) from error
-    return prices
+    """The prices by model, from `model=PRICE;…` with each price as `price_notation` reads it."""
+    return {model: read_price(model, price) for model, price in _pairs("PRICES", written, separator=";")}
 
 
 def read_patterns(written: str) -> tuple[re.Pattern[str], ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from llm.operations.token_counts import as_count
+from llm.operations.billing.counts import as_count
 
 PARTS = (("prompt_tokens", "completion_tokens"), ("input_tokens", "output_tokens"))
 

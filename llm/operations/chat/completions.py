@@ -10,6 +10,7 @@ from typing import Any
 from llm.costs.tokens import estimate_message_tokens
 from llm.json_values import Json
 from llm.operations.accumulation import Accumulator, ChatAccumulator
+from llm.operations.billing.searches import ToolUse, tools_of_model
 from llm.operations.chat.chunks import chunks_of
 from llm.operations.chat.messages import has_output, has_thoughts, message_in, visible_text
 from llm.operations.chat.text import ChatText
@@ -62,6 +63,9 @@ class ChatCompletions(Operation):
 
     def usages(self, answer: Json) -> list[Json]:
         return usages_of(answer)
+
+    def tools_used(self, answer: Json, model: str) -> ToolUse:
+        return tools_of_model(model, has_answered=bool(choices_of(answer)))
 
     def messages(self, body: Mapping[str, Any]) -> list[Any]:
         messages = body.get("messages")

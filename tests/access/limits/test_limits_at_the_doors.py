@@ -109,6 +109,16 @@ def test_a_burst_does_not_overrun_a_budget_and_what_is_spent_is_what_is_on_recor
     assert "retry-after" not in dear.headers
 
 
+def test_a_budget_has_room_for_the_tier_that_a_call_asks_for(start_site: StartSite, make_key: MakeKey) -> None:
+    """An answer of up to 1,000 tokens of gpt-4o takes $0.01 of a budget, and $0.017 in the tier `priority`."""
+    client = start_site()
+    headers = make_key("app", usd_per_day=Decimal("0.015"))
+    body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi"}]}
+    dear = client.post("/v1/chat/completions", json={**body, "service_tier": "priority"}, headers=headers)
+    assert dear.status_code == 429
+    assert client.post("/v1/chat/completions", json=body, headers=headers).status_code == 200
+
+
 def test_a_budget_that_was_spent_is_spent_after_a_restart(start_site: StartSite, make_key: MakeKey) -> None:
     headers = make_key("app", usd_per_month=Decimal("0.02"))
     # Without a Redis, which would remember: each site has a memory of its own, which is lost when the site ends.

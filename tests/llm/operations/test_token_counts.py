@@ -8,7 +8,8 @@ import pytest
 
 from llm import CHAT_COMPLETIONS, COMPLETIONS, EMBEDDINGS, RESPONSES, Usage
 from llm.operations import Operation
-from llm.operations.token_counts import StatedUsage, as_count, read_usage
+from llm.operations.billing.counts import as_count
+from llm.operations.token_counts import StatedUsage, read_usage
 
 FULL = {"prompt_tokens": 1_000, "completion_tokens": 100, "total_tokens": 1_100}
 BOTH = StatedUsage(1_000, 100)
@@ -101,7 +102,7 @@ def test_deepseek_may_state_its_prompt_only_by_what_was_cached_and_what_was_not(
                 "cache_read_input_tokens": 900,
                 "cache_creation_input_tokens": 50,
             },
-            StatedUsage(1_000, 100, 900),
+            StatedUsage(1_000, 100, 900, cache_write_tokens=50),
             id="Anthropic's own words",
         ),
         pytest.param(
@@ -118,7 +119,7 @@ def test_deepseek_may_state_its_prompt_only_by_what_was_cached_and_what_was_not(
                 "cache_read_input_tokens": 900,
                 "cache_creation_input_tokens": 50,
             },
-            StatedUsage(1_000, 100, 900),
+            StatedUsage(1_000, 100, 900, cache_write_tokens=50),
             id="Anthropic's, translated, with a total that leaves the cache out",
         ),
     ],
