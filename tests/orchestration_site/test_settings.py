@@ -25,14 +25,15 @@ def test_env_example_shows_the_defaults() -> None:
 
 
 def test_env_example_names_every_setting_that_is_read() -> None:
-    # TEST_DATABASE is for tests, and keys of providers have the names of the providers.
+    # TEST_DATABASE is for tests, and keys and price lists of providers have the names of the providers.
     assert asked_for() - {"TEST_DATABASE"} == set(example()) - set(network.VARIABLES)
 
 
 def asked_for() -> set[str]:
     from orchestration_site.settings import env
 
-    return {name for name in env.asked if not name.endswith("_API_KEY")} | {"OPENAI_API_KEY", "ANTHROPIC_API_KEY"}
+    of_providers = ("_API_KEY", "_PRICES")
+    return {name for name in env.asked if not name.endswith(of_providers)} | {"OPENAI_API_KEY", "ANTHROPIC_API_KEY"}
 
 
 def test_an_empty_variable_counts_as_not_set() -> None:

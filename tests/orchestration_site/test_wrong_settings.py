@@ -44,7 +44,7 @@ WRONG = [
     ("PROVIDERS", "groq=https://a/v1;local=http://b/v1", "commas between providers"),
     ("ROUTES", "fast=a|b,safe=c", "Write ; between routes"),
     ("ROUTES", "fast=grok/x", "There is no provider 'grok'"),
-    ("PRICES", "a=1/2,b=3/4", "the price of 'a'"),
+    ("PRICES", "a=1/2,b=3/4", "price of 'a'"),
     ("DEFAULT_MODEL", "grok/x", "There is no provider 'grok'"),
     ("FALLBACK_MODELS", "a;b", "Write commas"),
     ("FETCH_AS_STREAMS", "gorq", "there is no provider 'gorq'"),

@@ -209,7 +209,7 @@ async def test_a_model_that_always_searches_is_billed_for_a_search(ask: Ask, str
 @pytest.mark.parametrize("stream", [False, True])
 async def test_the_model_that_a_router_chose_is_on_record_and_its_price_counts(ask: Ask, stream: bool) -> None:
     outcome = await ask(
-        "openrouter/auto", chat("openai/gpt-4o", USAGE, stream=stream), stream=stream, price_list="openrouter"
+        "openai/openrouter/auto", chat("openai/gpt-4o", USAGE, stream=stream), stream=stream, price_list="openrouter"
     )
     assert only_attempt(outcome).answered_model == "openai/gpt-4o"
     assert outcome.cost_usd == Decimal("0.0125")

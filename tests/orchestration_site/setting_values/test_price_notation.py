@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-import environ
 import pytest
 from django.core.exceptions import ImproperlyConfigured
-from tests.orchestration_site.test_setting_values import environment
 
 from llm import PRICE_KINDS, ModelPrice
-from orchestration_site.setting_values import read_prices, read_providers
+from orchestration_site.setting_values.notations import read_prices, read_providers
+from tests.orchestration_site.setting_values.test_notations import environment
 
 
 def test_every_kind_can_be_named() -> None:
@@ -50,7 +49,7 @@ def test_a_named_price_that_cannot_be_is_refused_with_the_reason(price: str, rea
 
 
 def test_a_provider_may_say_whose_prices_it_has() -> None:
-    env: environ.Env = environment(
+    env = environment(
         PROVIDERS="my-azure=http://proxy/v1,plain=http://p/v1", MY_AZURE_PRICES=" Azure ", OPENAI_PRICES="azure"
     )
     providers = read_providers(env, simulated=False)
