@@ -92,6 +92,9 @@ class CallRecord(Tokens):
     UNANSWERED = (Status.FAILED, Status.DEFAULTED, Status.INTERRUPTED)
     # The calls that an error rate leaves out, as errors and as calls, because nobody knows how they would have ended.
     UNDECIDED = (Status.CANCELLED, Status.IN_PROGRESS)
+    # The calls some part of whose cost is a guess. Rows of versions before this column say it of the answer's tokens
+    # only. A call that was answered from the cache costs nothing, whatever its tokens are.
+    GUESSED = models.Q(cost_estimated=True) | models.Q(usage_estimated=True, cached=False)
 
     request_id = models.CharField(max_length=ID_LENGTH, unique=True)
     created_at = models.DateTimeField(default=timezone.now)
@@ -156,6 +159,11 @@ class CallRecord(Tokens):
 
     def __str__(self) -> str:
         return self.request_id
+
+    @property
+    def cost_is_guessed(self) -> bool:
+        """The same as `GUESSED`, of this call."""
+        return self.cost_estimated or (self.usage_estimated and not self.cached)
 
 
 class CallContent(models.Model):
@@ -225,6 +233,10 @@ class Attempt(Tokens):
 
     def __str__(self) -> str:
         return f"{self.model} {self.status}"
+
+    @property
+    def cost_is_guessed(self) -> bool:
+        return self.usage_estimated and not self.cost_stated
 
 
 class IdempotencyKey(models.Model):

@@ -58,12 +58,19 @@ def ask(prompt: str, *, model: str = "gpt-4o", **options: Any) -> dict[str, Any]
     return dict(post("/chat", prompt=prompt, model=model, **options).json())
 
 
+def cost_of(answer: dict[str, Any]) -> str:
+    """What an answer cost, with `~` before a guess, and "at least" before a cost of which only a part is known."""
+    if answer["cost_usd"] is None:
+        return "price unknown"
+    least, about = "at least " if answer["cost_incomplete"] else "", "~" if answer["cost_estimated"] else ""
+    return f"{least}{about}${answer['cost_usd']:.6f}"
+
+
 def main() -> None:
     prompt = " ".join(sys.argv[1:]) or "Explain async programming in Python"
     answer = ask(prompt, temperature=0.7, max_tokens=500)
-    cost = "price unknown" if answer["cost_usd"] is None else f"${answer['cost_usd']:.6f}"
     print(answer["content"])
-    print(f"[{answer['model_used']} by {answer['provider_used']}, {answer['latency_ms']} ms, {cost}]")
+    print(f"[{answer['model_used']} by {answer['provider_used']}, {answer['latency_ms']} ms, {cost_of(answer)}]")
 
     print("\nAnd when it goes wrong, here by a temperature that no model takes:")
     try:

@@ -46,7 +46,7 @@ CALL_AGGREGATES: dict[str, Any] = {
     "cost": _sum(CostUnits("cost_usd")),
     "costs_unknown": Count("id", filter=Q(cost_usd=None) & ~IN_PROGRESS),
     "costs_incomplete": Count("id", filter=Q(cost_incomplete=True)),
-    "costs_estimated": Count("id", filter=Q(cost_estimated=True)),
+    "costs_estimated": Count("id", filter=CallRecord.GUESSED),
     "prompt": _sum("prompt_tokens"),
     "completion": _sum("completion_tokens"),
     "cached": _sum("cached_tokens"),

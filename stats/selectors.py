@@ -80,7 +80,16 @@ def _statistics(aggregate: Aggregate) -> Statistics:
         estimated_cost_share=_share(usd(attempts("estimated")), usd(attempts("spent"))),
         prompt_tokens=calls["prompt"],
         completion_tokens=calls["completion"],
+        cached_tokens=calls["cached"],
+        reasoning_tokens=calls["reasoning"],
+        cache_write_tokens=calls["cache_written"],
+        audio_prompt_tokens=calls["audio_prompt"],
+        audio_completion_tokens=calls["audio_completion"],
+        web_searches=calls["web_searches"],
+        file_searches=calls["file_searches"],
         cost_unknown_requests=calls["costs_unknown"],
+        cost_incomplete_requests=calls["costs_incomplete"],
+        cost_estimated_requests=calls["costs_estimated"],
     )
 
 

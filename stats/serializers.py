@@ -93,7 +93,16 @@ class StatisticsSerializer(serializers.Serializer[Any]):
     estimated_cost_share = serializers.FloatField(help_text="The part of the cost whose tokens we counted ourselves.")
     prompt_tokens = serializers.IntegerField()
     completion_tokens = serializers.IntegerField()
+    cached_tokens = serializers.IntegerField(help_text="The part of prompt_tokens that came from a provider's cache.")
+    reasoning_tokens = serializers.IntegerField(help_text="The part of completion_tokens that was only thought.")
+    cache_write_tokens = serializers.IntegerField(help_text="The part of prompt_tokens that was written to a cache.")
+    audio_prompt_tokens = serializers.IntegerField(help_text="The part of prompt_tokens that was sound.")
+    audio_completion_tokens = serializers.IntegerField(help_text="The part of completion_tokens that was sound.")
+    web_searches = serializers.IntegerField()
+    file_searches = serializers.IntegerField()
     cost_unknown_requests = serializers.IntegerField(help_text="Calls that are missing from the cost.")
+    cost_incomplete_requests = serializers.IntegerField(help_text="Calls that have cost more than is known.")
+    cost_estimated_requests = serializers.IntegerField(help_text="Calls some part of whose cost is a guess.")
 
 
 class GroupSerializer(StatisticsSerializer):

@@ -41,7 +41,16 @@ class Statistics:
     estimated_cost_share: float
     prompt_tokens: int
     completion_tokens: int
+    cached_tokens: int
+    reasoning_tokens: int
+    cache_write_tokens: int
+    audio_prompt_tokens: int
+    audio_completion_tokens: int
+    web_searches: int
+    file_searches: int
     cost_unknown_requests: int
+    cost_incomplete_requests: int
+    cost_estimated_requests: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,16 @@ EXAMPLE_STATISTICS = {
     "estimated_cost_share": 0.3333333333333333,
     "prompt_tokens": 1234,
     "completion_tokens": 567,
+    "cached_tokens": 1024,
+    "reasoning_tokens": 128,
+    "cache_write_tokens": 0,
+    "audio_prompt_tokens": 0,
+    "audio_completion_tokens": 0,
+    "web_searches": 2,
+    "file_searches": 0,
     "cost_unknown_requests": 0,
+    "cost_incomplete_requests": 1,
+    "cost_estimated_requests": 1,
 }
 EXAMPLE = OpenApiExample(
     "By model",

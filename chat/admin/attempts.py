@@ -12,12 +12,15 @@ from django.http import HttpRequest
 
 from chat.admin import formats
 from chat.models import Attempt, CallRecord
+from chat.token_counts import TOKEN_COLUMNS
 
 if TYPE_CHECKING:
     AttemptTable = admin.TabularInline[Attempt, CallRecord]
 else:
     AttemptTable = admin.TabularInline
 
+# The counts that are told of an attempt only where they are above zero.
+RARE_COUNTS = tuple(name for name in TOKEN_COLUMNS if name not in ("prompt_tokens", "completion_tokens"))
 # The width of the narrowest bar in percent, so that an attempt that took no time can still be seen.
 NARROWEST_BAR = 0.4
 # The furthest place of a first token's mark in percent, so that the mark lies inside the picture.
@@ -53,7 +56,28 @@ class Row:
     def cost(self) -> str:
         if self.attempt.status == Attempt.Status.SKIPPED:
             return formats.NOTHING
-        return formats.cost(self.attempt.cost_usd, estimated=self.attempt.usage_estimated)
+        return formats.cost(
+            self.attempt.cost_usd,
+            estimated=self.attempt.cost_is_guessed,
+            incomplete=self.attempt.cost_incomplete,
+        )
+
+    @property
+    def details(self) -> str:
+        """What most attempts do not have: rare counts, and where the cost comes from. Empty if there is none of it."""
+        attempt = self.attempt
+        counts = {name: getattr(attempt, name) for name in RARE_COUNTS}
+        others = attempt.other_usage if isinstance(attempt.other_usage, dict) else {}
+        said = [f"{name.replace('_', ' ')} {count:,}" for name, count in {**counts, **others}.items() if count]
+        if attempt.service_tier:
+            said.append(f"service tier {attempt.service_tier}")
+        if attempt.answered_model:
+            said.append(f"answered as {attempt.answered_model}")
+        if attempt.cost_stated:
+            said.append("the provider stated the cost")
+        if attempt.original_cost_usd is not None:
+            said.append(f"the cost was {formats.exact_cost(attempt.original_cost_usd)} before it was priced again")
+        return ", ".join(said)
 
     @property
     def badge(self) -> str:

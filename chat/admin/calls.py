@@ -16,7 +16,7 @@ from chat.admin import formats
 from chat.admin.attempts import AttemptsInline, rows_with_bars
 from chat.admin.change_list import CallList
 from chat.admin.columns import CallColumns
-from chat.admin.filters import ApiKeyFilter, CostFilter, ModelFilter, ProviderFilter
+from chat.admin.filters import ApiKeyFilter, CostFilter, ModelFilter, ProviderFilter, TierFilter
 from chat.admin.search import MIN_PREFIX, PREFIX, SEARCH_ROWS
 from chat.admin.summary import read_summary
 from chat.models import CallRecord
@@ -50,7 +50,11 @@ NUMBERS = (
             ("latency", "first_token"),
             ("prompt_tokens", "cached_tokens"),
             ("completion_tokens", "reasoning_tokens"),
+            ("cache_write_tokens", "service_tier"),
+            ("audio_prompt_tokens", "audio_completion_tokens"),
+            ("web_searches", "file_searches"),
             ("full_cost", "usage_estimated"),
+            ("original_cost", "charged"),
         )
     },
 )
@@ -77,7 +81,7 @@ class CallAdmin(CallColumns, CallModelAdmin):
     )
     list_display_links = ("request",)
     list_filter = (
-        *("status", "door", ModelFilter, ProviderFilter, CostFilter, ApiKeyFilter),
+        *("status", "door", ModelFilter, ProviderFilter, CostFilter, ApiKeyFilter, TierFilter),
         *("streamed", "fallback_triggered", "is_default_message", "cached"),
     )
     date_hierarchy = "created_at"
@@ -130,7 +134,13 @@ class CallAdmin(CallColumns, CallModelAdmin):
             "opts": self.opts,
             "cl": calls,
             "counted": formats.count(summary.calls),
-            "cost": formats.cost(summary.cost_usd),
+            "cost": formats.cost(
+                summary.cost_usd,
+                estimated=bool(summary.cost_estimated),
+                incomplete=bool(summary.cost_incomplete or summary.cost_unknown),
+            ),
+            "cost_estimated": formats.count(summary.cost_estimated) if summary.cost_estimated else "",
+            "cost_incomplete": formats.count(summary.cost_incomplete) if summary.cost_incomplete else "",
             "cost_unknown": formats.count(summary.cost_unknown) if summary.cost_unknown else "",
             "unanswered": formats.count(summary.unanswered),
             "undecided": formats.count(summary.undecided),

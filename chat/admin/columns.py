@@ -65,13 +65,21 @@ class CallColumns:
     def tokens(self, call: CallRecord) -> str:
         return formats.tokens(call)
 
-    @column("cost", reads=("cost_usd", "usage_estimated"))
+    @column("cost", reads=("cost_usd", "cost_estimated", "usage_estimated", "cached", "cost_incomplete"))
     def cost(self, call: CallRecord) -> str:
-        return formats.cost(call.cost_usd, estimated=call.usage_estimated)
+        return formats.cost(call.cost_usd, estimated=call.cost_is_guessed, incomplete=call.cost_incomplete)
 
     @admin.display(description="cost (USD)")
     def full_cost(self, call: CallRecord) -> str:
-        return formats.exact_cost(call.cost_usd, estimated=call.usage_estimated)
+        return formats.exact_cost(call.cost_usd, estimated=call.cost_is_guessed, incomplete=call.cost_incomplete)
+
+    @admin.display(description="original cost (USD)")
+    def original_cost(self, call: CallRecord) -> str:
+        return formats.NOTHING if call.original_cost_usd is None else formats.exact_cost(call.original_cost_usd)
+
+    @admin.display(description="charged (USD)")
+    def charged(self, call: CallRecord) -> str:
+        return formats.NOTHING if call.charged_usd is None else formats.exact_cost(call.charged_usd)
 
     @admin.display(description="messages")
     def conversation(self, call: CallRecord) -> SafeString | str:

@@ -14,6 +14,8 @@ from chat.models import CallRecord
 
 # How many values of a column a filter offers at most.
 MAX_VALUES = 100
+# The tiers that OpenAI and Anthropic name in their answers.
+TIERS = ("", "batch", "default", "flex", "priority", "scale", "standard")
 # The choices of the cost filter. Each has its name in the address, its label and its condition.
 COSTS = {
     "0": ("$0", Q(cost_usd=0)),
@@ -21,6 +23,8 @@ COSTS = {
     "lt0.1": ("$0.01 to $0.10", Q(cost_usd__gte=Decimal("0.01"), cost_usd__lt=Decimal("0.1"))),
     "gte0.1": ("$0.10 or more", Q(cost_usd__gte=Decimal("0.1"))),
     "unknown": ("unknown", Q(cost_usd=None)),
+    "estimated": ("~ estimated", CallRecord.GUESSED),
+    "incomplete": ("≥ incomplete", Q(cost_incomplete=True)),
 }
 
 
@@ -61,6 +65,17 @@ class ValuesFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[CallRecord]) -> QuerySet[CallRecord]:
         chosen = self.value()
         return queryset if chosen is None else queryset.filter(**{self.parameter_name: chosen})
+
+
+class TierFilter(ValuesFilter):
+    """No index leads with the tier, so the filter offers the tiers that providers have instead of looking for them."""
+
+    title = "service tier"
+    parameter_name = "service_tier"
+    blank = "none named"
+
+    def values(self) -> list[str]:
+        return list(TIERS)
 
 
 class ModelFilter(ValuesFilter):

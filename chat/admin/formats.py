@@ -17,8 +17,8 @@ MAX_PLACES = 10
 SECOND = 1000
 
 
-def cost(amount: Decimal | None, *, estimated: bool = False) -> str:
-    """`$0.000123`, `$12.35`; `~$0.000123` if estimated; `unknown` if null."""
+def cost(amount: Decimal | None, *, estimated: bool = False, incomplete: bool = False) -> str:
+    """`$0.000123`, `$12.35`; `~$12.35` if estimated; `≥ $12.35` if only this part of it is known; `unknown` if null."""
     if amount is None:
         return "unknown"
     places = 2
@@ -27,14 +27,17 @@ def cost(amount: Decimal | None, *, estimated: bool = False) -> str:
     rounded = amount.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
     whole, _, decimals = f"{rounded:,f}".partition(".")
     decimals = decimals.rstrip("0").ljust(2, "0") if rounded else ""
-    return f"{'~' if estimated else ''}${whole}{'.' if decimals else ''}{decimals}"
+    return f"{'≥ ' if incomplete else ''}{'~' if estimated else ''}${whole}{'.' if decimals else ''}{decimals}"
 
 
-def exact_cost(amount: Decimal | None, *, estimated: bool = False) -> str:
-    """Every digit that is stored."""
+def exact_cost(amount: Decimal | None, *, estimated: bool = False, incomplete: bool = False) -> str:
+    """Every digit that is stored, and in words what the signs of `cost` say."""
     if amount is None:
         return "unknown (no price is known)"
-    return f"{'~' if estimated else ''}${amount.normalize():f}{' (estimated)' if estimated else ''}"
+    written = f"{'at least ' if incomplete else ''}{'~' if estimated else ''}${amount.normalize():f}"
+    reasons = {"estimated": estimated, "a part has no known price": incomplete}
+    said = ", ".join(reason for reason, holds in reasons.items() if holds)
+    return f"{written} ({said})" if said else written
 
 
 def milliseconds(duration: int | None) -> str:

@@ -15,9 +15,13 @@ COST_PLACES = 10
 
 @dataclass(frozen=True)
 class Summary:
+    """`cost_estimated` and `cost_incomplete` count calls whose cost is in the sum, and `cost_unknown` those without."""
+
     calls: int
     cost_usd: Decimal
     cost_unknown: int
+    cost_estimated: int
+    cost_incomplete: int
     unanswered: int
     undecided: int
 
@@ -37,6 +41,8 @@ def read_summary(calls: QuerySet[CallRecord]) -> Summary:
         calls=Count("*"),
         cost=Sum("cost_usd"),
         costs=Count("cost_usd"),
+        estimated=Count("cost_usd", filter=CallRecord.GUESSED),
+        incomplete=Count("cost_usd", filter=Q(cost_incomplete=True)),
         unanswered=Count("pk", filter=Q(status__in=CallRecord.UNANSWERED)),
         undecided=Count("pk", filter=Q(status__in=CallRecord.UNDECIDED)),
     )
@@ -45,6 +51,8 @@ def read_summary(calls: QuerySet[CallRecord]) -> Summary:
         # SQLite adds in floating point, so the digits beyond the stored places are only rounding errors.
         cost_usd=round(row["cost"] or Decimal(), COST_PLACES),
         cost_unknown=row["calls"] - row["costs"],
+        cost_estimated=row["estimated"],
+        cost_incomplete=row["incomplete"],
         unanswered=row["unanswered"],
         undecided=row["undecided"],
     )

@@ -14,9 +14,14 @@ from typing import Any
 
 from chat.call.answer_store import AnswerStore, open_answer_store
 from chat.order import Order
-from llm import CallOutcome, CallStatus, UpstreamError, Usage
+from llm import COUNTS, CallOutcome, CallStatus, UpstreamError, Usage
 
 logger = logging.getLogger("chat.cache")
+
+# The fields of a usage that every version reads. The others are kept apart from them, because a process of a version
+# that does not know a field could not read the answer.
+OLD_USAGE = ("prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens", "estimated")
+USAGE = frozenset((*COUNTS, "estimated"))
 
 # An answer that takes more than this is not kept.
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
@@ -48,12 +53,15 @@ class AnswerCache:
             order.request.operation.check(outcome.completion, order.request.body)
         except UpstreamError:
             return
+        usage = dataclasses.asdict(outcome.usage) if outcome.usage else {}
         written = json.dumps(
             {
                 "completion": outcome.completion,
                 "model_used": outcome.model_used,
                 "provider_used": outcome.provider_used,
-                "usage": dataclasses.asdict(outcome.usage) if outcome.usage else None,
+                "usage": {name: usage[name] for name in OLD_USAGE} if usage else None,
+                "more_usage": {name: count for name, count in usage.items() if count and name not in OLD_USAGE},
+                "service_tier": outcome.service_tier,
             }
         )
         if len(written) <= MAX_ANSWER_BYTES:
@@ -92,18 +100,21 @@ def _outcome(order: Order, found: str) -> CallOutcome:
         model_used=str(written["model_used"]),
         provider_used=str(written["provider_used"]),
         finish_reason=operation.finish_reason(completion),
-        usage=_usage(written["usage"]),
+        service_tier=str(written.get("service_tier") or ""),
+        usage=_usage(written["usage"], written.get("more_usage", {})),
         cost_usd=Decimal(0),
         cached=True,
     )
 
 
-def _usage(kept: Any) -> Usage | None:
+def _usage(kept: Any, more: Any) -> Usage | None:
+    """The usage that was kept. Fields that this version does not know are left out: a later one has written them."""
     if kept is None:
         return None
-    if not all(isinstance(count, int) for count in kept.values()):
+    known = {name: count for name, count in {**kept, **more}.items() if name in USAGE}
+    if not all(isinstance(count, int) for count in known.values()):
         raise TypeError("a count of tokens is no number")
-    return Usage(**kept)
+    return Usage(**known)
 
 
 def _name(order: Order) -> str:

@@ -11,7 +11,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from chat.fields import MomentField
-from chat.models import CallRecord
+from chat.models import TIER_LENGTH, CallRecord
 
 Pairs = list[tuple[str, str]]
 
@@ -49,6 +49,14 @@ class HistoryQuery(serializers.Serializer[Any]):
     metadata = MetadataFilterField(
         required=False, help_text="`key:value`, or a JSON object; `metadata[key]=value` does the same. May be repeated."
     )
+    service_tier = serializers.CharField(
+        max_length=TIER_LENGTH,
+        required=False,
+        allow_blank=True,
+        help_text="The tier that was served. Empty: the calls whose answer named none.",
+    )
+    cost_estimated = serializers.BooleanField(required=False, help_text="Some part of the cost is a guess.")
+    cost_incomplete = serializers.BooleanField(required=False, help_text="Something that was used has no known price.")
     page_size = serializers.IntegerField(min_value=1, max_value=500, default=50)
     cursor = serializers.CharField(max_length=200, required=False, help_text="From a `next` or `previous` link.")
 

@@ -17,11 +17,13 @@ def calls(filters: Mapping[str, Any]) -> QuerySet[CallRecord]:
     `filters` are those of `read_query`, and `api_key`, which is the key whose calls they must be, or None for any.
     """
     found = CallRecord.objects.all()
-    for name in ("status", "door"):
+    for name in ("status", "door", "service_tier", "cost_incomplete"):
         if name in filters:
             found = found.filter(**{name: filters[name]})
     if filters.get("api_key") is not None:
         found = found.filter(api_key=filters["api_key"])
+    if "cost_estimated" in filters:
+        found = found.filter(CallRecord.GUESSED if filters["cost_estimated"] else ~CallRecord.GUESSED)
     if "model" in filters:
         asked = Q(model_used="", model_requested=filters["model"])
         found = found.filter(Q(model_used=filters["model"]) | asked)

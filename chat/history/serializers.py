@@ -36,8 +36,18 @@ CALL_FIELDS: tuple[str, ...] = (
     "completion_tokens",
     "cached_tokens",
     "reasoning_tokens",
+    "cache_write_tokens",
+    "audio_prompt_tokens",
+    "audio_completion_tokens",
+    "web_searches",
+    "file_searches",
+    "service_tier",
     "usage_estimated",
     "cost_usd",
+    "cost_estimated",
+    "cost_incomplete",
+    "original_cost_usd",
+    "charged_usd",
     "metadata",
     "api_key",
     "client_ip",
@@ -49,6 +59,9 @@ class CallSerializer(serializers.ModelSerializer[CallRecord]):
     """A call in a list: its figures."""
 
     cost_usd = serializers.FloatField(allow_null=True)
+    cost_estimated = serializers.BooleanField(source="cost_is_guessed", help_text="Some part of the cost is a guess.")
+    original_cost_usd = serializers.FloatField(allow_null=True)
+    charged_usd = serializers.FloatField(allow_null=True)
 
     class Meta:
         model = CallRecord
@@ -57,6 +70,7 @@ class CallSerializer(serializers.ModelSerializer[CallRecord]):
 
 class AttemptSerializer(serializers.ModelSerializer[Attempt]):
     cost_usd = serializers.FloatField(allow_null=True)
+    original_cost_usd = serializers.FloatField(allow_null=True)
 
     class Meta:
         model = Attempt

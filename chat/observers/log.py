@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from chat.order import Order
 from chat.token_counts import token_counts
@@ -24,7 +25,7 @@ def log_call(order: Order, outcome: CallOutcome) -> None:
             "model": outcome.model_used or order.request.route.first.name,
             "provider": outcome.provider_used,
             "latency_ms": outcome.latency_ms,
-            "cost_usd": outcome.cost_usd,
+            **_cost(outcome),
             "prompt_tokens": counts["prompt_tokens"],
             "completion_tokens": counts["completion_tokens"],
             "attempts": len(outcome.attempts),
@@ -32,6 +33,12 @@ def log_call(order: Order, outcome: CallOutcome) -> None:
             "error_code": outcome.error_code or None,
         },
     )
+
+
+def _cost(outcome: CallOutcome) -> dict[str, Any]:
+    """The cost, and what is wrong with it. The two marks are there only where they are true."""
+    marks = {"cost_estimated": outcome.cost_estimated, "cost_incomplete": outcome.cost_incomplete}
+    return {"cost_usd": outcome.cost_usd, **{name: mark for name, mark in marks.items() if mark}}
 
 
 def log_late_end(order: Order, late_end: LateEnd) -> None:
@@ -43,7 +50,7 @@ def log_late_end(order: Order, late_end: LateEnd) -> None:
             "request_id": order.request_id,
             "status": late_end.outcome.status,
             "answered_late": late_end.answer is not None,
-            "cost_usd": late_end.outcome.cost_usd,
+            **_cost(late_end.outcome),
             "prompt_tokens": counts["prompt_tokens"],
             "completion_tokens": counts["completion_tokens"],
         },

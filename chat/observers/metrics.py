@@ -52,8 +52,14 @@ ATTEMPT_SECONDS = Histogram(
     "llm_attempt_duration_seconds", "One upstream request.", ("provider", "model", "status"), buckets=SECONDS
 )
 TOKENS = Counter("llm_tokens", "Tokens, cancelled and broken attempts included.", ("provider", "model", "kind"))
-COST = Counter("llm_cost_usd", "US dollars, cancelled and broken attempts included.", ("provider", "model"))
+SEARCHES = Counter("llm_searches", "Searches that a model made, in the web or in files.", ("provider", "model", "kind"))
+COST = Counter("llm_cost_usd", "US dollars as far as known, cancelled attempts included.", ("provider", "model"))
 COST_UNKNOWN = Counter("llm_cost_unknown_attempts", "Attempts whose price is not known.", ("provider", "model"))
+COST_INCOMPLETE = Counter(
+    "llm_cost_incomplete_attempts", "Attempts of whose cost only a part is known.", ("provider", "model")
+)
+ESTIMATED_CALLS = Counter("llm_cost_estimated_calls", "Calls some part of whose cost is a guess.", ("door", "model"))
+INCOMPLETE_CALLS = Counter("llm_cost_incomplete_calls", "Calls that cost more than is known.", ("door", "model"))
 
 OPEN_CALLS = Gauge("llm_open_calls", "Calls that are running.", multiprocess_mode="livesum")
 READ_ON = Gauge(
@@ -89,6 +95,8 @@ class CallMetrics:
             _child(FIRST_TOKEN_SECONDS, door, model).observe(outcome.time_to_first_token_ms / 1000)
         if outcome.cached:
             _child(CACHED_CALLS, door, model).inc()
+        if not outcome.reading_on:
+            self._count_marks(order, outcome)
         for attempt in outcome.attempts:
             name, error = self._labels.of(attempt.model), attempt.error.code if attempt.error else ""
             _child(ATTEMPTS, attempt.provider, name, str(attempt.status), error).inc()
@@ -103,17 +111,30 @@ class CallMetrics:
         for attempt in late_end.outcome.attempts:
             if attempt.read_on:
                 self._count_usage(attempt)
+        self._count_marks(order, late_end.outcome)
+
+    def _count_marks(self, order: Order, outcome: CallOutcome) -> None:
+        """Count a call whose cost is not all known. While something is read on, it is not known yet whether it is."""
+        labels = str(order.door), self._labels.of(outcome.model_used or order.request.route.first.name)
+        if outcome.cost_estimated:
+            _child(ESTIMATED_CALLS, *labels).inc()
+        if outcome.cost_incomplete:
+            _child(INCOMPLETE_CALLS, *labels).inc()
 
     def _count_usage(self, attempt: AttemptRecord) -> None:
-        if attempt.usage is None:
-            return
         name = self._labels.of(attempt.model)
-        for kind, count in _tokens(attempt.usage):
-            _child(TOKENS, attempt.provider, name, kind).inc(count)
-        if attempt.cost_usd is None:
-            _child(COST_UNKNOWN, attempt.provider, name).inc()
-        else:
+        if attempt.usage is not None:
+            for kind, count in _tokens(attempt.usage):
+                _child(TOKENS, attempt.provider, name, kind).inc(count)
+            for kind, count in (("web", attempt.usage.web_searches), ("file", attempt.usage.file_searches)):
+                if count:
+                    _child(SEARCHES, attempt.provider, name, kind).inc(count)
+        if attempt.cost_usd is not None:
             _child(COST, attempt.provider, name).inc(float(attempt.cost_usd))
+            if attempt.cost_incomplete:
+                _child(COST_INCOMPLETE, attempt.provider, name).inc()
+        elif attempt.usage is not None:
+            _child(COST_UNKNOWN, attempt.provider, name).inc()
 
 
 @cache
@@ -124,10 +145,34 @@ def _child(metric: M, *labels: str) -> M:
 
 def _tokens(usage: Usage) -> Iterable[tuple[str, int]]:
     """The kinds of tokens and their counts. No token is in two kinds, so that all kinds add up to what was used."""
-    yield "prompt", usage.prompt_tokens - min(usage.cached_tokens, usage.prompt_tokens)
-    yield "cached_prompt", min(usage.cached_tokens, usage.prompt_tokens)
-    yield "completion", usage.completion_tokens - min(usage.reasoning_tokens, usage.completion_tokens)
-    yield "reasoning", min(usage.reasoning_tokens, usage.completion_tokens)
+    yield from _parts(
+        ("prompt", usage.prompt_tokens),
+        ("cached_prompt", usage.cached_tokens),
+        ("cache_write_prompt", usage.cache_write_tokens),
+        ("audio_prompt", usage.audio_prompt_tokens - usage.cached_audio_tokens),
+        ("image_prompt", usage.image_prompt_tokens - usage.cached_image_tokens),
+    )
+    yield from _parts(
+        ("completion", usage.completion_tokens),
+        ("reasoning", usage.reasoning_tokens),
+        ("audio_completion", usage.audio_completion_tokens),
+        ("image_completion", usage.image_completion_tokens),
+    )
+
+
+def _parts(whole: tuple[str, int], *parts: tuple[str, int]) -> Iterable[tuple[str, int]]:
+    """The parts of a whole, and what is left of it under its own name.
+
+    A part is never more than what the parts before it have left, so that all of them add up to the whole, whatever a
+    provider says. The first part is always there; the others, which are rare, only where they are above zero.
+    """
+    name, left = whole
+    for number, (part, stated) in enumerate(parts):
+        count = min(max(stated, 0), left)
+        left -= count
+        if count or number == 0:
+            yield part, count
+    yield name, left
 
 
 class StateMetrics:

@@ -38,6 +38,15 @@ USAGE_NAMES = {
     "gen_ai.usage.cache_read.input_tokens": "cached_tokens",
     "gen_ai.usage.reasoning.output_tokens": "reasoning_tokens",
 }
+# The same of counts that are rare, so that an attribute is written only where it is above zero. The conventions have no
+# names for searches; these are ours.
+RARE_USAGE_NAMES = {
+    "gen_ai.usage.cache_creation.input_tokens": "cache_write_tokens",
+    "gen_ai.usage.audio.input_tokens": "audio_prompt_tokens",
+    "gen_ai.usage.audio.output_tokens": "audio_completion_tokens",
+    "llm.usage.web_searches": "web_searches",
+    "llm.usage.file_searches": "file_searches",
+}
 # A millisecond in nanoseconds, because a span counts its time in nanoseconds.
 MILLISECOND = 1_000_000
 
@@ -92,11 +101,18 @@ class CallTracer:
             "llm.attempt.status": str(attempt.status),
             "llm.attempt.raced": attempt.raced,
             **_usage(attempt.usage),
+            **_tier(attempt.service_tier),
         }
+        if attempt.answered_model:
+            attributes["gen_ai.response.model"] = attempt.answered_model
         if attempt.time_to_first_token_ms is not None:
             attributes["gen_ai.response.time_to_first_chunk"] = attempt.time_to_first_token_ms / 1000
         if attempt.cost_usd is not None:
             attributes["llm.cost_usd"] = float(attempt.cost_usd)
+        if attempt.cost_incomplete:
+            attributes["llm.cost_incomplete"] = True
+        if attempt.cost_estimated:
+            attributes["llm.cost_estimated"] = True
         if attempt.http_status is not None:
             attributes["http.response.status_code"] = attempt.http_status
         span = self._tracer.start_span(
@@ -124,7 +140,7 @@ def open_tracer() -> Generator[CallTracer]:
 
 
 def _answered(outcome: CallOutcome) -> dict[str, AttributeValue]:
-    answered: dict[str, AttributeValue] = {}
+    answered: dict[str, AttributeValue] = dict(_tier(outcome.service_tier))
     if outcome.model_used:
         answered |= {"gen_ai.response.model": outcome.model_used, "gen_ai.provider.name": outcome.provider_used}
     if outcome.finish_reason:
@@ -133,9 +149,18 @@ def _answered(outcome: CallOutcome) -> dict[str, AttributeValue]:
         answered["gen_ai.response.id"] = outcome.completion_id
     if outcome.cost_usd is not None:
         answered["llm.cost_usd"] = float(outcome.cost_usd)
+    if outcome.cost_estimated:
+        answered["llm.cost_estimated"] = True
+    if outcome.cost_incomplete:
+        answered["llm.cost_incomplete"] = True
     return answered
+
+
+def _tier(service_tier: str) -> dict[str, AttributeValue]:
+    return {"openai.response.service_tier": service_tier} if service_tier else {}
 
 
 def _usage(usage: Usage | None) -> dict[str, AttributeValue]:
     counts = token_counts(usage)
-    return {name: count for name, column in USAGE_NAMES.items() if (count := counts[column]) is not None}
+    usual = {name: count for name, column in USAGE_NAMES.items() if (count := counts[column]) is not None}
+    return {**usual, **{name: count for name, column in RARE_USAGE_NAMES.items() if (count := counts[column])}}

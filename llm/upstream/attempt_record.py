@@ -55,3 +55,8 @@ class AttemptRecord:
     answered_model: str = ""
     cost_incomplete: bool = False
     cost_stated: bool = False
+
+    @property
+    def cost_estimated(self) -> bool:
+        """The provider stated neither what the attempt cost nor all that it used, so its cost is a guess."""
+        return self.usage is not None and self.usage.estimated and not self.cost_stated

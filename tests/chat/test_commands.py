@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from chat.models import Attempt, CallContent, CallRecord, IdempotencyKey
 from chat.request_ids import new_request_id
+from chat.token_counts import TOKEN_COLUMNS
 
 
 def run(*arguments: str) -> str:
@@ -53,6 +54,22 @@ def test_an_age_beyond_any_call_is_refused_with_the_reason(db: None, age: str) -
 def test_a_number_out_of_its_range_is_refused_with_the_reason(db: None, arguments: tuple[str, ...]) -> None:
     with pytest.raises(CommandError, match="is no whole number from"):
         run(*arguments)
+
+
+def test_made_up_calls_have_a_bill_that_adds_up(db: None) -> None:
+    run("make_calls", "--count", "300", "--seed", "2")
+    calls = list(CallRecord.objects.prefetch_related("attempts"))
+    for name in (*TOKEN_COLUMNS, "service_tier", "cost_incomplete", "cost_estimated"):
+        assert any(getattr(call, name) for call in calls), name
+    for call in calls:
+        attempts = call.attempts.all()
+        assert call.cost_usd == sum(attempt.cost_usd or 0 for attempt in attempts)
+        assert call.cost_estimated == any(attempt.cost_is_guessed for attempt in attempts)
+        assert call.cost_incomplete == any(attempt.cost_incomplete for attempt in attempts)
+        prompt, parts = call.prompt_tokens or 0, ("cached_tokens", "cache_write_tokens", "audio_prompt_tokens")
+        assert sum(getattr(call, name) or 0 for name in parts) <= prompt
+        said = (call.reasoning_tokens or 0) + (call.audio_completion_tokens or 0)
+        assert said <= (call.completion_tokens or 0)
 
 
 def test_prune_deletes_old_calls_with_all_that_belongs_to_them(history: None) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,13 @@ import httpx2
 import pytest
 import yaml
 
-from llm import AttemptStatus, CallStatus
+from chat.observers.metrics import CallMetrics
+from chat.observers.model_labels import ModelLabels
+from llm import AttemptStatus, CallStatus, Usage
 from llm.simulator import Behaviour, SimulatorThread
 from tests.deploy.queries import DASHBOARD, RULES, Query, alerts, panels
 from tests.support.database_servers import require
+from tests.support.outcomes import an_order, attempt_of, outcome_of
 from tests.support.site_subprocess import ROOT
 
 PROMETHEUS_LABELS = {"instance", "job", "le"}
@@ -49,6 +53,10 @@ def metrics(start_site: Callable[..., httpx2.Client], simulator: SimulatorThread
         ("/chat", {"prompt": "the sixth in a minute"}),
     ):
         client.post(door, json=order)
+    used = Usage(prompt_tokens=1, completion_tokens=1)
+    CallMetrics(ModelLabels([]))(
+        an_order(), outcome_of(attempt_of(usage=used, cost_usd=Decimal(1), cost_incomplete=True))
+    )
     give_up = time.monotonic() + 30
     while "llm_circuit_breaker_state{" not in (
         text := client.get("/metrics").text

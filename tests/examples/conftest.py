@@ -24,6 +24,8 @@ ANSWER: dict[str, Any] = {
     "fallback_triggered": False,
     "is_default_message": False,
     "cost_usd": 0.0001,
+    "cost_estimated": False,
+    "cost_incomplete": False,
     "latency_ms": 12,
     "attempts": [
         {"model": "gpt-4o", "provider": "openai", "status": "succeeded", "error_code": None, "latency_ms": 11}

@@ -93,6 +93,20 @@ def test_the_call_is_sent_with_its_timeout_and_given_a_little_more(
     assert sent.req_kwargs["timeout"] == (5, 15)
 
 
+@pytest.mark.parametrize(
+    ("marks", "written"),
+    [
+        ({}, "$0.000100"),
+        ({"cost_estimated": True}, "~$0.000100"),
+        ({"cost_incomplete": True}, "at least $0.000100"),
+        ({"cost_estimated": True, "cost_incomplete": True}, "at least ~$0.000100"),
+        ({"cost_usd": None, "cost_incomplete": True}, "price unknown"),
+    ],
+)
+def test_a_cost_says_what_it_is_worth(basic_call: ModuleType, marks: dict[str, Any], written: str) -> None:
+    assert basic_call.cost_of(ANSWER | marks) == written
+
+
 def test_it_runs_and_both_the_answer_and_the_error_are_printed(run_example: Callable[..., str]) -> None:
     printed = run_example("basic_call", "Why is", "the sky blue?")
     assert "You said: Why is the sky blue?\n[gpt-4o by openai, " in printed

@@ -24,6 +24,7 @@ from stats.serializers import answer_json
 from stats.stats_filter import GROUP_BY, StatsFilter
 from tests.support.history import (
     KEYS,
+    PARTS,
     START,
     all_calls,
     close_to,
@@ -126,6 +127,24 @@ def test_a_cost_keeps_its_last_place_in_roll_ups() -> None:
     after = read_statistics(StatsFilter()).statistics
     assert str(after.total_cost_usd) == str(before.total_cost_usd) == "123456.3000000002"
     assert str(after.race_cost_usd) == "123456.3000000002"
+
+
+def test_while_the_roll_ups_are_made_again_every_answer_is_right(rolled_up: None) -> None:
+    """As after the migration that gave them the columns of the bill: some hours are rolled up, and others are not."""
+    before = answer(group_by="model")
+    bill = {name: before[name] for name in (*PARTS, "cost_incomplete_requests", "cost_estimated_requests")}
+    assert all(bill.values())
+    start_again()
+    made = 0
+    while True:
+        assert answer(group_by="model") == before
+        if not roll_up_hour():
+            break
+        made += 1
+    assert made > 5
+    assert HourlyCalls.objects.exists()
+    run("roll_up", "--again")
+    assert answer(group_by="model") == before
 
 
 # --- What is rolled up -----------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from stats.serializers import answer_json
 from stats.stats_filter import GROUP_BY, StatsFilter
 from tests.support.history import (
     KEYS,
+    PARTS,
     START,
     all_calls,
     close_to,
@@ -53,7 +54,10 @@ def test_an_empty_history_has_no_rates_no_totals_and_no_percentiles() -> None:
         "estimated_cost_share": 0.0,
         "prompt_tokens": 0,
         "completion_tokens": 0,
+        **dict.fromkeys(PARTS, 0),
         "cost_unknown_requests": 0,
+        "cost_incomplete_requests": 0,
+        "cost_estimated_requests": 0,
         "groups": [],
         "groups_truncated": False,
     }

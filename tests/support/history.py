@@ -17,6 +17,16 @@ from chat.models import Attempt, CallRecord
 
 START = dt.datetime(2026, 11, 20, 22, 30, tzinfo=dt.UTC)
 MODELS = ("gpt-4o", "gpt-4o-mini", "o3")
+# The counts of a call that /stats adds up beside those of its prompt and its completion.
+PARTS = (
+    "cached_tokens",
+    "reasoning_tokens",
+    "cache_write_tokens",
+    "audio_prompt_tokens",
+    "audio_completion_tokens",
+    "web_searches",
+    "file_searches",
+)
 _numbers = count(1)
 
 
@@ -90,6 +100,11 @@ def make_random_history(calls: int = 300, seed: int = 7) -> None:
             prompt_tokens=maybe(rng.randrange(2000)),
             completion_tokens=maybe(rng.randrange(2000)),
             cost_usd=cost(),
+            cost_incomplete=rng.random() < 0.2,
+            cost_estimated=rng.random() < 0.2,
+            usage_estimated=rng.random() < 0.2,
+            cached=rng.random() < 0.3,
+            **{name: maybe(rng.randrange(100)) for name in PARTS},
         )
         rows.append(row)
     CallRecord.objects.bulk_create(rows)
@@ -159,6 +174,11 @@ def expected_statistics(calls: Iterable[CallRecord]) -> dict[str, Any]:
         ),
         "prompt_tokens": sum(call.prompt_tokens or 0 for call in calls),
         "completion_tokens": sum(call.completion_tokens or 0 for call in calls),
+        **{name: sum(getattr(call, name) or 0 for call in calls) for name in PARTS},
+        "cost_incomplete_requests": sum(call.cost_incomplete for call in calls),
+        "cost_estimated_requests": sum(
+            call.cost_estimated or (call.usage_estimated and not call.cached) for call in calls
+        ),
         "cost_unknown_requests": sum(call.cost_usd is None and call.status != "in_progress" for call in calls),
     }
 

@@ -16,7 +16,18 @@ from chat.token_counts import token_counts
 from llm import AttemptRecord, CallOutcome, CallStatus, Json, Opening, Usage
 
 # The counts of an answer, in the order in which it has them.
-COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "reasoning_tokens")
+COUNTS = (
+    "prompt_tokens",
+    "completion_tokens",
+    "total_tokens",
+    "cached_tokens",
+    "reasoning_tokens",
+    "cache_write_tokens",
+    "audio_prompt_tokens",
+    "audio_completion_tokens",
+    "web_searches",
+    "file_searches",
+)
 
 
 def style_of(order: Order) -> Style:
@@ -35,7 +46,7 @@ def _answer(order: Order, outcome: CallOutcome) -> dict[str, Any]:
         "fallback_triggered": outcome.fallback_triggered,
         "is_default_message": outcome.status is CallStatus.DEFAULTED,
         "usage": _usage(outcome.usage),
-        "cost_usd": _money(outcome.cost_usd),
+        **_cost(outcome),
         "latency_ms": outcome.latency_ms,
         "created_at": localtime(order.created_at).isoformat().replace("+00:00", "Z"),
         "attempts": [_attempt(attempt) for attempt in outcome.attempts],
@@ -81,7 +92,7 @@ async def _json_events(order: Order, batches: AsyncIterator[list[Json]], ending:
     if not _answered(outcome):
         yield sse.event("error", failure_envelope(outcome, order.request_id)["error"])
         return
-    yield sse.event("usage", {**_usage(outcome.usage), "cost_usd": _money(outcome.cost_usd)})
+    yield sse.event("usage", {**_usage(outcome.usage), **_cost(outcome)})
     yield sse.event("done", _answer(order, outcome))
 
 
@@ -96,7 +107,15 @@ def _attempt(attempt: AttemptRecord) -> dict[str, Any]:
         "status": attempt.status,
         "error_code": attempt.error.code if attempt.error else None,
         "latency_ms": attempt.latency_ms,
-        "cost_usd": _money(attempt.cost_usd),
+        **_cost(attempt),
+    }
+
+
+def _cost(of: CallOutcome | AttemptRecord) -> dict[str, Any]:
+    return {
+        "cost_usd": _money(of.cost_usd),
+        "cost_estimated": of.cost_estimated,
+        "cost_incomplete": of.cost_incomplete,
     }
 
 

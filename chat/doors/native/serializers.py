@@ -155,6 +155,11 @@ class UsageSerializer(serializers.Serializer[Any]):
     total_tokens = serializers.IntegerField(allow_null=True)
     cached_tokens = serializers.IntegerField(allow_null=True)
     reasoning_tokens = serializers.IntegerField(allow_null=True)
+    cache_write_tokens = serializers.IntegerField(allow_null=True)
+    audio_prompt_tokens = serializers.IntegerField(allow_null=True)
+    audio_completion_tokens = serializers.IntegerField(allow_null=True)
+    web_searches = serializers.IntegerField(allow_null=True)
+    file_searches = serializers.IntegerField(allow_null=True)
     estimated = serializers.BooleanField()
 
 
@@ -165,6 +170,8 @@ class AnswerAttemptSerializer(serializers.Serializer[Any]):
     error_code = serializers.CharField(allow_null=True)
     latency_ms = serializers.IntegerField(allow_null=True)
     cost_usd = serializers.FloatField(allow_null=True)
+    cost_estimated = serializers.BooleanField()
+    cost_incomplete = serializers.BooleanField()
 
 
 class AnswerSerializer(serializers.Serializer[Any]):
@@ -179,7 +186,11 @@ class AnswerSerializer(serializers.Serializer[Any]):
     fallback_triggered = serializers.BooleanField()
     is_default_message = serializers.BooleanField()
     usage = UsageSerializer()
-    cost_usd = serializers.FloatField(allow_null=True, help_text="All attempts together; null where no price is known.")
+    cost_usd = serializers.FloatField(
+        allow_null=True, help_text="What is known of the cost of all attempts together; null where no price is known."
+    )
+    cost_estimated = serializers.BooleanField(help_text="Some part of the cost is a guess, be it that of a loser.")
+    cost_incomplete = serializers.BooleanField(help_text="Something that was used has no known price: it cost more.")
     latency_ms = serializers.IntegerField()
     created_at = serializers.DateTimeField()
     attempts = AnswerAttemptSerializer(many=True)

@@ -14,6 +14,10 @@ def headers_of(known: Opening | CallOutcome) -> dict[str, str]:
     if isinstance(known, CallOutcome):
         if known.cost_usd is not None:
             headers["x-cost-usd"] = f"{known.cost_usd:f}"
+            if known.cost_estimated:
+                headers["x-cost-estimated"] = "true"
+        if known.cost_incomplete:
+            headers["x-cost-incomplete"] = "true"
         headers["x-latency-ms"] = str(known.latency_ms)
         for attempt in known.attempts:
             if attempt.status is AttemptStatus.SUCCEEDED and attempt.upstream_request_id:

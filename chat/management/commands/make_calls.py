@@ -18,11 +18,18 @@ from chat.models import Attempt, CallRecord
 from chat.record.content import Content, write_contents
 from chat.record.late_hours import note_changes
 from chat.request_ids import new_request_id
+from chat.token_counts import TOKEN_COLUMNS
 
 # The models of made-up calls, each with about what a token of its answer costs, in US dollars.
 MODELS = {"gpt-4o": Decimal("0.0000100"), "gpt-4o-mini": Decimal("0.0000006"), "gpt-6-luna": Decimal("0.0000005")}
 # One of these is drawn for each call, so their numbers are percentages.
 STATUSES = (["succeeded"] * 94) + (["failed"] * 3) + (["cancelled"] * 2) + ["defaulted"]
+# The service tiers that answers name. Most of them name the default one.
+TIERS = (["default"] * 8) + ["flex", "priority"]
+# What the loser of a race is guessed to have cost, in US dollars.
+LOSER_COST = Decimal("0.0000300")
+# What one web search costs, in US dollars.
+SEARCH_COST = Decimal("0.01")
 # How many calls are written in one transaction.
 BATCH_CALLS = 5_000
 
@@ -63,7 +70,10 @@ def made_up_call(numbers: random.Random, created_at: datetime) -> CallRecord:
     answered = status == "succeeded"
     door = numbers.choice(CallRecord.Door.values)
     latency = int(numbers.lognormvariate(6.5, 0.8))
-    completion = numbers.randint(5, 800)
+    prompt, completion = numbers.randint(10, 4_000), numbers.randint(5, 800)
+    searches = numbers.randint(1, 3) if answered and numbers.random() < 0.05 else 0
+    raced = door == "parallel"
+    cost = MODELS[model] * completion + SEARCH_COST * searches if answered else Decimal(0)
     return CallRecord(
         request_id=new_request_id(int(created_at.timestamp() * 1000)),
         created_at=created_at,
@@ -80,14 +90,27 @@ def made_up_call(numbers: random.Random, created_at: datetime) -> CallRecord:
         http_status={"succeeded": 200, "defaulted": 200, "failed": 502, "cancelled": 499}[status],
         latency_ms=latency,
         time_to_first_token_ms=latency // 3 if answered else None,
-        prompt_tokens=numbers.randint(10, 4_000) if answered else None,
+        prompt_tokens=prompt if answered else None,
         completion_tokens=completion if answered else None,
-        cached_tokens=0 if answered else None,
-        reasoning_tokens=0 if answered else None,
-        cost_usd=MODELS[model] * completion if answered else Decimal(0),
+        cached_tokens=_part(numbers, prompt, 0.3) if answered else None,
+        reasoning_tokens=_part(numbers, completion, 0.2) if answered else None,
+        cache_write_tokens=_part(numbers, prompt // 2, 0.1) if answered else None,
+        audio_prompt_tokens=_part(numbers, prompt // 4, 0.02) if answered else None,
+        audio_completion_tokens=_part(numbers, completion // 4, 0.02) if answered else None,
+        web_searches=searches if answered else None,
+        file_searches=_part(numbers, 3, 0.02) if answered else None,
+        service_tier=numbers.choice(TIERS) if answered else "",
+        cost_usd=cost + (LOSER_COST if raced else 0),
+        cost_estimated=raced,
+        cost_incomplete=answered and numbers.random() < 0.01,
         finish_reason="stop" if answered else "",
         metadata={"made_up": "yes"},
     )
+
+
+def _part(numbers: random.Random, whole: int, share: float) -> int:
+    """A part of a number of tokens, or 0 for most calls."""
+    return numbers.randint(0, whole) // 2 if numbers.random() < share else 0
 
 
 def attempts_of(numbers: random.Random, call: CallRecord) -> list[Attempt]:
@@ -102,9 +125,8 @@ def attempts_of(numbers: random.Random, call: CallRecord) -> list[Attempt]:
         started_after_ms=0,
         latency_ms=call.latency_ms,
         time_to_first_token_ms=call.time_to_first_token_ms,
-        prompt_tokens=call.prompt_tokens,
-        completion_tokens=call.completion_tokens,
-        cost_usd=call.cost_usd,
+        **{name: getattr(call, name) for name in (*TOKEN_COLUMNS, "service_tier", "cost_incomplete")},
+        cost_usd=call.cost_usd - LOSER_COST if raced and call.cost_usd else call.cost_usd,
     )
     loser = Attempt(
         call=call,
@@ -118,7 +140,7 @@ def attempts_of(numbers: random.Random, call: CallRecord) -> list[Attempt]:
         prompt_tokens=call.prompt_tokens,
         completion_tokens=numbers.randint(0, 50),
         usage_estimated=True,
-        cost_usd=Decimal("0.0000300"),
+        cost_usd=LOSER_COST,
     )
     return [first, loser] if raced else [first]
 

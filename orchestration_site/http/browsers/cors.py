@@ -45,6 +45,8 @@ RESPONSE_HEADERS = (
     "x-model-used",
     "x-provider-used",
     "x-cost-usd",
+    "x-cost-estimated",
+    "x-cost-incomplete",
     "x-latency-ms",
     "x-upstream-request-id",
     "x-should-retry",

@@ -77,6 +77,7 @@ def test_nothing_that_a_caller_or_an_upstream_wrote_is_ever_run(admin_client: Cl
             "parameters": {EVIL: EVIL},
         },
         metadata={EVIL: EVIL},
+        service_tier=EVIL[:32],
         **dict.fromkeys(("route", "model_used", "provider_used", "api_key", "error_message", "user_agent"), EVIL),
     )
     Attempt.objects.create(
@@ -84,7 +85,11 @@ def test_nothing_that_a_caller_or_an_upstream_wrote_is_ever_run(admin_client: Cl
         ordinal=1,
         started_after_ms=0,
         status="failed",
-        **dict.fromkeys(("model", "provider", "error_code", "error_message", "upstream_request_id"), EVIL),
+        service_tier=EVIL[:32],
+        other_usage={EVIL: 1},
+        **dict.fromkeys(
+            ("model", "provider", "error_code", "error_message", "upstream_request_id", "answered_model"), EVIL
+        ),
     )
     for address in (
         f"{LIST}{made.pk}/change/",
@@ -105,3 +110,61 @@ def test_an_attempt_whose_answer_was_read_on_says_so(admin_client: Client, call:
     assert "read on</small>" not in admin_client.get(f"{LIST}{made.pk}/change/").content.decode()
     Attempt.objects.create(**attempt, ordinal=1, read_on=True)
     assert admin_client.get(f"{LIST}{made.pk}/change/").content.decode().count("read on</small>") == 1
+
+
+def test_a_call_shows_every_number_of_its_bill(admin_client: Client, call: Any) -> None:
+    made = call(
+        cost_usd=Decimal("0.002"),
+        cost_estimated=True,
+        cost_incomplete=True,
+        original_cost_usd=Decimal("0.001"),
+        charged_usd=Decimal("0.0025"),
+        service_tier="flex",
+        cache_write_tokens=1111,
+        audio_prompt_tokens=2222,
+        audio_completion_tokens=3333,
+        web_searches=4,
+        file_searches=5,
+    )
+    page = unescape(admin_client.get(f"{LIST}{made.pk}/change/").content.decode())
+    for name, shown in (
+        ("full_cost", "at least ~$0.002 (estimated, a part has no known price)"),
+        ("original_cost", "$0.001"),
+        ("charged", "$0.0025"),
+        ("service_tier", "flex"),
+        ("cache_write_tokens", "1111"),
+        ("audio_prompt_tokens", "2222"),
+        ("audio_completion_tokens", "3333"),
+        ("web_searches", "4"),
+        ("file_searches", "5"),
+    ):
+        field = page.split(f"field-{name}", 1)[1]
+        assert f">{shown}<" in field[:2000], name
+
+
+def test_an_attempt_shows_what_is_rare_and_where_its_cost_comes_from(admin_client: Client, call: Any) -> None:
+    made = call()
+    attempt = {"call": made, "provider": "openai", "started_after_ms": 0, "model": "gpt-4o", "status": "succeeded"}
+    Attempt.objects.create(**attempt, ordinal=0, cost_usd=Decimal("0.1"), usage_estimated=True, cached_tokens=0)
+    Attempt.objects.create(
+        **attempt,
+        ordinal=1,
+        cost_usd=Decimal("0.2"),
+        usage_estimated=True,
+        cost_stated=True,
+        cost_incomplete=True,
+        original_cost_usd=Decimal("0.15"),
+        cached_tokens=1024,
+        web_searches=2,
+        other_usage={"image_prompt_tokens": 77},
+        service_tier="priority",
+        answered_model="gpt-4o-2024-11-20",
+    )
+    page = unescape(admin_client.get(f"{LIST}{made.pk}/change/").content.decode())
+    assert ">~$0.10<" in page
+    assert ">≥ $0.20<" in page  # what the provider has stated is no guess, however the tokens were counted
+    assert (
+        "cached tokens 1,024, web searches 2, image prompt tokens 77, service tier priority, answered as "
+        "gpt-4o-2024-11-20, the provider stated the cost, the cost was $0.15 before it was priced again"
+    ) in page
+    assert page.count('<tr class="error">') == 1

@@ -25,6 +25,24 @@ def test_the_list_shows_the_numbers_of_each_call_newest_first(admin_client: Clie
     assert '<span class="badge badge-failed">failed</span>' in page
 
 
+@pytest.mark.parametrize(
+    ("fields", "shown"),
+    [
+        ({}, "$0.001"),
+        ({"cost_estimated": True}, "~$0.001"),
+        ({"usage_estimated": True}, "~$0.001"),
+        ({"usage_estimated": True, "cached": True}, "$0.001"),
+        ({"cost_incomplete": True}, "≥ $0.001"),
+        ({"cost_incomplete": True, "cost_estimated": True}, "≥ ~$0.001"),
+    ],
+)
+def test_the_list_marks_a_cost_that_is_a_guess_or_a_part(
+    admin_client: Client, call: Any, fields: dict[str, Any], shown: str
+) -> None:
+    call(**fields)
+    assert f'<td class="field-cost">{shown}</td>' in admin_client.get(LIST).content.decode()
+
+
 @pytest.mark.parametrize("name", CallAdmin.list_display)
 def test_a_column_reads_only_the_fields_that_it_names(call: Any, name: str) -> None:
     """Each other field would cost one query for every row of the list."""

@@ -33,6 +33,10 @@ from tests.support.reading.admin_pages import LIST, listed
         ("cost=lt0.1", {"cost_usd": Decimal("0.01")}),
         ("cost=gte0.1", {"cost_usd": Decimal("0.1")}),
         ("cost=unknown", {"cost_usd": None}),
+        ("cost=estimated", {"cost_estimated": True}),
+        ("cost=estimated", {"usage_estimated": True}),
+        ("cost=incomplete", {"cost_incomplete": True}),
+        ("service_tier=flex", {"service_tier": "flex"}),
         ("created_at__year=2025", {"created_at": datetime(2025, 12, 31, 23, 59, 59, tzinfo=UTC)}),
     ],
 )

@@ -26,3 +26,21 @@ from chat.admin import formats
 )
 def test_costs_are_written_with_sensible_digits(amount: str | None, estimated: bool, written: str) -> None:
     assert formats.cost(None if amount is None else Decimal(amount), estimated=estimated) == written
+
+
+@pytest.mark.parametrize(
+    ("estimated", "incomplete", "short", "exact"),
+    [
+        (False, False, "$0.00123", "$0.0012345"),
+        (True, False, "~$0.00123", "~$0.0012345 (estimated)"),
+        (False, True, "≥ $0.00123", "at least $0.0012345 (a part has no known price)"),
+        (True, True, "≥ ~$0.00123", "at least ~$0.0012345 (estimated, a part has no known price)"),
+    ],
+)
+def test_a_guess_and_a_part_of_a_cost_have_their_signs(
+    estimated: bool, incomplete: bool, short: str, exact: str
+) -> None:
+    amount = Decimal("0.0012345")
+    assert formats.cost(amount, estimated=estimated, incomplete=incomplete) == short
+    assert formats.exact_cost(amount, estimated=estimated, incomplete=incomplete) == exact
+    assert formats.cost(None, estimated=estimated, incomplete=incomplete) == "unknown"

@@ -32,10 +32,22 @@ def test_the_summary_is_that_of_the_filtered_calls(admin_client: Client, call: A
     call(cost_usd=7)
     # 2 of the 5 that were not cancelled
     assert summary(admin_client, "?door__exact=stream") == (
-        "Calls 6 Total cost $1.30 and 1 of unknown cost "
+        "Calls 6 Total cost ≥ $1.30 and 1 of unknown cost "
         "Error rate 40.00 % 2 failed, defaulted or interrupted; 1 cancelled or in progress not counted"
     )
-    assert summary(admin_client).startswith("Calls 7 Total cost $8.30")
+    assert summary(admin_client).startswith("Calls 7 Total cost ≥ $8.30")
+
+
+def test_the_summary_says_where_its_cost_is_a_guess_or_only_a_part(admin_client: Client, call: Any) -> None:
+    call(cost_usd="0.1")
+    assert "Total cost $0.10 Error" in summary(admin_client)
+    call(cost_usd="0.1", usage_estimated=True)  # as the version before wrote it
+    assert "Total cost ~$0.20 ~ 1 partly estimated Error" in summary(admin_client)
+    call(cost_usd="0.1", cost_estimated=True, cost_incomplete=True)
+    shown = summary(admin_client)
+    assert "Total cost ≥ ~$0.30 ≥ 1 cost more than is known ~ 2 partly estimated Error" in shown
+    call(cost_usd="0", usage_estimated=True, cached=True)  # nothing was asked, so nothing is guessed
+    assert "~ 2 partly estimated" in summary(admin_client)
 
 
 def test_the_summary_of_no_calls_is_no_error(admin_client: Client) -> None:

@@ -43,6 +43,12 @@ def test_a_bad_value_is_a_400_that_names_the_parameter(client: httpx2.Client) ->
         ("metadata", "{"),
         ("metadata", "{}x"),
         ("metadata", '{"a": 1}'),
+        ("service_tier", "x" * 33),
+        ("service_tier", "a\x00b"),
+        ("cost_estimated", "maybe"),
+        ("cost_estimated", ""),
+        ("cost_incomplete", "2"),
+        ("cost_incomplete", "null"),
     ):
         response = client.get("/calls", params={name: value})
         assert response.status_code == 400, (name, value)

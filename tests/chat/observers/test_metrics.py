@@ -5,13 +5,18 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import httpx2
 import pytest
 
+from chat.observers.metrics import CallMetrics, _tokens
+from chat.observers.model_labels import ModelLabels
+from llm import LateEnd, Usage
 from llm.simulator import Behaviour, SimulatorThread
 from tests.support.loopback import loopback_get, loopback_post
+from tests.support.outcomes import an_order, attempt_of, outcome_of
 from tests.support.site_subprocess import SiteProcess
 
 
@@ -53,6 +58,84 @@ def test_a_call_and_each_of_its_attempts_are_counted(client: httpx2.Client, simu
     assert since("llm_tokens_total", model="gpt-4o", kind="prompt") == answer["usage"]["prompt_tokens"]
     assert since("llm_tokens_total", model="gpt-4o", kind="completion") == answer["usage"]["completion_tokens"]
     assert since("llm_cost_usd_total", model="gpt-4o") == pytest.approx(answer["cost_usd"])
+
+
+USAGES = [
+    Usage(prompt_tokens=100, completion_tokens=50),
+    Usage(prompt_tokens=100, completion_tokens=50, cached_tokens=30, reasoning_tokens=20),
+    Usage(
+        prompt_tokens=100,
+        completion_tokens=50,
+        cached_tokens=30,
+        cached_audio_tokens=10,
+        cached_image_tokens=5,
+        cache_write_tokens=20,
+        audio_prompt_tokens=25,
+        image_prompt_tokens=15,
+        reasoning_tokens=9,
+        audio_completion_tokens=11,
+        image_completion_tokens=13,
+    ),
+    # What can't be: parts that are more than the whole, and a cached part that is more than its part.
+    Usage(prompt_tokens=10, completion_tokens=5, cached_tokens=8, audio_prompt_tokens=9, reasoning_tokens=7),
+    Usage(prompt_tokens=10, completion_tokens=5, audio_prompt_tokens=3, cached_audio_tokens=4),
+]
+
+
+@pytest.mark.parametrize("usage", USAGES)
+def test_no_token_is_in_two_kinds_and_all_kinds_add_up(usage: Usage) -> None:
+    kinds = list(_tokens(usage))
+    counts = dict(kinds)
+    assert len(counts) == len(kinds)
+    assert all(count >= 0 for count in counts.values())
+    assert sum(count for kind, count in kinds if kind.endswith("prompt")) == usage.prompt_tokens
+    assert sum(counts.values()) == usage.total_tokens
+
+
+def test_each_kind_of_token_has_its_own_name() -> None:
+    assert dict(_tokens(USAGES[2])) == {
+        "cached_prompt": 30,
+        "cache_write_prompt": 20,
+        "audio_prompt": 15,
+        "image_prompt": 10,
+        "prompt": 25,
+        "reasoning": 9,
+        "audio_completion": 11,
+        "image_completion": 13,
+        "completion": 17,
+    }
+
+
+def test_the_known_part_of_a_cost_its_marks_and_searches_are_counted(client: httpx2.Client) -> None:
+    order = an_order()
+    count = CallMetrics(ModelLabels(["gpt-4o"]))
+    usage = Usage(prompt_tokens=3, completion_tokens=4, web_searches=2, file_searches=1)
+    since = Difference(client)
+    count(order, outcome_of(attempt_of(usage=usage, cost_usd=Decimal("0.5"))))
+    assert since("llm_cost_incomplete_attempts_total", provider="bills") == 0
+    assert since("llm_cost_estimated_calls_total") == since("llm_cost_incomplete_calls_total") == 0
+    part = attempt_of(usage=usage, cost_usd=Decimal("0.25"), cost_incomplete=True)
+    count(order, outcome_of(part, cost_estimated=True, cost_incomplete=True))
+    # A provider may state what an attempt cost, and not what it used.
+    count(order, outcome_of(attempt_of(cost_usd=Decimal("0.125"), cost_stated=True)))
+    count(order, outcome_of(attempt_of(usage=usage)))
+    assert since("llm_cost_usd_total", provider="bills", model="gpt-4o") == 0.875
+    assert since("llm_cost_incomplete_attempts_total", provider="bills", model="gpt-4o") == 1
+    assert since("llm_cost_unknown_attempts_total", provider="bills", model="gpt-4o") == 1
+    assert since("llm_cost_estimated_calls_total", door="chat", model="gpt-4o") == 1
+    assert since("llm_cost_incomplete_calls_total", door="chat", model="gpt-4o") == 1
+    assert since("llm_searches_total", provider="bills", model="gpt-4o", kind="web") == 6
+    assert since("llm_searches_total", provider="bills", model="gpt-4o", kind="file") == 3
+
+
+def test_a_call_that_is_read_on_is_marked_once_when_its_cost_is_known(client: httpx2.Client) -> None:
+    order, count = an_order(), CallMetrics(ModelLabels(["gpt-4o"]))
+    since = Difference(client)
+    count(order, outcome_of(attempt_of(read_on=True), reading_on=True, cost_estimated=True, cost_incomplete=True))
+    assert since("llm_cost_estimated_calls_total") == since("llm_cost_incomplete_calls_total") == 0
+    count.late_end(order, LateEnd(outcome_of(attempt_of(read_on=True), cost_estimated=True), None))
+    assert since("llm_cost_estimated_calls_total", door="chat", model="gpt-4o") == 1
+    assert since("llm_cost_incomplete_calls_total") == 0
 
 
 def test_the_first_token_of_a_stream_is_timed(client: httpx2.Client) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -11,8 +12,11 @@ import httpx2
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from chat.observers.tracing import open_tracer
+from llm import Usage
 from llm.simulator import Behaviour, SimulatorThread
 from tests.support.loopback import loopback_post
+from tests.support.outcomes import an_order, attempt_of, outcome_of
 from tests.support.site_thread import running_site
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -99,3 +103,51 @@ def test_a_call_is_a_span_under_the_callers_own_and_its_attempts_are_spans_under
     assert attributes(attempts[1])["gen_ai.provider.name"] == "openai"
     assert all(call.start_time_unix_nano <= span.start_time_unix_nano for span in attempts)
     assert all(SECRET.encode() not in body for body in collector.bodies)
+
+
+def test_what_a_call_used_and_what_its_cost_is_worth_have_the_names_of_the_conventions(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+    usage = Usage(
+        prompt_tokens=9,
+        completion_tokens=8,
+        cached_tokens=1,
+        cache_write_tokens=2,
+        audio_prompt_tokens=3,
+        audio_completion_tokens=4,
+        web_searches=5,
+        file_searches=6,
+        estimated=True,
+    )
+    dear = attempt_of(
+        usage=usage, cost_usd=Decimal("0.5"), cost_incomplete=True, service_tier="flex", answered_model="gpt-4o-2024"
+    )
+    with open_tracer() as trace:
+        marks = {"cost_usd": Decimal("0.5"), "cost_estimated": True, "cost_incomplete": True}
+        trace(an_order(request_id="dear"), outcome_of(dear, usage=usage, service_tier="flex", **marks))
+        plain = attempt_of(usage=Usage(prompt_tokens=1, completion_tokens=1), cost_usd=Decimal(1))
+        trace(an_order(request_id="plain"), outcome_of(plain, cost_usd=Decimal(1)))
+    expected = {
+        "gen_ai.usage.input_tokens": 9,
+        "gen_ai.usage.output_tokens": 8,
+        "gen_ai.usage.cache_read.input_tokens": 1,
+        "gen_ai.usage.cache_creation.input_tokens": 2,
+        "gen_ai.usage.audio.input_tokens": 3,
+        "gen_ai.usage.audio.output_tokens": 4,
+        "llm.usage.web_searches": 5,
+        "llm.usage.file_searches": 6,
+        "openai.response.service_tier": "flex",
+        "llm.cost_usd": 0.5,
+        "llm.cost_estimated": True,
+        "llm.cost_incomplete": True,
+    }
+    spans = {attributes(span).get("llm.request_id"): span for span in collector.spans() if not span.parent_span_id}
+    below = {span.parent_span_id: attributes(span) for span in collector.spans() if span.parent_span_id}
+    for said in (attributes(spans["dear"]), below[spans["dear"].span_id]):
+        assert {name: said.get(name) for name in expected} == expected
+    assert below[spans["dear"].span_id]["gen_ai.response.model"] == "gpt-4o-2024"
+    # What is rare is not there at all where it is zero or false.
+    rare = set(expected) - {name for name in expected if name.endswith(("put_tokens", "cost_usd"))}
+    for said in (attributes(spans["plain"]), below[spans["plain"].span_id]):
+        assert not (rare | {"gen_ai.usage.cache_creation.input_tokens", "gen_ai.usage.audio.input_tokens"}) & set(said)

@@ -173,6 +173,8 @@ def test_the_answer_has_the_designed_shape(client: httpx2.Client) -> None:
         "is_default_message",
         "usage",
         "cost_usd",
+        "cost_estimated",
+        "cost_incomplete",
         "latency_ms",
         "created_at",
         "attempts",
@@ -183,9 +185,16 @@ def test_the_answer_has_the_designed_shape(client: httpx2.Client) -> None:
         "total_tokens",
         "cached_tokens",
         "reasoning_tokens",
+        "cache_write_tokens",
+        "audio_prompt_tokens",
+        "audio_completion_tokens",
+        "web_searches",
+        "file_searches",
         "estimated",
     }
-    assert set(answer["attempts"][0]) == {"model", "provider", "status", "error_code", "latency_ms", "cost_usd"}
+    costs = {"cost_usd", "cost_estimated", "cost_incomplete"}
+    assert set(answer["attempts"][0]) == {"model", "provider", "status", "error_code", "latency_ms", *costs}
+    assert (answer["cost_estimated"], answer["cost_incomplete"]) == (False, False)
     assert answer["model"] == answer["model_used"] == "gpt-4o"
     assert answer["finish_reason"] == "length"
     assert answer["usage"]["completion_tokens"] == 5

@@ -251,7 +251,9 @@ def test_typed_events_are_start_deltas_usage_and_done(client: httpx2.Client, sim
     assert "".join(delta["content"] for delta in data[1:-2]) == TRICKY
     usage, done = data[-2:]
     assert done["content"] == TRICKY
-    assert done["usage"] == {name: value for name, value in usage.items() if name != "cost_usd"}
+    costs = ("cost_usd", "cost_estimated", "cost_incomplete")
+    assert done["usage"] == {name: value for name, value in usage.items() if name not in costs}
+    assert [usage[name] for name in costs] == [done[name] for name in costs]
     assert usage["completion_tokens"] > 0
     assert usage["estimated"] is False
     assert usage["cost_usd"] == done["cost_usd"]

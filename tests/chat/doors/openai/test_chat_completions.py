@@ -146,6 +146,32 @@ def test_what_the_upstream_answers_comes_back_unchanged_and_is_on_record(
     assert headers["x-cached"] == "false"
 
 
+def test_headers_say_that_a_cost_is_a_guess_and_that_it_is_only_a_part(
+    client: httpx2.Client, simulator: SimulatorThread
+) -> None:
+    """A loser whose tokens nobody has counted makes the sum a guess. One without a price makes it a part."""
+    simulator.script("gpt-4o", Behaviour(latency_s=5))
+    simulator.script("no-price", Behaviour(latency_s=5))
+    marks = ("x-cost-estimated", "x-cost-incomplete")
+
+    def ask(route: str, key: str) -> httpx2.Response:
+        body = {"model": route, "messages": HELLO}
+        answer = client.post("/v1/chat/completions", json=body, headers={"Idempotency-Key": key})
+        assert answer.status_code == 200, answer.text
+        return answer
+
+    for route, said in (
+        ("gpt-4o-mini", [None, None]),
+        ("gpt-4o|gpt-4o-mini", ["true", None]),
+        ("no-price|gpt-4o-mini", ["true", "true"]),
+    ):
+        first, again = ask(route, route), ask(route, route)
+        assert again.headers["idempotent-replayed"] == "true"
+        for answer in (first, again):
+            assert [answer.headers.get(name) for name in marks] == said, route
+            assert Decimal(answer.headers["x-cost-usd"]) > 0
+
+
 def test_a_tool_call_races_and_falls_back_like_text(sdk: openai.OpenAI) -> None:
     for model in ("sim-tool", "sim-500>sim-tool", "sim-tool|sim-timeout", "sim-empty|sim-tool"):
         message = sdk.chat.completions.create(model=model, messages=HELLO, tools=[WEATHER]).choices[0].message  # type: ignore[list-item, call-overload]
