@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from django.db import transaction
 
 from chat.models import Attempt, CallRecord
-from chat.record.bulk_insert import Table, Values
+from chat.record.bulk_insert import Table
 from chat.record.call_rows import CallRows
 from chat.record.content import write_contents
 from chat.record.database import DatabaseAway, database_away_raised, prepare_connection
@@ -108,7 +109,7 @@ def _amend(rows: CallRows) -> bool:
     return True
 
 
-def _own_row(rows: CallRows) -> Values | None:
+def _own_row(rows: CallRows) -> Mapping[str, Any] | None:
     """The row that the same call has already: `id`, `request_id` and `status`; None if it has none.
 
     The id alone does not tell, because a caller may choose an id that another call has, and because the call itself may
