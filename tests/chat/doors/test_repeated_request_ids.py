@@ -10,8 +10,8 @@ import httpx2
 import pytest
 
 from chat.models import CallRecord
-from tests.support.event_streams import by_sseclient
 from tests.support.openai_sdk import HELLO
+from tests.support.reading.event_streams import by_sseclient
 
 MINE = "my-own-id-1"
 CHOSEN = {"X-Request-ID": MINE}

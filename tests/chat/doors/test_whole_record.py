@@ -17,9 +17,9 @@ from chat.models import CallContent, CallRecord
 from chat.record.content import said
 from llm.simulator import Behaviour, SimulatorThread
 from tests.support.openai_sdk import WEATHER
+from tests.support.upstreams.wire_answers import chat_chunk, chat_whole, chunk, streamed, whole
+from tests.support.upstreams.wire_replay import WireUpstream
 from tests.support.waiting import eventually
-from tests.support.wire_answers import chat_chunk, chat_whole, chunk, streamed, whole
-from tests.support.wire_replay import WireUpstream
 
 ReplayedSite = Callable[..., tuple[httpx2.Client, WireUpstream]]
 StartSite = Callable[..., httpx2.Client]
