@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from access.callers import Caller
+from chat.request_ids import OwnId
 from llm import CallRequest
 
 
@@ -16,7 +17,7 @@ class Order:
     """One call as it was ordered: what to do, who asked, and how the answer is to look."""
 
     request: CallRequest
-    request_id: str
+    own_id: OwnId
     door: str
     created_at: datetime
     caller: Caller
@@ -28,11 +29,14 @@ class Order:
     typed_events: bool = False
     # The caller wants to find the answer again among the stored completions.
     stored: bool = False
-    # The record keeps the whole answer of the upstream as JSON.
-    keep_answer: bool = False
     # For how many seconds the answer may be given again to the same request; 0 for never.
     cache_ttl: float = 0.0
     # The caller's own span, as the W3C's Trace Context writes it.
     traceparent: str = ""
     # Headers for the answer: `start_call` adds what is left of the caller's limits.
     headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def request_id(self) -> str:
+        """The id of the call. It is another one from the moment on in which the call turns out to need another."""
+        return self.own_id.value

@@ -58,7 +58,7 @@ NUMBERS = (
         )
     },
 )
-CONTENT = ("Content", {"fields": ("conversation", "answer", "parameters")})
+CONTENT = ("Content", {"fields": ("conversation", "answer", "whole_answer", "parameters")})
 CALLER = ("Caller", {"fields": (("api_key", "client_ip"), "user_agent", "caller_metadata")})
 CONTENT_PERMISSION = "chat.view_callcontent"
 # The pages have no sidebar, because their tables need the room. The breadcrumbs lead back.
@@ -148,6 +148,9 @@ class CallAdmin(CallColumns, CallModelAdmin):
             "media": self.media,
         }
         return TemplateResponse(request, "admin/chat/callrecord/summary.html", context)
+
+    def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
+        return (*self.list_display, *(("said",) if request.user.has_perm(CONTENT_PERMISSION) else ()))
 
     def get_fieldsets(self, request: HttpRequest, obj: CallRecord | None = None) -> Any:
         content = (CONTENT,) if request.user.has_perm(CONTENT_PERMISSION) else ()

@@ -11,12 +11,13 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 
-from chat.admin.columns import fields_read_by
+from chat.admin.columns import SAID_SHOWN, fields_read_by
 from chat.admin.dates import Dates, read_dates
 from chat.admin.paging import NEWEST, Page, read_page, read_scan, scan_until, search_end, write_position
 from chat.admin.search import MIN_PREFIX, PREFIX, SEARCH_ROWS, ids_of_requests, texts_with
 from chat.history.keyset import Direction, Position, Scan
 from chat.models import CallRecord
+from chat.record.content import beginnings_of
 
 
 class CallList(ChangeList):
@@ -69,13 +70,18 @@ class CallList(ChangeList):
 
     @cached_property
     def page(self) -> Page:
-        return read_page(
+        page = read_page(
             self.queryset.only(*fields_read_by(self.list_display)),
             self.scan,
             self.list_per_page,
             texts=self.texts,
             search_rows=SEARCH_ROWS,
         )
+        if "said" in self.list_display:  # which is only there for those who may see what was said
+            beginnings = beginnings_of(page.calls, 2 * SAID_SHOWN)
+            for call in page.calls:
+                call.beginning = beginnings.get(call.pk, "")  # type: ignore[attr-defined]
+        return page
 
     @property
     def result_list(self) -> list[CallRecord]:

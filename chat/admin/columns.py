@@ -14,11 +14,15 @@ from chat.admin import formats
 from chat.admin.conversation import pretty, read_turns, shortened
 from chat.models import CallRecord
 from chat.record.content import content_of
+from chat.record.kept.summary import one_line
 
 Show = TypeVar("Show", bound=Callable[..., Any])
 
 # The fields that the list itself reads of a call, besides those of its columns: its pages start at positions.
 POSITION = ("created_at",)
+
+# How many characters of an answer the list shows.
+SAID_SHOWN = 100
 
 
 def column(description: str, *, reads: tuple[str, ...]) -> Callable[[Show], Show]:
@@ -92,6 +96,17 @@ class CallColumns:
     def answer(self, call: CallRecord) -> SafeString | str:
         content = content_of(call)
         return _text(content.content) if content and content.content else formats.NOTHING
+
+    @admin.display(description="whole answer")
+    def whole_answer(self, call: CallRecord) -> SafeString | str:
+        content = content_of(call)
+        return _text(pretty(content.answer)) if content and content.answer else formats.NOTHING
+
+    @column("answer", reads=())
+    def said(self, call: CallRecord) -> SafeString | str:
+        """How the answer begins. `CallList.page` has read it for all calls of the page at once."""
+        said = one_line(getattr(call, "beginning", ""), SAID_SHOWN)
+        return format_html('<span class="said-line" title="{}">{}</span>', said, said) if said else formats.NOTHING
 
     @admin.display(description="parameters")
     def parameters(self, call: CallRecord) -> SafeString | str:

@@ -96,6 +96,7 @@ def _outcome(order: Order, found: str) -> CallOutcome:
         latency_ms=0,
         content=operation.text(completion),
         completion=completion,
+        answer=completion,
         completion_id=operation.answer_id(completion),
         model_used=str(written["model_used"]),
         provider_used=str(written["provider_used"]),

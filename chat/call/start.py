@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
@@ -23,6 +23,7 @@ from chat.record.call_rows import CallRows
 from chat.record.open_calls import LEASE_SECONDS, OpenCalls
 from chat.record.recorder import Recorder
 from chat.record.row_maker import RowMaker
+from chat.request_ids import RecentIds
 from llm import Call, CallOutcome, Engine, Json, LateEnd, Opening
 
 logger = logging.getLogger("chat")
@@ -53,6 +54,7 @@ class ProcessParts:
     labels: ModelLabels
     observers: tuple[Observer, ...] = ()
     late_observers: tuple[LateObserver, ...] = ()
+    recent_ids: RecentIds = field(default_factory=RecentIds)
 
 
 class NoCapacity(APIException):
@@ -102,6 +104,8 @@ async def start_call(parts: ProcessParts, order: Order, keep_late: KeepLate | No
         raise NoCapacity
     admission = await parts.gate.admit(order)
     order.headers.update(admission.headers)
+    if order.own_id.is_chosen:
+        order.own_id.change(parts.recent_ids.take(order.request_id))
     try:
         if order.cache_ttl and (cached := await _cached(parts, order)):
             await admission.release()
@@ -119,7 +123,7 @@ async def _cached(parts: ProcessParts, order: Order) -> CachedCall | None:
     if outcome is None:
         return None
     outcome = dataclasses.replace(outcome, latency_ms=round((time.monotonic() - started) * 1000))
-    await parts.recorder.save(parts.row_maker.rows(order, outcome))
+    await _save(parts, order, parts.row_maker.rows(order, outcome))
     _observe(parts.observers, order, outcome)
     return CachedCall(order.request.operation, outcome)
 
@@ -146,7 +150,7 @@ def _start(parts: ProcessParts, order: Order, admission: Admission, keep_late: K
             parts.open_calls.reads_on(open_call, rows)
         first_rows = rows
         try:
-            await parts.recorder.save(rows)
+            await _save(parts, order, rows)
         finally:
             # After the row is written, because a budget may be read from the rows. Before the answer ends, because the
             # caller's next call may need what this call has held.
@@ -186,6 +190,12 @@ def _start(parts: ProcessParts, order: Order, admission: Admission, keep_late: K
     call.task.add_done_callback(lambda _: parts.open_calls.has_read_on(open_call))
     call.task.add_done_callback(lambda _: admission.end_renewal())
     return call
+
+
+async def _save(parts: ProcessParts, order: Order, rows: CallRows) -> None:
+    """Save rows. If their id was another call's already, they were given another id, and the answer says that one."""
+    await parts.recorder.save(rows)
+    order.own_id.change(rows.request_id)
 
 
 def _lease_until() -> datetime:

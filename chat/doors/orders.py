@@ -11,7 +11,7 @@ from rest_framework.request import Request
 
 from access.keys.authentication import caller_of
 from chat.order import Order
-from chat.request_ids import request_id_of
+from chat.request_ids import own_id_of
 from llm import CallRequest
 
 
@@ -24,12 +24,11 @@ def make_order(
     cache_ttl: float,
     typed_events: bool = False,
     stored: bool = False,
-    keep_answer: bool = False,
 ) -> Order:
     """The order of an authenticated request. The keywords are what each door reads in its own way, see `Order`."""
     return Order(
         request=call,
-        request_id=request_id_of(request),
+        own_id=own_id_of(request),
         door=door,
         created_at=timezone.now(),
         caller=caller_of(request),
@@ -38,7 +37,6 @@ def make_order(
         body_bytes=int(request.META.get("CONTENT_LENGTH") or 0),
         typed_events=typed_events,
         stored=stored,
-        keep_answer=keep_answer,
         cache_ttl=cache_ttl,
         traceparent=request.META.get("HTTP_TRACEPARENT", ""),
     )

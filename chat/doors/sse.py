@@ -38,6 +38,11 @@ def event(name: str, data: Any) -> bytes:
     return b"event: %s\ndata: %s\n\n" % (line, write_json(data))
 
 
+def renamed(before: str, request_id: str) -> bytes:
+    """A comment with the id of a call, if it is another one than before, when the headers of the stream were sent."""
+    return b"" if before == request_id else b": x-request-id: %s\n\n" % request_id.encode()
+
+
 async def saved_events(body: bytes) -> AsyncGenerator[bytes]:
     """A saved stream as one item."""
     yield body

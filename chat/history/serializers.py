@@ -80,17 +80,27 @@ class AttemptSerializer(serializers.ModelSerializer[Attempt]):
 class CallDetailSerializer(CallSerializer):
     """One call: its figures, its content where it is kept, and its attempts."""
 
-    # A call's row does not have these three, so they are null until `to_representation` has filled them in.
+    # A call's row does not have these four, so they are null until `to_representation` has filled them in.
     messages = serializers.JSONField(default=None, allow_null=True)
     parameters = serializers.JSONField(default=None, allow_null=True)
-    content = serializers.CharField(default=None, allow_null=True)
+    content = serializers.CharField(
+        default=None, allow_null=True, help_text="The answer for a reader: its text, or what it is instead."
+    )
+    answer = serializers.JSONField(
+        default=None,
+        allow_null=True,
+        help_text=(
+            "The answer of the upstream, whole or as far as it came. The bytes of images and sound are replaced by "
+            "`data:<media type>;sha256=<hash>;size=<bytes>,`, and vectors by their number and dimensions."
+        ),
+    )
     attempts = AttemptSerializer(many=True)
 
     class Meta(CallSerializer.Meta):
-        fields = (*CALL_FIELDS, "messages", "parameters", "content", "attempts")
+        fields = (*CALL_FIELDS, "messages", "parameters", "content", "answer", "attempts")
 
     def to_representation(self, instance: CallRecord) -> Any:
         shown = super().to_representation(instance)
         if content := content_of(instance):
-            shown |= {"messages": content.messages, "parameters": content.parameters, "content": content.content}
+            shown |= {name: getattr(content, name) for name in ("messages", "parameters", "content", "answer")}
         return shown

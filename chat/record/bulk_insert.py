@@ -18,6 +18,11 @@ from django.db.models.fields import NOT_PROVIDED
 # One row: its values by the `attname` of their field.
 Values = dict[str, Any]
 
+
+class Written(str):
+    """JSON that is written already, for a field of JSON. It goes into the database as it is."""
+
+
 # The fields whose values every database takes as they are.
 PLAIN = (models.CharField, models.TextField, models.BooleanField, models.IntegerField)
 
@@ -34,19 +39,30 @@ class Table:
         self._columns = [(field.attname, _default_of(field), _preparation_of(field)) for field in fields]
         self._names = [str(field.column) for field in fields]
 
-    def insert(self, rows: Sequence[Values], *, unique: str = "", returning: Sequence[str] = ()) -> list[Any]:
+    def insert(
+        self,
+        rows: Sequence[Values],
+        *,
+        unique: str = "",
+        only_if_same: Sequence[str] = (),
+        returning: Sequence[str] = (),
+    ) -> list[Any]:
         """Insert rows. Returns the columns `returning` of each row, in any order. Raises django.db's errors.
 
-        With `unique`, a new row takes the place of an old one that has the same value in that column.
+        With `unique`, a new row takes the place of an old one that has the same value in that column. With
+        `only_if_same` it does so only if both have the same values in these columns. Otherwise the old row stays, and
+        nothing is returned for the new one, which is not written.
         """
         at_once = MAX_VALUES // len(self._names)
         parts = [rows[start : start + at_once] for start in range(0, len(rows), at_once)]
-        return [row for part in parts for row in self._insert(part, unique, returning)]
+        return [row for part in parts for row in self._insert(part, unique, tuple(only_if_same), returning)]
 
-    def _insert(self, rows: Sequence[Values], unique: str, returning: Sequence[str]) -> list[Any]:
+    def _insert(
+        self, rows: Sequence[Values], unique: str, only_if_same: tuple[str, ...], returning: Sequence[str]
+    ) -> list[Any]:
         # Django's `connection` looks up the connection of the thread each time that an attribute of it is used.
         database = connections[DEFAULT_DB_ALIAS]
-        before, row, after = self._statement(unique, tuple(returning))
+        before, row, after = self._statement(unique, only_if_same, tuple(returning))
         with database.cursor() as cursor:
             cursor.execute(
                 f"{before}{', '.join([row] * len(rows))}{after}",
@@ -55,7 +71,9 @@ class Table:
             return cursor.fetchall() if returning else []
 
     @cache  # noqa: B019 - tables live as long as the process
-    def _statement(self, unique: str, returning: Sequence[str]) -> tuple[str, str, str]:
+    def _statement(
+        self, unique: str, only_if_same: tuple[str, ...], returning: tuple[str, ...]
+    ) -> tuple[str, str, str]:
         """The statement in three parts: what is before the values, the places of one row, what is after the values."""
         quote = connections[DEFAULT_DB_ALIAS].ops.quote_name
         names = ", ".join(map(quote, self._names))
@@ -65,6 +83,9 @@ class Table:
         if unique:
             replaced = ", ".join(f"{quote(name)} = EXCLUDED.{quote(name)}" for name in self._names if name != unique)
             after += f" ON CONFLICT ({quote(unique)}) DO UPDATE SET {replaced}"
+        if only_if_same:
+            same = (f"{quote(self._name)}.{quote(name)} = EXCLUDED.{quote(name)}" for name in only_if_same)
+            after += f" WHERE {' AND '.join(same)}"
         if returning:
             after += f" RETURNING {', '.join(map(quote, returning))}"
         return before, row, after
@@ -87,4 +108,8 @@ def _default_of(field: Field[Any, Any]) -> Any:
 
 
 def _preparation_of(field: Field[Any, Any]) -> Callable[[Any, BaseDatabaseWrapper], Any] | None:
+    if isinstance(field, models.JSONField):
+        return lambda value, database: (
+            str(value) if isinstance(value, Written) else field.get_db_prep_save(value, database)
+        )
     return None if isinstance(field, PLAIN) else field.get_db_prep_save

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from django.db.models import Q, TextField
-from django.db.models.functions import Cast
+from django.db.models.functions import Cast, Left
 from django.db.models.lookups import IContains
 
 from chat.models import CallContent, CallRecord
-from chat.record.bulk_insert import Table, Values
+from chat.record.bulk_insert import Table, Values, Written
 from llm import Json
 
 TABLE = Table(CallContent)
@@ -28,13 +28,20 @@ TABLE = Table(CallContent)
 class Content:
     """What was said in one call.
 
-    `content` is the text of the answer. `answer` is the whole answer as the upstream gave it, if it is kept.
+    `content` is the answer for a reader: its text, or in a few words what it is instead. `answer` is the answer as it
+    is kept, see `chat.record.kept`; None where no upstream answered, and in rows of versions that did not keep it.
+    `written` is the same as JSON text if it was just written, so that it is not written again.
     """
 
     messages: Any = field(default_factory=list)
     parameters: Any = field(default_factory=dict)
     content: str = ""
     answer: Json | None = None
+    written: Written | None = field(default=None, compare=False, repr=False)
+
+    def row(self) -> Values:
+        """The fields by name, as they are inserted."""
+        return self.values() if self.written is None else self.values() | {"answer": self.written}
 
     def values(self) -> Values:
         """The fields by name, as plain JSON."""
@@ -59,7 +66,7 @@ def write_contents(contents: Iterable[tuple[int, Content]], *, replace: bool = F
 
     With `replace` a call may have content already, and the new content takes its place.
     """
-    rows = [{"call_id": call_id, **content.values()} for call_id, content in contents]
+    rows = [{"call_id": call_id, **content.row()} for call_id, content in contents]
     TABLE.insert(rows, unique="call_id" if replace else "")
 
 
@@ -76,6 +83,12 @@ def contents_of(calls: Sequence[CallRecord]) -> dict[int, Content]:
     return {row.call_id: _content(row) for row in CallContent.objects.filter(call_id__in=[call.pk for call in calls])}
 
 
+def beginnings_of(calls: Sequence[CallRecord], characters: int) -> dict[int, str]:
+    """How the answers of several calls begin, by their primary keys. Nothing else that was said is read for that."""
+    kept = CallContent.objects.filter(call_id__in=[call.pk for call in calls])
+    return dict(kept.values_list("call_id", Left("content", characters)))
+
+
 def drop_contents(call_ids: Sequence[int]) -> None:
     """Delete what was said in calls. The calls themselves stay."""
     CallContent.objects.filter(call_id__in=call_ids).delete()
@@ -86,18 +99,22 @@ def has_content() -> Q:
     return Q(body__isnull=False)
 
 
-def has_completion() -> Q:
-    """The calls of which the whole answer is kept."""
+def has_answer() -> Q:
+    """The calls of which the answer is kept."""
     return Q(body__answer__isnull=False)
 
 
-def completion_names_model(model: str) -> Q:
-    """The calls whose whole answer says that this model gave it."""
+def answer_names_model(model: str) -> Q:
+    """The calls whose answer says that this model gave it."""
     return Q(body__answer__model=model)
 
 
 def said(term: str) -> Q:
-    """The calls with a text in their messages or in their answer. No index helps with this condition."""
+    """The calls with a text in their messages or in their answer. No index helps with this condition.
+
+    What an answer says is in its `content`, the names and arguments of its tool calls included, so the answer itself,
+    in which words like `assistant` are everywhere, need not be read.
+    """
     matches = Q(body__content__icontains=term)
     # Messages are JSON. In JSON a quote and the end of a line are written as escapes, and in some databases an accented
     # letter is as well, so each way of writing the text is searched for.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,10 +13,12 @@ from chat.order import Order
 from chat.record.bulk_insert import Values
 from chat.record.call_rows import CallRows
 from chat.record.content import Content
+from chat.record.kept.answers import keep_answer
+from chat.record.kept.keeping import Keeping, storable
+from chat.record.kept.summary import summary_of
 from chat.token_counts import other_counts, token_counts
-from llm import AttemptRecord, CallOutcome, CallStatus, Json, UpstreamError, Usage
+from llm import AttemptRecord, CallOutcome, CallStatus, UpstreamError, Usage
 
-REDACTED = "[redacted]"
 # Stands for an upstream's error message, where content is not stored.
 NOT_STORED = "The upstream's own words, which are not stored."
 # The status of a call whose caller went away before it was answered. nginx writes the same one into its log.
@@ -47,7 +48,7 @@ class RowMaker:
             "http_status": _http_status(order, outcome),
             "latency_ms": outcome.latency_ms,
             "time_to_first_token_ms": outcome.time_to_first_token_ms,
-            "finish_reason": _storable(outcome.finish_reason)[:64],
+            "finish_reason": storable(outcome.finish_reason)[:64],
             "completion_id": _name(outcome.completion_id),
             "cached": outcome.cached,
             # The answer is listed as the completion of the call that a model answered. A call that was answered from
@@ -59,12 +60,12 @@ class RowMaker:
             "cost_estimated": outcome.cost_estimated,
             **_tokens(outcome.usage),
         }
-        completion = outcome.completion if order.keep_answer and not outcome.cached else None
+        content = self._content(order, outcome)
         return CallRows(
             call=call,
             attempts=[self._attempt(attempt) for attempt in outcome.attempts],
-            content=self._content(order, outcome.content, completion),
-            size=order.body_bytes + len(outcome.content) + (len(json.dumps(completion)) if completion else 0),
+            content=content,
+            size=order.body_bytes + (len(content.content) + len(content.written or "") if content else 0),
         )
 
     def start_rows(self, order: Order, *, lease_until: datetime) -> CallRows:
@@ -72,7 +73,7 @@ class RowMaker:
         return CallRows(
             call=self._ordered(order) | {"status": str(CallRecord.Status.IN_PROGRESS), "lease_until": lease_until},
             attempts=[],
-            content=self._content(order, ""),
+            content=self._content(order, None),
             size=order.body_bytes,
         )
 
@@ -91,20 +92,23 @@ class RowMaker:
             "metadata": self.redacted(order.metadata),
             "api_key": order.caller.name,
             "client_ip": order.caller.address,
-            "user_agent": _storable(order.user_agent)[:400],
+            "user_agent": storable(order.user_agent)[:400],
         }
 
-    def _content(self, order: Order, content: str, completion: Json | None = None) -> Content | None:
+    def _content(self, order: Order, outcome: CallOutcome | None) -> Content | None:
         if not self.store_content:
             return None
-        request = order.request
+        request, keeping = order.request, self._keeping
         asked = request.operation.input_fields()
-        return Content(
-            messages=self.redacted(request.operation.messages(request.body)),
-            parameters=self.redacted({name: value for name, value in request.body.items() if name not in asked}),
-            content=self._text(content),
-            answer=self.redacted(completion),
-        )
+        parameters = {name: value for name, value in request.body.items() if name not in asked}
+        # What its caller has asked to be stored is given back as it was, with the bytes of its images and sound.
+        messages = keeping.value(request.operation.messages(request.body), with_bytes=order.stored)
+        parameters = keeping.value(parameters, with_bytes=order.stored)
+        if outcome is None or outcome.answer is None:
+            return Content(messages, parameters, "" if outcome is None else keeping.text(outcome.content))
+        kept = keep_answer(request.operation, outcome.answer, keeping, stored=order.stored)
+        said = keeping.text(outcome.content) if kept.is_text_only else summary_of(kept.value)
+        return Content(messages, parameters, said, kept.value, kept.written)
 
     def _attempt(self, attempt: AttemptRecord) -> Values:
         return {
@@ -138,27 +142,15 @@ class RowMaker:
     def _reason(self, error: UpstreamError) -> str:
         if error.quoted and not self.store_content:  # the upstream's message may repeat the prompt
             return NOT_STORED
-        return self._text(error.message)
-
-    def _text(self, text: str) -> str:
-        for pattern in self.redact:
-            text = pattern.sub(REDACTED, text)
-        return _storable(text)
+        return self._keeping.text(error.message)
 
     def redacted(self, value: Any) -> Any:
-        """A JSON value as it may be kept: every text and number in it is redacted, and every database can hold it.
+        """A JSON value as it may be kept, see `Keeping.value`."""
+        return self._keeping.value(value, with_bytes=True)
 
-        Keys are not redacted, because they are names of fields.
-        """
-        if isinstance(value, str):
-            return self._text(value)
-        if isinstance(value, dict):
-            return {_storable(str(name)): self.redacted(inner) for name, inner in value.items()}
-        if isinstance(value, list):
-            return [self.redacted(inner) for inner in value]
-        if isinstance(value, int | float) and any(pattern.search(str(value)) for pattern in self.redact):
-            return REDACTED
-        return value
+    @property
+    def _keeping(self) -> Keeping:
+        return Keeping(self.redact)
 
 
 def _tokens(usage: Usage | None) -> Values:
@@ -175,12 +167,5 @@ def _http_status(order: Order, outcome: CallOutcome) -> int:
     return 200
 
 
-def _storable(text: str) -> str:
-    """A text that every database can hold: lone surrogates and NULs are replaced. PostgreSQL can't hold a NUL."""
-    if text.isascii() and "\x00" not in text:  # true of most texts, and quick to find out
-        return text
-    return text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
-
-
 def _name(text: str) -> str:
-    return _storable(text)[:NAME_LENGTH]
+    return storable(text)[:NAME_LENGTH]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from django.db import transaction
 
@@ -17,8 +18,15 @@ from chat.request_ids import common_start, with_suffix
 # A row with one of these statuses is replaced when its call ends.
 UNFINISHED = (CallRecord.Status.IN_PROGRESS, CallRecord.Status.INTERRUPTED)
 
+# Two rows with the same id are of the same call only if they have the same moment and the same API key.
+SAME_CALL = ("created_at", "api_key")
+
 CALLS = Table(CallRecord)
 ATTEMPTS = Table(Attempt)
+
+
+class IdTaken(Exception):
+    """The row that was to be replaced is another call's, whose caller chose the same X-Request-ID."""
 
 
 def write(batch: Sequence[CallRows]) -> list[Exception | None]:
@@ -71,14 +79,14 @@ def _write_one(rows: CallRows) -> Exception | None:
         with database_away_raised(), transaction.atomic():
             if rows.amends and _amend(rows):
                 return None
-            written = CallRecord.objects.filter(request_id=rows.request_id).values("created_at", "status").first()
-            if written is None:
-                _insert([rows], replace=True)
-            elif written["created_at"] != rows.call["created_at"]:
-                # Another call has this id, because a caller chose an X-Request-ID twice. Both calls are kept.
-                rows.call["request_id"] = with_suffix(rows.request_id)
+            if (own := _own_row(rows)) is None:
+                if CallRecord.objects.filter(request_id=rows.request_id).exists():
+                    # Another call has this id, because a caller chose an X-Request-ID twice. Both calls are kept.
+                    rows.call["request_id"] = with_suffix(rows.request_id)
                 _insert([rows])
-            elif written["status"] in UNFINISHED and not rows.is_start:
+                return None
+            rows.call["request_id"] = own["request_id"]
+            if own["status"] in UNFINISHED and not rows.is_start:
                 _insert([rows], replace=True)
     except DatabaseAway:
         raise
@@ -90,26 +98,45 @@ def _write_one(rows: CallRows) -> Exception | None:
 def _amend(rows: CallRows) -> bool:
     """Put these rows in the place of those that their call has had since its end. False if it has none.
 
-    The call's id may have been given a suffix, so its row is found by its moment as well. A call that wrote its first
-    rows into a spool may have none in the database yet. They are left alone there when the spool is replayed.
+    A call that wrote its first rows into a spool may have none in the database yet. They are left alone there when the
+    spool is replayed.
     """
-    written = CallRecord.objects.filter(
-        created_at=rows.call["created_at"], request_id__startswith=common_start(rows.request_id)
-    )
-    if (found := written.values_list("id", "request_id").first()) is None:
+    if (own := _own_row(rows)) is None:
         return False
-    call_id, rows.call["request_id"] = found
-    Attempt.objects.filter(call_id=call_id).delete()
+    rows.call["request_id"] = own["request_id"]
+    Attempt.objects.filter(call_id=own["id"]).delete()
     _insert([rows], replace=True)
     return True
 
 
+def _own_row(rows: CallRows) -> Mapping[str, Any] | None:
+    """The row that the same call has already: `id`, `request_id` and `status`; None if it has none.
+
+    The id alone does not tell, because a caller may choose an id that another call has, and because the call itself may
+    have been given a suffix. So the row is found by its moment and its key as well.
+    """
+    found = CallRecord.objects.filter(
+        created_at=rows.call["created_at"],
+        api_key=rows.call.get("api_key", ""),
+        request_id__startswith=common_start(rows.request_id),
+    )
+    return found.values("id", "request_id", "status").first()
+
+
 def _insert(batch: Sequence[CallRows], *, replace: bool = False) -> None:
-    """Insert calls. With `replace`, each takes the place of the row that it may have had while it was in progress."""
+    """Insert calls. With `replace`, each takes the place of the row that it may have had while it was in progress.
+
+    Raises IdTaken if that row is another call's, and the database's errors. Then nothing of the batch must be kept.
+    """
     note_changes(rows.call["created_at"] for rows in batch)
     inserted = CALLS.insert(
-        [rows.call for rows in batch], unique="request_id" if replace else "", returning=("id", "request_id")
+        [rows.call for rows in batch],
+        unique="request_id" if replace else "",
+        only_if_same=SAME_CALL if replace else (),
+        returning=("id", "request_id"),
     )
+    if len(inserted) < len(batch):
+        raise IdTaken
     ids = {request_id: call_id for call_id, request_id in inserted}
     parts = [(ids[rows.request_id], rows) for rows in batch]
     write_contents([(call_id, rows.content) for call_id, rows in parts if rows.content is not None], replace=replace)

@@ -201,7 +201,7 @@ class Call:
             completion = success.answer
             if success.stream is not None:
                 await self._relay(success.attempt, success.stream)
-                completion = success.attempt.answer if self.request.keep_answer else None
+                completion = success.attempt.answer
         except UpstreamError as error:
             if (late := late_answer(self._progress)) is None:
                 return await self._fail(error)
@@ -255,8 +255,7 @@ class Call:
         if self.request.stream:
             self._progress.relayed = attempt
             await self._stream_out(answer)
-        kept = answer if self.request.keep_answer or not self.request.stream else None
-        return self._make_outcome(CallStatus.SUCCEEDED, winner=attempt, completion=kept)
+        return self._make_outcome(CallStatus.SUCCEEDED, winner=attempt, completion=answer)
 
     async def _fail(self, error: UpstreamError) -> CallOutcome:
         """The outcome of a failure: the default message if it may stand in, else an empty answer, else the error."""

@@ -41,20 +41,22 @@ def make_outcome(
     operation = request.operation
     relayed = progress.relayed
     attempts = _records(request, progress, prices)
-    said = completion or (relayed and relayed.answer) or {}
-    content = operation.text(said)
     # A stream that did not get to its end is an answer too, as far as it was passed on.
     answered = winner or relayed
     used = None if status is CallStatus.DEFAULTED else answered
-    if status is CallStatus.CANCELLED and answered is None and not request.stream:
-        used, content = _furthest(progress.attempts)
+    said = completion or (relayed and relayed.answer) or {}
+    if status in WITHOUT_ANSWER and answered is None and not request.stream:
+        used = _furthest(progress.attempts)
+        said = (used and used.answer) or {}
+    answer = None if status is CallStatus.DEFAULTED else said or None
     return CallOutcome(
         status=status,
         attempts=attempts,
         latency_ms=round((now - progress.started) * 1000),
-        content=content,
+        content=operation.text(said),
         completion=completion,
-        completion_id=operation.answer_id(said),
+        answer=answer,
+        completion_id=operation.answer_id(answer) if answer else "",
         model_used=used.model.name if used else "",
         provider_used=used.provider.name if used else "",
         finish_reason=operation.finish_reason(said) if said else "",
@@ -85,6 +87,7 @@ def make_late_end(outcome: CallOutcome, request: CallRequest, progress: Progress
         outcome,
         content=operation.text(answer),
         completion=answer,
+        answer=answer,
         completion_id=operation.answer_id(answer),
         model_used=attempt.model.name,
         provider_used=attempt.provider.name,
@@ -142,11 +145,18 @@ def _prompt_tokens_counter(request: CallRequest) -> Callable[[], int]:
     return prompt_tokens
 
 
-def _furthest(attempts: list[Attempt]) -> tuple[Attempt | None, str]:
-    """Of a race for a whole answer that was cancelled: the racer that had said most by then, and what it had said."""
-    said = [(attempt, attempt.operation.text(attempt.answer or {})) for attempt in attempts]
-    attempt, most = max(said, key=lambda one: len(one[1]), default=(None, ""))
-    return (attempt, most) if most else (None, "")
+def _furthest(attempts: list[Attempt]) -> Attempt | None:
+    """The attempt for a whole answer that had said most when its call was cut; None if none had said anything.
+
+    A text for a reader counts before all else, such as the arguments of a tool call, or a thought.
+    """
+
+    def said(attempt: Attempt) -> tuple[int, int]:
+        answer, operation = attempt.answer or {}, attempt.operation
+        return len(operation.text(answer)), sum(map(len, operation.output_texts(answer)))
+
+    furthest = max(attempts, key=said, default=None)
+    return furthest if furthest is not None and any(said(furthest)) else None
 
 
 def _sum_usage(attempts: tuple[AttemptRecord, ...]) -> Usage | None:

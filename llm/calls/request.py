@@ -51,9 +51,6 @@ class CallRequest:
     # race, and a model that only thinks has given an empty answer.
     shows_thoughts: bool = True
 
-    # Whether the outcome of a stream has its whole answer.
-    keep_answer: bool = False
-
     @property
     def own_body(self) -> Json:
         """What the caller sent of the body, and whether it wants a stream."""
@@ -103,15 +100,19 @@ class CallOutcome:
     latency_ms: int
 
     # The text of the answer. If the call was cancelled or failed, this is the text already streamed, or that of the
-    # answer that was read on. If a race for a whole answer was cancelled, it is the longest text that any racer had
+    # answer that was read on. If nothing was streamed to its caller, it is the longest text that any attempt had
     # produced.
     content: str = ""
 
-    # The upstream's answer as it came, also if it came too late. A stream's is put together from its chunks if
-    # `keep_answer` asked for it, and that of a default message is made by us.
+    # The whole answer that the caller got, or would have got if it had come in time. A stream's is put together from
+    # its chunks, and that of a default message is made by us.
     completion: Json | None = None
 
-    # The upstream's id of its answer.
+    # What an upstream answered, whole or as far as it came. It is what `content` is the text of, except that there is
+    # none for a default message.
+    answer: Json | None = None
+
+    # The upstream's id of that answer.
     completion_id: str = ""
 
     # Who gave the answer, in whole or in part, or too late. Empty if nobody did.

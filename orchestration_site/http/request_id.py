@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from chat.request_ids import new_request_id
+from chat.request_ids import CHOSEN, new_request_id
 from orchestration_site.http.asgi_types import Application, AsgiScope, Message, Receive, Send
 
 HEADER = b"x-request-id"
@@ -17,7 +17,8 @@ WELL_FORMED = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 
 
 class RequestId:
-    """Wraps an ASGI application. An X-Request-ID that the caller has sent is kept, if it is well formed."""
+    """Wraps an ASGI application. An X-Request-ID that the caller has sent is kept, if it is well formed
+    and no other call has it."""
 
     def __init__(self, application: Application) -> None:
         self._application = application
@@ -27,12 +28,15 @@ class RequestId:
             await self._application(scope, receive, send)
             return
         sent = dict(scope["headers"]).get(HEADER, b"")
-        request_id = sent.decode() if WELL_FORMED.fullmatch(sent) else new_request_id()
-        scope.setdefault("state", {})["request_id"] = request_id
+        state = scope.setdefault("state", {})
+        state[CHOSEN] = WELL_FORMED.fullmatch(sent) is not None
+        state["request_id"] = sent.decode() if state[CHOSEN] else new_request_id()
 
         async def with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message.get("headers", ()), (HEADER, request_id.encode())]}
+                # It is read only now, because a call whose caller chose an id twice is given another one.
+                request_id = state["request_id"].encode()
+                message = {**message, "headers": [*message.get("headers", ()), (HEADER, request_id)]}
             await send(message)
 
         await self._application(scope, receive, with_id)

@@ -61,6 +61,7 @@ def _headers(known: Opening | CallOutcome) -> dict[str, str]:
 async def _text_events(order: Order, batches: AsyncIterator[list[Json]], ending: Ending) -> AsyncGenerator[bytes]:
     """Default events that carry the text itself, then `[DONE]`. After a failure there is an error event instead."""
     shown = order.request.operation.stream_text()
+    request_id = order.request_id
     held = ""  # A carriage return at the end of a piece waits, because the next piece may begin with its line feed.
     async for batch in batches:
         events = [] if batch else [sse.HEARTBEAT]
@@ -74,7 +75,10 @@ async def _text_events(order: Order, batches: AsyncIterator[list[Json]], ending:
     if held := held + shown.rest():
         yield sse.text_event(held)
     outcome = await ending()
-    yield sse.DONE if _answered(outcome) else sse.event("error", failure_envelope(outcome, order.request_id)["error"])
+    if _answered(outcome):
+        yield sse.renamed(request_id, order.request_id) + sse.DONE
+    else:
+        yield sse.event("error", failure_envelope(outcome, order.request_id)["error"])
 
 
 async def _json_events(order: Order, batches: AsyncIterator[list[Json]], ending: Ending) -> AsyncGenerator[bytes]:

@@ -85,7 +85,6 @@ def call_request(engine: Engine, written_route: str, data: Mapping[str, Any], *,
         hedge_after=data.get("hedge_after", settings.HEDGE_AFTER),
         default_message=data.get("default_message"),
         shows_thoughts=False,
-        keep_answer=stream and cache_ttl_of(data) > 0,
     )
 
 

@@ -29,6 +29,7 @@ async def _chunk_events(order: Order, batches: AsyncIterator[list[Json]], ending
     """
     options = order.request.body.get("stream_options") or {}
     hide_usage = not options.get("include_usage")
+    request_id = order.request_id
     async for batch in batches:
         shown = map(_without_usage, batch) if hide_usage else batch
         events = [b"data: %s\n\n" % write_json(chunk) for chunk in shown if chunk] if batch else [sse.HEARTBEAT]
@@ -38,7 +39,7 @@ async def _chunk_events(order: Order, batches: AsyncIterator[list[Json]], ending
     if outcome.error is not None and outcome.status is CallStatus.FAILED:
         yield b"data: %s\n\n" % write_json(error_body(outcome.error, order.request_id))
     elif outcome.status is not CallStatus.CANCELLED:
-        yield sse.DONE
+        yield sse.renamed(request_id, order.request_id) + sse.DONE
 
 
 def _without_usage(chunk: Json) -> Json | None:
@@ -52,6 +53,7 @@ def _without_usage(chunk: Json) -> Json | None:
 
 async def _response_events(order: Order, batches: AsyncIterator[list[Json]], ending: Ending) -> AsyncGenerator[bytes]:
     """Typed events. The last one says that the response is complete, so it waits until the call is on record."""
+    request_id = order.request_id
     last: Json | None = None
     number = -1
     async for batch in batches:
@@ -69,4 +71,4 @@ async def _response_events(order: Order, batches: AsyncIterator[list[Json]], end
     if outcome.error is not None and outcome.status is CallStatus.FAILED:
         yield sse.event("error", {**error_event(outcome.error, order.request_id), "sequence_number": number + 1})
     elif last is not None:
-        yield sse.event(last["type"], last)
+        yield sse.renamed(request_id, order.request_id) + sse.event(last["type"], last)

@@ -34,8 +34,6 @@ def read_order(request: Request, engine: Engine, operation: Operation) -> Order:
     stream = _read_stream(body, operation)
     metadata = body.get("metadata")
     stored = operation.name in STORABLE and body.get("store") is True
-    keep_answer = operation.name in STORABLE and (stored or settings.STORED_COMPLETIONS == "all")
-    cache_ttl = cache_ttl_of(extras)
     return make_order(
         request,
         call=CallRequest(
@@ -46,13 +44,11 @@ def read_order(request: Request, engine: Engine, operation: Operation) -> Order:
             timeout=extras.get("timeout"),
             hedge_after=extras.get("hedge_after", settings.HEDGE_AFTER),
             default_message=extras.get("default_message"),
-            keep_answer=stream and (keep_answer or cache_ttl > 0),
         ),
         door=CallRecord.Door.OPENAI,
         metadata=metadata if isinstance(metadata, dict) else {},
-        cache_ttl=cache_ttl,
+        cache_ttl=cache_ttl_of(extras),
         stored=stored,
-        keep_answer=keep_answer,
     )
 
 

@@ -24,6 +24,7 @@ def test_a_call_shows_its_conversation_answer_parameters_and_attempts(admin_clie
                 {"role": "assistant", "tool_calls": [{"function": {"name": "look", "arguments": '{"at": "it"}'}}]},
             ],
             "content": "A cat.",
+            "answer": {"choices": [{"message": {"content": "A cat.", "tool_calls": []}}]},
             "parameters": {"temperature": 0.7},
         },
         metadata={"team": "search"},
@@ -41,7 +42,15 @@ def test_a_call_shows_its_conversation_answer_parameters_and_attempts(admin_clie
     with CaptureQueriesContext(connection) as queries:
         page = unescape(admin_client.get(f"{LIST}{made.pk}/change/").content.decode())
     assert len(queries) <= 6
-    for shown in ("Be kind.", "Look at this", 'look {\n  "at": "it"\n}', "A cat.", '"temperature": 0.7', '"team"'):
+    for shown in (
+        "Be kind.",
+        "Look at this",
+        'look {\n  "at": "it"\n}',
+        "A cat.",
+        '"temperature": 0.7',
+        '"team"',
+        '"tool_calls": []',
+    ):
         assert shown in page
     assert "$0.0001234567" in page
     assert page.index("upstream_timeout") < page.index("gpt-4o-mini")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from html import unescape
 from typing import Any
 
 import pytest
@@ -11,10 +13,10 @@ from django.test.utils import CaptureQueriesContext
 
 from chat.admin.calls import CallAdmin
 from chat.models import Attempt
-from tests.support.reading.admin_pages import LIST, SUMMARY, assert_reads_by_index, link
+from tests.support.reading.admin_pages import EVIL, LIST, SUMMARY, assert_reads_by_index, link
 
 
-def test_the_list_counts_nothing_reads_no_content_and_asks_as_often_for_many_calls_as_for_one(
+def test_the_list_counts_nothing_reads_only_how_answers_begin_and_asks_as_often_for_many_calls_as_for_one(
     admin_client: Client, call: Any
 ) -> None:
     call(body={"content": "hi"})
@@ -28,9 +30,29 @@ def test_the_list_counts_nothing_reads_no_content_and_asks_as_often_for_many_cal
         )
     with CaptureQueriesContext(connection) as many:
         admin_client.get(LIST)
-    assert len(many) == len(one) <= 10
+    assert len(many) == len(one) <= 11
     assert_reads_by_index(many)
-    assert not [query for query in many.captured_queries if "chat_callcontent" in query["sql"]]
+    [read] = [query["sql"] for query in many.captured_queries if "chat_callcontent" in query["sql"]]
+    assert re.search(
+        r'^SELECT "chat_callcontent"."call_id" AS "\w+", SUBSTR\(\S+"content", 1, 200\) AS "\w+" FROM', read
+    )
+
+
+def test_the_list_says_in_a_few_words_what_each_call_was_answered(admin_client: Client, call: Any) -> None:
+    call(body={"content": 'called get_weather({"city":"Oslo"})'})
+    call(body={"content": f"One\ntwo {'long ' * 100}"})
+    call(body={"content": EVIL})
+    call()
+    page = admin_client.get(LIST).content.decode()
+    lines = re.findall(r'class="said-line" title="([^"]*)">([^<]*)<', page)
+    assert [unescape(line) for line, _ in lines] == [
+        EVIL,
+        f"One two {'long ' * 100}"[:99] + "…",
+        'called get_weather({"city":"Oslo"})',
+    ]
+    assert all(title == shown for title, shown in lines)
+    assert EVIL not in page
+    assert 'field-said">–<' in page
 
 
 def test_another_filter_starts_at_the_first_page(

@@ -36,7 +36,17 @@ def test_the_pages_are_for_those_who_may_view_calls(call: Any, page: str) -> Non
 
 
 def test_who_may_not_view_content_sees_no_prompts_and_cannot_search_them(call: Any) -> None:
-    call(pk=1, body={"content": "the secret", "messages": [{"role": "user", "content": "a secret?"}]})
+    call(
+        pk=1,
+        body={
+            "content": "the secret",
+            "messages": [{"role": "user", "content": "a secret?"}],
+            "answer": {"a": "secret"},
+        },
+    )
     reader = staff(Client(), "view_callrecord")
     assert b"secret" not in reader.get(f"{LIST}1/change/").content
+    assert b"secret" not in reader.get(LIST).content
     assert listed(reader, "?q=secret") == []
+    User.objects.all().delete()
+    assert b"the secret" in staff(Client(), "view_callrecord", "view_callcontent").get(LIST).content

@@ -11,11 +11,11 @@ from django.conf import settings
 from chat.models import CallRecord
 from chat.record.content import (
     Content,
-    completion_names_model,
+    answer_names_model,
     content_of,
     contents_of,
     drop_contents,
-    has_completion,
+    has_answer,
     has_content,
     said,
     write_contents,
@@ -77,8 +77,8 @@ def test_content_is_dropped_and_the_call_stays(calls: list[CallRecord]) -> None:
 def test_calls_are_picked_by_what_is_kept_of_them(calls: list[CallRecord]) -> None:
     write_contents([(calls[0].pk, Content(answer={"model": "gpt-4o"})), (calls[1].pk, QUESTION)])
     assert set(CallRecord.objects.filter(has_content())) == {calls[0], calls[1]}
-    assert set(CallRecord.objects.filter(has_completion())) == {calls[0]}
-    assert set(CallRecord.objects.filter(completion_names_model("gpt-4o"))) == {calls[0]}
+    assert set(CallRecord.objects.filter(has_answer())) == {calls[0]}
+    assert set(CallRecord.objects.filter(answer_names_model("gpt-4o"))) == {calls[0]}
 
 
 @pytest.mark.django_db

@@ -18,13 +18,18 @@ from chat.history.metadata import with_metadata
 from chat.models import CallRecord
 from chat.record.content import (
     Content,
-    completion_names_model,
+    answer_names_model,
     content_of,
     contents_of,
     drop_contents,
-    has_completion,
+    has_answer,
 )
+from chat.record.kept.answers import TEXT_ONLY
 from llm import CHAT_COMPLETIONS, Json
+
+# A call that was cut, or that failed, has an answer as far as it came, but that is no completion. A default message
+# counts in rows of earlier versions only, which kept it as if it were an answer.
+WHOLE = (CallRecord.Status.SUCCEEDED, CallRecord.Status.DEFAULTED)
 
 _DIRECTIONS = {"asc": Direction.NEWER, "desc": Direction.OLDER}
 
@@ -33,7 +38,7 @@ def list_completions(api_key: str | None, query: Mapping[str, Any]) -> Json:
     """One page of the list, oldest completions first unless the query says otherwise. Raises NotFound."""
     found = _stored(api_key)
     if "model" in query:
-        found = found.filter(Q(model_used=query["model"]) | completion_names_model(query["model"]))
+        found = found.filter(Q(model_used=query["model"]) | answer_names_model(query["model"]))
     found = with_metadata(found, query["metadata"])
     direction = _DIRECTIONS[query["order"]]
     last = Position.of(_one(api_key, query["after"], furthest=direction)) if "after" in query else None
@@ -91,12 +96,13 @@ def list_messages(api_key: str | None, completion_id: str, query: Mapping[str, A
 
 
 def _stored(api_key: str | None) -> QuerySet[CallRecord]:
-    """The calls that count as stored: those sent with `store: true`, or by a setting all whose answer was kept.
+    """The calls that count as stored: those sent with `store: true`, or by a setting all that were answered.
 
     An answer from the cache is left out: it is the same completion as the first one, which is in the list already.
     """
     listed = Q() if settings.STORED_COMPLETIONS == "all" else Q(stored=True)
-    kept = CallRecord.objects.filter(listed, has_completion(), operation=CHAT_COMPLETIONS.name, cached=False)
+    whole = Q(status__in=WHOLE, operation=CHAT_COMPLETIONS.name, cached=False)
+    kept = CallRecord.objects.filter(listed, whole, has_answer())
     if api_key is not None:
         kept = kept.filter(api_key=api_key)
     return kept.exclude(completion_id="")
@@ -130,7 +136,11 @@ def _not_found(completion_id: str) -> NotFound:
 
 
 def _completion(call: CallRecord, content: Content) -> Json:
-    return {**(content.answer or {}), "metadata": call.metadata, "request_id": call.request_id}
+    answer = content.answer or {}
+    if TEXT_ONLY in answer:  # it was too large, and its choices are made of its text again
+        of_text = CHAT_COMPLETIONS.answer_of_text(content.content, call.model_used) or {}
+        answer = {**of_text, **{name: value for name, value in answer.items() if name != TEXT_ONLY}}
+    return {**answer, "metadata": call.metadata, "request_id": call.request_id}
 
 
 def _as_object(message: object) -> Json:
