@@ -8,13 +8,13 @@ from decimal import Decimal
 
 import pytest
 
-from llm import AttemptStatus, CallStatus, ModelPrice, Usage
-from llm.costs.tokens import count_tokens, estimate_message_tokens
+from llm import CHAT_COMPLETIONS, AttemptStatus, CallStatus, ModelPrice, Usage
+from llm.costs.tokens import count_tokens
 from llm.simulator import Behaviour, SimulatorThread
 from tests.llm.conftest import HELLO, Answer, Asker, StartEngine
 
 PRICES = {name: ModelPrice(Decimal(2), Decimal(8), Decimal("0.5")) for name in ("m", "a", "b", "ok")}
-PROMPT = estimate_message_tokens(HELLO["messages"])
+PROMPT = CHAT_COMPLETIONS.prompt_tokens(HELLO)
 
 
 @pytest.fixture
