@@ -6,6 +6,7 @@ Other packages import from here only. `llm.simulator` has a public face of its o
 
 from llm.calls.call import Call
 from llm.calls.request import CallOutcome, CallRequest, CallStatus, LateEnd, Opening
+from llm.calls.reservation import Reservation
 from llm.config import EngineConfig, ModelPrice, Provider
 from llm.costs.pricing import PriceList
 from llm.costs.usage import COUNTS, MAX_TOKENS, Usage
@@ -75,6 +76,7 @@ __all__ = [
     "Operation",
     "PriceList",
     "Provider",
+    "Reservation",
     "Route",
     "RouteError",
     "Stage",

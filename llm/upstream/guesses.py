@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from llm.costs.estimates import Experience, ModelKey, Prompt, PromptTokens, answers_asked, completion_bound
+from llm.costs.estimates import Experience, ModelKey, Prompt, PromptTokens, answers_asked, completion_bound, counted_as
 from llm.costs.estimates.beginnings import FIRST_TOKENS, digests_of
 from llm.costs.pricing import PriceList
 from llm.costs.usage import MAX_TOKENS, Usage
@@ -23,11 +23,11 @@ class Guesses:
         self._body = body
         self._experience = experience
         self._prices = prices
-        # By model, because models count the same prompt in different ways.
-        self._prompts: dict[str, tuple[Prompt, PromptTokens]] = {}
+        # By the way of counting, because models count the same prompt in different ways.
+        self._prompts: dict[object, tuple[Prompt, PromptTokens]] = {}
 
     def prompt_tokens(self, model: str) -> PromptTokens:
-        """The tokens of the prompt. They are counted once for each model."""
+        """The tokens of the prompt. They are counted once for all models that count in the same way."""
         return self._prompt(model)[1]
 
     def usage(self, attempt: Attempt) -> Usage:
@@ -103,11 +103,12 @@ class Guesses:
         return ModelKey.of(attempt.provider.name, attempt.model.name, self._body.get("service_tier"))
 
     def _read(self, model: str) -> Prompt:
-        known = self._prompts.get(model)
+        known = self._prompts.get(counted_as(model))
         return known[0] if known else self._operation.prompt(self._body, model)
 
     def _prompt(self, model: str) -> tuple[Prompt, PromptTokens]:
-        if model not in self._prompts:
+        way = counted_as(model)
+        if way not in self._prompts:
             prompt = self._operation.prompt(self._body, model)
-            self._prompts[model] = prompt, prompt.tokens(model)
-        return self._prompts[model]
+            self._prompts[way] = prompt, prompt.tokens(model)
+        return self._prompts[way]

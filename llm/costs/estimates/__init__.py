@@ -3,7 +3,7 @@
 from llm.costs.estimates.bounds import answers_asked, completion_bound
 from llm.costs.estimates.experience import Experience, ModelKey
 from llm.costs.estimates.prompt import Prompt, PromptTokens
-from llm.costs.estimates.reading import read_chat, read_input, read_response
+from llm.costs.estimates.reading import counted_as, read_chat, read_input, read_response
 
 __all__ = [
     "Experience",
@@ -12,6 +12,7 @@ __all__ = [
     "PromptTokens",
     "answers_asked",
     "completion_bound",
+    "counted_as",
     "read_chat",
     "read_input",
     "read_response",

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from llm.costs.estimates.images import ImageRule, image_rule_of
 from llm.costs.estimates.media import add_audio, add_file, add_image
 from llm.costs.estimates.prompt import Prompt
 from llm.costs.estimates.tools import add_schema, add_tools
+from llm.costs.tokens import Vocabulary, vocabulary_of
 
 # Tokens that frame each message, that begin the answer, and that go with a name. Source: OpenAI Cookbook, "How to
 # count tokens with tiktoken".
@@ -42,6 +44,11 @@ PART_TEXT_FIELDS = ("text", "refusal", "thinking")
 # Kinds of parts, as the APIs and other vendors name them.
 IMAGES = frozenset({"image_url", "input_image", "image", "computer_screenshot"})
 FILES = frozenset({"file", "input_file"})
+
+
+def counted_as(model: str) -> tuple[Vocabulary, ImageRule]:
+    """How a model counts a prompt. Models of which this is the same count the same."""
+    return vocabulary_of(model), image_rule_of(model)
 
 
 def read_chat(body: Mapping[str, Any], model: str) -> Prompt:
