@@ -5,7 +5,7 @@ Other packages import from here only. `llm.simulator` has a public face of its o
 """
 
 from llm.calls.call import Call
-from llm.calls.request import CallOutcome, CallRequest, CallStatus, LateEnd, Opening
+from llm.calls.request import CallOutcome, CallRequest, CallStatus, CostSoFar, LateEnd, Opening
 from llm.calls.reservation import Reservation
 from llm.config import EngineConfig, ModelPrice, Provider
 from llm.costs.pricing import PriceList
@@ -58,6 +58,7 @@ __all__ = [
     "CallStatus",
     "CallerImpatient",
     "ContextWindowExceeded",
+    "CostSoFar",
     "EmptyAnswer",
     "Engine",
     "EngineConfig",

@@ -15,7 +15,7 @@ from chat.record.bulk_insert import Values
 from chat.record.call_rows import CallRows
 from chat.record.content import Content
 from chat.token_counts import other_counts, token_counts
-from llm import AttemptRecord, CallOutcome, CallStatus, Json, UpstreamError, Usage
+from llm import AttemptRecord, CallOutcome, CallStatus, CostSoFar, Json, UpstreamError, Usage
 
 REDACTED = "[redacted]"
 # Stands for an upstream's error message, where content is not stored.
@@ -67,10 +67,18 @@ class RowMaker:
             size=order.body_bytes + len(outcome.content) + (len(json.dumps(completion)) if completion else 0),
         )
 
-    def start_rows(self, order: Order, *, lease_until: datetime) -> CallRows:
-        """The rows of a call that is still running."""
+    def start_rows(self, order: Order, so_far: CostSoFar, *, lease_until: datetime) -> CallRows:
+        """The rows of a call that is still running. If its process dies, they stay, with what the call has cost."""
         return CallRows(
-            call=self._ordered(order) | {"status": str(CallRecord.Status.IN_PROGRESS), "lease_until": lease_until},
+            call=self._ordered(order)
+            | {
+                "status": str(CallRecord.Status.IN_PROGRESS),
+                "lease_until": lease_until,
+                "cost_usd": so_far.cost_usd,
+                "cost_incomplete": so_far.cost_incomplete,
+                "cost_estimated": so_far.usage is not None,
+                **_tokens(so_far.usage),
+            },
             attempts=[],
             content=self._content(order, ""),
             size=order.body_bytes,

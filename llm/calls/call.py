@@ -7,9 +7,9 @@ from collections.abc import AsyncGenerator
 
 from llm.calls.asking import Asking, Success
 from llm.calls.context import EngineContext
-from llm.calls.outcome import forget_frames, late_answer, make_late_end, make_outcome
+from llm.calls.outcome import cost_so_far, forget_frames, late_answer, make_late_end, make_outcome
 from llm.calls.progress import Progress
-from llm.calls.request import CallOutcome, CallRequest, CallStatus, OnEnd, OnLateEnd, Opening, ignore
+from llm.calls.request import CallOutcome, CallRequest, CallStatus, CostSoFar, OnEnd, OnLateEnd, Opening, ignore
 from llm.calls.state import State
 from llm.errors import ContextWindowExceeded, EmptyAnswer, InvalidRequest, UpstreamError, UpstreamTimeout
 from llm.json_values import Json
@@ -89,6 +89,11 @@ class Call:
     def opening(self) -> Opening:
         """Who is streaming, once `opened()` has returned."""
         return self._progress.opening
+
+    @property
+    def cost_so_far(self) -> CostSoFar:
+        """What the call has probably cost up to now. Its prompt is counted for that, which takes a moment."""
+        return cost_so_far(self._progress, prices=self._context.prices, guesses=self._guesses)
 
     async def batches(self) -> AsyncGenerator[list[Json], None]:
         """The chunks of a stream, as they come: a batch has those that came at once, and is empty after a long silence.

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TypedDict
 
 from llm.calls.progress import Progress
-from llm.calls.request import CallOutcome, CallRequest, CallStatus, LateEnd
+from llm.calls.request import CallOutcome, CallRequest, CallStatus, CostSoFar, LateEnd
 from llm.costs.pricing import PriceList
 from llm.costs.usage import Usage
 from llm.errors import UpstreamError
@@ -95,6 +95,18 @@ def make_late_end(
     )
     usage = attempts[attempt.ordinal].usage
     return LateEnd(outcome, replace(outcome, status=CallStatus.SUCCEEDED, usage=usage, error=None, stopped=False))
+
+
+def cost_so_far(progress: Progress, *, prices: PriceList, guesses: Guesses) -> CostSoFar:
+    """What a call that still runs has cost up to now. Attempts that have not ended are guessed as if they were cut."""
+    usages = [(attempt, usage) for attempt in progress.attempts if (usage := attempt.usage_so_far(guesses))]
+    costs = [prices.cost_usd(attempt.provider, attempt.model.name, usage) for attempt, usage in usages]
+    known = [cost for cost in costs if cost is not None]
+    return CostSoFar(
+        usage=sum((usage for _, usage in usages[1:]), usages[0][1]) if usages else None,
+        cost_usd=sum(known, Decimal(0)) if known else None,
+        cost_incomplete=len(known) < len(costs),
+    )
 
 
 def late_answer(progress: Progress) -> tuple[Attempt, Json] | None:

@@ -15,6 +15,9 @@ Vocabulary = Literal["o200k_base", "cl100k_base"]
 # 70 ms. Of a longer text, samples of this size altogether are counted.
 COUNTED_BYTES = 300_000
 
+# The same where a rough number will do: of a call that still runs.
+ROUGHLY_COUNTED_BYTES = 30_000
+
 # How many samples are taken of a longer text.
 SAMPLES = 100
 
@@ -50,24 +53,24 @@ def load_tokenizer() -> None:
         count_tokens("ready " + "a" * 1_000, model)
 
 
-def count_tokens(text: str, model: str = "") -> int:
+def count_tokens(text: str, model: str = "", *, counted_bytes: int = COUNTED_BYTES) -> int:
     """The number of tokens in a text by the vocabulary of the model.
 
-    It is exact for a text of up to COUNTED_BYTES, and a few per cent off for a longer one.
+    It is exact for a text of up to `counted_bytes`, and a few per cent off for a longer one.
     """
     data = text.encode("utf-8", "replace")
     if not data:
         return 0
     tokenizer = _tokenizer(vocabulary_of(model))
-    if len(data) <= COUNTED_BYTES:
+    if len(data) <= counted_bytes:
         return len(tokenizer.encode(data.decode()))
-    step, length = len(data) // SAMPLES, COUNTED_BYTES // SAMPLES
+    step, length = len(data) // SAMPLES, counted_bytes // SAMPLES
     samples = [data[start : start + length].decode("utf-8", "ignore") for start in range(0, step * SAMPLES, step)]
     return round(sum(len(tokenizer.encode(sample)) for sample in samples) * len(data) / (length * SAMPLES))
 
 
-def count_all(texts: Sequence[str], model: str = "") -> int:
+def count_all(texts: Sequence[str], model: str = "", *, counted_bytes: int = COUNTED_BYTES) -> int:
     """The number of tokens in several texts. Each is counted by itself, unless they are too long or too many."""
-    if len(texts) > COUNTED_TEXTS or sum(map(len, texts)) > COUNTED_BYTES:
-        return count_tokens("\n".join(texts), model)
+    if len(texts) > COUNTED_TEXTS or sum(map(len, texts)) > counted_bytes:
+        return count_tokens("\n".join(texts), model, counted_bytes=counted_bytes)
     return sum(count_tokens(text, model) for text in texts)

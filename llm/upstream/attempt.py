@@ -64,6 +64,9 @@ class UsageGuesser(Protocol):
     def usage(self, attempt: Attempt) -> Usage:
         """What an attempt has probably used that may have cost something."""
 
+    def rough_usage(self, attempt: Attempt) -> Usage:
+        """The same for an attempt that still runs."""
+
     def learn(self, attempt: Attempt, usage: Usage) -> None:
         """Learn from the usage of an attempt, so that later guesses come nearer to the truth."""
 
@@ -157,8 +160,9 @@ class Attempt:
 
     @property
     def was_cut(self) -> bool:
-        """Whether it ended before its whole answer had come, although the upstream worked on one."""
-        return self._answer is None and (self.status is AttemptStatus.CANCELLED or isinstance(self.error, CUT))
+        """Whether its whole answer had not come when it ended, or has not yet, although the upstream works on one."""
+        is_early = self.status in (None, AttemptStatus.CANCELLED) or isinstance(self.error, CUT)
+        return self._answer is None and is_early
 
     @property
     def has_whole_answer(self) -> bool:
@@ -247,6 +251,12 @@ class Attempt:
             upstream_request_id=self.upstream_request_id,
             read_on=self.read_on,
         )
+
+    def usage_so_far(self, guesses: UsageGuesser) -> Usage | None:
+        """What it has used up to now, roughly if it still runs. None if it has used nothing."""
+        if self.status is not None:
+            return self._usage(guesses)
+        return guesses.rough_usage(self) if self.reached_upstream else None
 
     def first_token_after(self, moment: float) -> int | None:
         """Milliseconds from `moment` to the first token, or None if none came."""

@@ -8,6 +8,7 @@ from typing import Any
 from llm.costs.estimates import Experience, ModelKey, Prompt, PromptTokens, answers_asked, completion_bound, counted_as
 from llm.costs.estimates.beginnings import FIRST_TOKENS, digests_of
 from llm.costs.pricing import PriceList
+from llm.costs.tokens import ROUGHLY_COUNTED_BYTES
 from llm.costs.usage import MAX_TOKENS, Usage
 from llm.operations import Operation
 from llm.upstream.attempt import Attempt
@@ -32,7 +33,16 @@ class Guesses:
 
     def usage(self, attempt: Attempt) -> Usage:
         """What an attempt has probably used that told nothing. See docs/decisions/0007."""
-        prompt = self.prompt_tokens(attempt.model.name)
+        return self._usage(attempt, self.prompt_tokens(attempt.model.name))
+
+    def rough_usage(self, attempt: Attempt) -> Usage:
+        """The same for an attempt that still runs, in case its process dies. Less of a long prompt is counted."""
+        model = attempt.model.name
+        known = self._prompts.get(counted_as(model))
+        prompt = known[1] if known else self._read(model).tokens(model, counted_bytes=ROUGHLY_COUNTED_BYTES)
+        return self._usage(attempt, prompt)
+
+    def _usage(self, attempt: Attempt, prompt: PromptTokens) -> Usage:
         seen, hidden = attempt.produced_tokens(), 0
         if self._operation.can_stream:
             seen, hidden = self._bounded(*self._completion(attempt, seen))

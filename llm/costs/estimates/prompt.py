@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from llm.costs.tokens import count_all
+from llm.costs.tokens import COUNTED_BYTES, count_all
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,6 @@ class Prompt:
         """Note something long that is no text, so that prompts with other data begin differently."""
         self.beginnings.append(f"{len(data)}{data[:64]}{data[len(data) // 2 :][:64]}{data[-64:]}")
 
-    def tokens(self, model: str) -> PromptTokens:
+    def tokens(self, model: str, *, counted_bytes: int = COUNTED_BYTES) -> PromptTokens:
         other = self.frame + self.audio + self.images + self.files
-        return PromptTokens(count_all(self.texts, model) + other, self.audio, self.images)
+        return PromptTokens(count_all(self.texts, model, counted_bytes=counted_bytes) + other, self.audio, self.images)
