@@ -19,7 +19,8 @@ from tests.llm.costs.estimates.test_images import PNG, data_url
 JARGON = [
     {
         "role": "system",
-        "content": "You are a helpful, pattern-following assistant that translates corporate jargon into plain English.",
+        "content": "You are a helpful, pattern-following assistant that translates corporate jargon "
+        "into plain English.",
     },
     {
         "role": "system",
@@ -34,7 +35,8 @@ JARGON = [
     {
         "role": "system",
         "name": "example_user",
-        "content": "Let's circle back when we have more bandwidth to touch base on opportunities for increased leverage.",
+        "content": "Let's circle back when we have more bandwidth to touch base on opportunities "
+        "for increased leverage.",
     },
     {
         "role": "system",
