@@ -5,7 +5,8 @@ Other packages import from here only. `llm.simulator` has a public face of its o
 """
 
 from llm.calls.call import Call
-from llm.calls.request import CallOutcome, CallRequest, CallStatus, LateEnd, Opening
+from llm.calls.request import CallOutcome, CallRequest, CallStatus, CostSoFar, LateEnd, Opening
+from llm.calls.reservation import Reservation
 from llm.config import PRICE_KINDS, EngineConfig, ModelPrice, Provider
 from llm.costs.price_data import price_list_names
 from llm.costs.pricing import PriceList
@@ -61,6 +62,7 @@ __all__ = [
     "CallerImpatient",
     "ContextWindowExceeded",
     "Cost",
+    "CostSoFar",
     "EmptyAnswer",
     "Engine",
     "EngineConfig",
@@ -79,6 +81,7 @@ __all__ = [
     "Operation",
     "PriceList",
     "Provider",
+    "Reservation",
     "Route",
     "RouteError",
     "Stage",

@@ -13,6 +13,7 @@ from llm.calls.context import EngineContext
 from llm.calls.reading_on import ReadingOn
 from llm.calls.request import CallRequest, OnEnd, OnLateEnd, ignore
 from llm.config import EngineConfig
+from llm.costs.estimates import Experience
 from llm.costs.pricing import PriceList
 from llm.costs.tokens import load_tokenizer
 from llm.routing.circuit_breaker import BreakerState, CircuitBreakers
@@ -61,6 +62,7 @@ class Engine:
             hedges=HedgeBudget(share=self.config.hedge_budget, clock=clock),
             refused=RefusedParameters(clock=clock),
             reading_on=ReadingOn(seconds=self.config.read_on_seconds, calls=self.config.read_on_calls, prices=prices),
+            experience=Experience(),
         )
         return self
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
 
 from rest_framework.exceptions import PermissionDenied
 
@@ -14,15 +12,7 @@ from access.limits.rate_limited import RateLimited
 from chat.call.authorization import authorize
 from chat.observers.metrics import REFUSED_CALLS
 from chat.order import Order
-from llm import EMBEDDINGS, MAX_TOKENS, CallOutcome, Engine, ModelRef, PriceList, Stage, Usage
-
-# The tokens that an answer is estimated to need if the caller does not limit it.
-ANSWER_TOKENS = 1_000
-# The fields with which a caller limits the tokens of an answer.
-BOUNDS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
-# Limit on the number of answers in an estimate. It is more than any upstream gives at once, and an upstream refuses a
-# larger `n` itself.
-MAX_ANSWERS = 1_000
+from llm import CallOutcome, Engine, ModelRef, PriceList, Reservation, Stage, Usage
 
 
 class Gate:
@@ -50,15 +40,15 @@ class Gate:
         limits = order.caller.limits
         if not limits.need_estimate:
             return Estimate()
-        usage = _usage(order)
+        reservation = Reservation(order.request)
         stages = order.request.route.stages
-        tokens = max(len(stage.models) for stage in stages) * usage.total_tokens
+        tokens = max(sum(reservation.usage(model).total_tokens for model in stage.models) for stage in stages)
         if not limits.has_budget:
             return Estimate(tokens)
-        return Estimate(tokens, max(self._cost_usd(stage, usage, order) for stage in stages))
+        return Estimate(tokens, max(self._cost_usd(stage, reservation, order) for stage in stages))
 
-    def _cost_usd(self, stage: Stage, usage: Usage, order: Order) -> Decimal:
-        return sum((self._price(model, usage, order) for model in stage.models), Decimal())
+    def _cost_usd(self, stage: Stage, reservation: Reservation, order: Order) -> Decimal:
+        return sum((self._price(model, reservation.usage(model), order) for model in stage.models), Decimal())
 
     def _price(self, model: ModelRef, usage: Usage, order: Order) -> Decimal:
         """The price in the service tier that the call asks for.
@@ -83,18 +73,3 @@ async def settle(admission: Admission, outcome: CallOutcome) -> None:
     usages = [attempt.usage for attempt in outcome.attempts if attempt.usage is not None]
     cost_usd = None if outcome.cost_incomplete else outcome.cost_usd
     await admission.settle(tokens=sum(usage.total_tokens for usage in usages), cost_usd=cost_usd)
-
-
-def _usage(order: Order) -> Usage:
-    body, operation = order.request.body, order.request.operation
-    prompt = operation.prompt_tokens(body)
-    if operation is EMBEDDINGS:
-        return Usage(prompt_tokens=prompt, completion_tokens=0)
-    bound = next(filter(None, (_whole(body, name) for name in BOUNDS)), ANSWER_TOKENS)
-    answers = min(_whole(body, "n") or 1, MAX_ANSWERS)
-    return Usage(prompt_tokens=prompt, completion_tokens=min(bound, MAX_TOKENS) * answers)
-
-
-def _whole(body: Mapping[str, Any], name: str) -> int | None:
-    value = body.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None

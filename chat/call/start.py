@@ -136,7 +136,7 @@ def _start(parts: ProcessParts, order: Order, admission: Admission, keep_late: K
     first_rows: CallRows | None = None
 
     def start_rows() -> CallRows:
-        return parts.row_maker.start_rows(order, lease_until=_lease_until())
+        return parts.row_maker.start_rows(order, call.cost_so_far, lease_until=_lease_until())
 
     async def record(outcome: CallOutcome) -> None:
         nonlocal first_rows

@@ -20,6 +20,9 @@ async def spent(api_key: str, since: datetime) -> Decimal | None:
 def _spent(api_key: str, since: datetime) -> Decimal | None:
     try:
         calls = CallRecord.objects.filter(api_key=api_key, created_at__gte=since)
+        # The row of a call that runs has a guess of its cost, for the case that its process dies. While it runs, its
+        # reservation counts.
+        calls = calls.exclude(status=CallRecord.Status.IN_PROGRESS)
         return Decimal(calls.aggregate(cost=Sum("cost_usd"))["cost"] or 0)
     except (DatabaseError, InterfaceError):
         return None

@@ -17,7 +17,7 @@ from chat.record.kept.answers import keep_answer
 from chat.record.kept.keeping import Keeping, storable
 from chat.record.kept.summary import summary_of
 from chat.token_counts import other_counts, token_counts
-from llm import AttemptRecord, CallOutcome, CallStatus, UpstreamError, Usage
+from llm import AttemptRecord, CallOutcome, CallStatus, CostSoFar, UpstreamError, Usage
 
 # Stands for an upstream's error message, where content is not stored.
 NOT_STORED = "The upstream's own words, which are not stored."
@@ -68,10 +68,18 @@ class RowMaker:
             size=order.body_bytes + (len(content.content) + len(content.written or "") if content else 0),
         )
 
-    def start_rows(self, order: Order, *, lease_until: datetime) -> CallRows:
-        """The rows of a call that is still running."""
+    def start_rows(self, order: Order, so_far: CostSoFar, *, lease_until: datetime) -> CallRows:
+        """The rows of a call that is still running. If its process dies, they stay, with what the call has cost."""
         return CallRows(
-            call=self._ordered(order) | {"status": str(CallRecord.Status.IN_PROGRESS), "lease_until": lease_until},
+            call=self._ordered(order)
+            | {
+                "status": str(CallRecord.Status.IN_PROGRESS),
+                "lease_until": lease_until,
+                "cost_usd": so_far.cost_usd,
+                "cost_incomplete": so_far.cost_incomplete,
+                "cost_estimated": so_far.usage is not None,
+                **_tokens(so_far.usage),
+            },
             attempts=[],
             content=self._content(order, None),
             size=order.body_bytes,

@@ -99,7 +99,7 @@ class Asking:
         """One attempt. Raises UpstreamError or KeyRefused. Whatever happens, the attempt ends with a status."""
         breakers = self._context.breakers
         keys = self._context.upstream.keys[model.provider]
-        attempt = self._start_attempt(model, race, racer)
+        attempt = self._start_attempt(model, race, racer, by_stream=bool(body.get("stream")))
         attempt.asked_tier = asked_tier(body)
         target, caller = self._request.target(model), self._request.caller
         permit = Permit(target, caller) if race.forced else breakers.admit(target, caller)
@@ -130,7 +130,7 @@ class Asking:
             breakers.succeeded(permit)
         return success
 
-    def _start_attempt(self, model: ModelRef, race: Race, racer: int) -> Attempt:
+    def _start_attempt(self, model: ModelRef, race: Race, racer: int, *, by_stream: bool) -> Attempt:
         attempt = Attempt(
             ordinal=len(self._progress.attempts),
             model=model,
@@ -140,6 +140,7 @@ class Asking:
             racer=racer,
             call_started=self._progress.started,
             clock=self._clock,
+            by_stream=by_stream,
         )
         self._progress.attempts.append(attempt)
         self._progress.stage_reached = max(self._progress.stage_reached, race.stage)
@@ -156,8 +157,6 @@ class Asking:
                     shows_thoughts = self._request.shows_thoughts
                     stream = await upstream.open_stream(attempt, body, thoughts_count=shows_thoughts)
                     return Success(attempt, stream=stream)
-                if body.get("stream"):
-                    return Success(attempt, answer=await upstream.complete_by_stream(attempt, body, deadline=deadline))
                 return Success(attempt, answer=await self._whole(attempt, body, deadline))
         except TimeoutError as exception:
             waited = self._clock() - self._progress.started
@@ -166,8 +165,9 @@ class Asking:
             raise error_class(f"No answer {waited:.3g} s after the call came in.") from exception
 
     async def _whole(self, attempt: Attempt, body: Json, deadline: float) -> Json:
-        reading_on = self._context.reading_on
-        answer = self._context.upstream.complete(attempt, body, deadline=deadline)
+        reading_on, upstream = self._context.reading_on, self._context.upstream
+        fetch = upstream.complete_by_stream if attempt.by_stream else upstream.complete
+        answer = fetch(attempt, body, deadline=deadline)
         return await (answer if reading_on.is_off else reading_on.wait_for(attempt, answer, self._progress.read_on))
 
     def _by_stream(self, model: ModelRef, race: Race) -> bool:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 
 from llm.calls.asking import Asking, Success
 from llm.calls.context import EngineContext
-from llm.calls.outcome import forget_frames, late_answer, make_late_end, make_outcome
+from llm.calls.outcome import cost_so_far, forget_frames, late_answer, make_late_end, make_outcome
 from llm.calls.progress import Progress
-from llm.calls.request import CallOutcome, CallRequest, CallStatus, OnEnd, OnLateEnd, Opening, ignore
+from llm.calls.request import CallOutcome, CallRequest, CallStatus, CostSoFar, OnEnd, OnLateEnd, Opening, ignore
 from llm.calls.state import State
 from llm.errors import ContextWindowExceeded, EmptyAnswer, InvalidRequest, UpstreamError, UpstreamTimeout
 from llm.json_values import Json
@@ -20,6 +19,7 @@ from llm.routing.route import ModelRef
 from llm.routing.walk import Walk
 from llm.upstream.attempt import Attempt
 from llm.upstream.attempt_record import AttemptStatus
+from llm.upstream.guesses import Guesses
 from llm.upstream.stream import OpenStream
 
 # How many batches a stream may run ahead of its reader. A batch is what the upstream sent at once.
@@ -53,6 +53,7 @@ class Call:
         self._now = loop.time
         self._deadline = started + timeout
         self._progress = Progress(started)
+        self._guesses = Guesses(request.operation, request.body, experience=context.experience, prices=context.prices)
         self._asking = Asking(context, request, self._progress, deadline=self._deadline, clock=loop.time)
         # The stream's batches, and None at its end.
         self._queue: asyncio.Queue[list[Json] | None] = asyncio.Queue(QUEUE_BATCHES)
@@ -88,6 +89,11 @@ class Call:
     def opening(self) -> Opening:
         """Who is streaming, once `opened()` has returned."""
         return self._progress.opening
+
+    @property
+    def cost_so_far(self) -> CostSoFar:
+        """What the call has probably cost up to now. Its prompt is counted for that, which takes a moment."""
+        return cost_so_far(self._progress, prices=self._context.prices, guesses=self._guesses)
 
     async def batches(self) -> AsyncGenerator[list[Json], None]:
         """The chunks of a stream, as they come: a batch has those that came at once, and is empty after a long silence.
@@ -158,7 +164,9 @@ class Call:
     async def _read_on(self, outcome: CallOutcome) -> None:
         """Wait for the answers that nobody else waits for, which have clocks of their own, and tell how it all went."""
         await asyncio.wait([late.task for late in self._progress.read_on])
-        late_end = make_late_end(outcome, self.request, self._progress, prices=self._context.prices)
+        late_end = make_late_end(
+            outcome, self.request, self._progress, prices=self._context.prices, guesses=self._guesses
+        )
         forget_frames(late_end.outcome)
         await self._on_late_end(late_end)
 
@@ -225,9 +233,10 @@ class Call:
         self._opened.set()
         deadline = None if self.request.timeout is None else self._deadline
         all_passed_on = True
+        is_read_on = False
         try:
-            async with asyncio.timeout_at(deadline), aclosing(stream.batches()) as batches:
-                async for batch in batches:
+            async with asyncio.timeout_at(deadline):
+                while batch := await stream.next_batch():
                     all_passed_on = False
                     await self._queue.put(batch)
                     all_passed_on = True
@@ -243,7 +252,12 @@ class Call:
             raise
         except asyncio.CancelledError:
             attempt.end(AttemptStatus.CANCELLED)
+            rest = stream.read_rest()
+            is_read_on = self._context.reading_on.read_rest(attempt, rest, self._progress.read_on)
             raise
+        finally:
+            if not is_read_on:
+                stream.close()
         attempt.end(AttemptStatus.SUCCEEDED)
         self._context.breakers.succeeded(self._permit(attempt))
 
@@ -290,6 +304,7 @@ class Call:
             self.request,
             self._progress,
             prices=self._context.prices,
+            guesses=self._guesses,
             now=self._now(),
             winner=winner,
             completion=completion,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from llm.calls.reading_on import ReadingOn
 from llm.config import EngineConfig
+from llm.costs.estimates import Experience
 from llm.costs.pricing import PriceList
 from llm.routing.circuit_breaker import CircuitBreakers
 from llm.routing.hedging import HedgeBudget
@@ -24,3 +25,4 @@ class EngineContext:
     hedges: HedgeBudget
     refused: RefusedParameters
     reading_on: ReadingOn
+    experience: Experience

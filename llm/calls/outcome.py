@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
-from functools import cache
 from typing import TypedDict
 
 from llm.calls.progress import Progress
-from llm.calls.request import CallOutcome, CallRequest, CallStatus, LateEnd
+from llm.calls.request import CallOutcome, CallRequest, CallStatus, CostSoFar, LateEnd
 from llm.costs.pricing import PriceList
 from llm.costs.usage import Usage
 from llm.errors import UpstreamError
 from llm.json_values import Json
 from llm.upstream.attempt import Attempt
 from llm.upstream.attempt_record import AttemptRecord
+from llm.upstream.guesses import Guesses
 
 # The ends of a call whose caller has got no answer.
 WITHOUT_ANSWER = frozenset({CallStatus.FAILED, CallStatus.CANCELLED})
@@ -28,6 +27,7 @@ def make_outcome(
     progress: Progress,
     *,
     prices: PriceList,
+    guesses: Guesses,
     now: float,
     winner: Attempt | None = None,
     completion: Json | None = None,
@@ -40,7 +40,7 @@ def make_outcome(
     """
     operation = request.operation
     relayed = progress.relayed
-    attempts = _records(request, progress, prices)
+    attempts = _records(progress, prices, guesses)
     # A stream that did not get to its end is an answer too, as far as it was passed on.
     answered = winner or relayed
     used = None if status is CallStatus.DEFAULTED else answered
@@ -72,9 +72,11 @@ def make_outcome(
     )
 
 
-def make_late_end(outcome: CallOutcome, request: CallRequest, progress: Progress, *, prices: PriceList) -> LateEnd:
+def make_late_end(
+    outcome: CallOutcome, request: CallRequest, progress: Progress, *, prices: PriceList, guesses: Guesses
+) -> LateEnd:
     """How a call with this outcome went in the end. Nothing of it is read on any more."""
-    attempts = _records(request, progress, prices)
+    attempts = _records(progress, prices, guesses)
     outcome = replace(outcome, attempts=attempts, **_costs(attempts), reading_on=False)
     if outcome.status is not CallStatus.SUCCEEDED:  # otherwise it has the usage of the attempt that succeeded
         outcome = replace(outcome, usage=_sum_usage(attempts))
@@ -98,6 +100,18 @@ def make_late_end(outcome: CallOutcome, request: CallRequest, progress: Progress
     return LateEnd(outcome, replace(outcome, status=CallStatus.SUCCEEDED, usage=usage, error=None, stopped=False))
 
 
+def cost_so_far(progress: Progress, *, prices: PriceList, guesses: Guesses) -> CostSoFar:
+    """What a call that still runs has cost up to now. Attempts that have not ended are guessed as if they were cut."""
+    usages = [(attempt, usage) for attempt in progress.attempts if (usage := attempt.usage_so_far(guesses))]
+    costs = [prices.cost_usd(attempt.provider, attempt.model.name, usage) for attempt, usage in usages]
+    known = [cost for cost in costs if cost is not None]
+    return CostSoFar(
+        usage=sum((usage for _, usage in usages[1:]), usages[0][1]) if usages else None,
+        cost_usd=sum(known, Decimal(0)) if known else None,
+        cost_incomplete=len(known) < len(costs),
+    )
+
+
 def late_answer(progress: Progress) -> tuple[Attempt, Json] | None:
     """The first good answer that came although nobody waited for it any more."""
     answers = ((late.attempt, late.answer) for late in progress.read_on)
@@ -119,30 +133,19 @@ def forget_frames(outcome: CallOutcome) -> None:
             error.__traceback__ = error.__cause__ = error.__context__ = None
 
 
-def _records(request: CallRequest, progress: Progress, prices: PriceList) -> tuple[AttemptRecord, ...]:
+def _records(progress: Progress, prices: PriceList, guesses: Guesses) -> tuple[AttemptRecord, ...]:
     # One racer makes several attempts if it is asked again, without a refused parameter or with another key. These do
     # not race each other, so a race has as many racers as have run in it, and not as many as it has attempts.
     racers = {(attempt.race.number, attempt.racer) for attempt in progress.attempts if attempt.ran}
     racers_by_race = Counter(race for race, _ in racers)
-    prompt_tokens = _prompt_tokens_counter(request)
     return tuple(
         attempt.record(
             prices,
             raced=attempt.ran and racers_by_race[attempt.race.number] > 1,
-            prompt_tokens=prompt_tokens,
+            guesses=guesses,
         )
         for attempt in progress.attempts
     )
-
-
-def _prompt_tokens_counter(request: CallRequest) -> Callable[[], int]:
-    """Counts the prompt's tokens once for all attempts, and only if one of them needs an estimate."""
-
-    @cache
-    def prompt_tokens() -> int:
-        return request.operation.prompt_tokens(request.body)
-
-    return prompt_tokens
 
 
 def _furthest(attempts: list[Attempt]) -> Attempt | None:

@@ -3,6 +3,9 @@
 A provider that bills by the token works on a whole answer to its end, whoever still listens, and bills it in full. To
 cut such a request saves nothing, and loses what was paid for: the answer, and the exact usage. So it is read on in the
 background. A server without a price stops its work when it is cut, so it is cut. See docs/decisions/0016.
+
+A stream is billed up to its cut, so it is cut. But if all of it has come and only its usage is missing, it is read on
+for a moment, because the usage says what it has cost.
 """
 
 from __future__ import annotations
@@ -17,10 +20,13 @@ from llm.errors import UpstreamError
 from llm.json_values import Json
 from llm.upstream.attempt import Attempt
 
+# How long a stream of which all but the usage has come is read on. OpenAI sends the usage within 200 ms.
+USAGE_SECONDS = 1.0
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LateAnswer:
-    """The request for one whole answer. `task` brings the answer, or ends with an UpstreamError."""
+    """The request for one whole answer, or the rest of a stream. `task` brings the answer, or an UpstreamError."""
 
     attempt: Attempt
     task: asyncio.Task[Json]
@@ -79,6 +85,19 @@ class ReadingOn:
                 await _cut(late.task)
             raise
 
+    def read_rest(self, attempt: Attempt, rest: Coroutine[Any, Any, Json], read_on: list[LateAnswer]) -> bool:
+        """Read the rest of a stream that nobody waits for any more, if only its usage is missing.
+
+        Returns whether it is read. Its task is added to `read_on`, and whoever owns that list waits for it.
+        """
+        if self.is_off or not self._may_wait_for_usage(attempt):
+            rest.close()
+            return False
+        late = LateAnswer(attempt, asyncio.create_task(rest, name="rest of a stream"))
+        self._read_on(late)
+        read_on.append(late)
+        return True
+
     def end_by(self, moment: float) -> None:
         """The service stops: from `moment` on, a time of the event loop's clock, nothing is read on."""
         self._end_by = moment if self._end_by is None else min(moment, self._end_by)
@@ -92,6 +111,8 @@ class ReadingOn:
         attempt = late.attempt
         if late.task.done():  # in the same instant in which nobody waited any more
             return late.answer is not None
+        if attempt.by_stream:
+            return self._may_wait_for_usage(attempt)
         return (
             attempt.reached_upstream
             and len(self._open) < self._calls
@@ -99,12 +120,16 @@ class ReadingOn:
             and self._prices.bills(attempt.provider, attempt.model.name)
         )
 
+    def _may_wait_for_usage(self, attempt: Attempt) -> bool:
+        return attempt.owes_only_usage and len(self._open) < self._calls and self._seconds_left > 0
+
     def _read_on(self, late: LateAnswer) -> None:
         late.attempt.read_on = True
         if late.task.done():
             late.attempt.end_reading_on(None)
             return
-        timer = asyncio.get_running_loop().call_later(self._seconds_left, late.task.cancel)
+        seconds = min(self._seconds_left, USAGE_SECONDS) if late.attempt.by_stream else self._seconds_left
+        timer = asyncio.get_running_loop().call_later(seconds, late.task.cancel)
 
         def ended(task: asyncio.Task[Json]) -> None:
             timer.cancel()

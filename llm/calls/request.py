@@ -76,6 +76,15 @@ class Opening:
     cached: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class CostSoFar:
+    """What a call that still runs has probably cost up to now, for the case that its process dies."""
+
+    usage: Usage | None
+    cost_usd: Decimal | None
+    cost_incomplete: bool
+
+
 class CallStatus(StrEnum):
     """How a call ended.
 

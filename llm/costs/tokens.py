@@ -1,93 +1,76 @@
-"""Token estimates for what a provider bills but does not report: a cancelled racer, or a stream that broke."""
+"""Counting the tokens of a text as OpenAI's models do, without asking the provider."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Sequence
 from functools import lru_cache
+from typing import Literal
 
 from splintr import AnyTokenizer, Tokenizer
+
+Vocabulary = Literal["o200k_base", "cl100k_base"]
 
 # How many bytes of a text are counted. So much English keeps the event loop busy for 10 ms, so much Chinese for some
 # 70 ms. Of a longer text, samples of this size altogether are counted.
 COUNTED_BYTES = 300_000
 
+# The same where a rough number will do: of a call that still runs.
+ROUGHLY_COUNTED_BYTES = 30_000
+
 # How many samples are taken of a longer text.
 SAMPLES = 100
 
-# Tokens that frame each message, and tokens that begin the answer. Source: OpenAI Cookbook, "How to count tokens with
-# tiktoken".
-TOKENS_PER_MESSAGE = 3
-TOKENS_PER_REPLY = 3
+# How many texts are counted each by itself. More of them are put together first, because each count has a cost of its
+# own: a prompt of a megabyte may consist of 35,000 messages.
+COUNTED_TEXTS = 2_000
+
+# The models before gpt-4o, by name. Source: the package tiktoken, `model.py`. All others, and names that nobody knows,
+# have o200k_base.
+CL100K = re.compile(r"(ft:)?(gpt-4(?![o.])|gpt-3\.5|gpt-35|text-embedding-(ada-002|3-)|(davinci|babbage)-002)")
+
+# How many names of models are remembered with their vocabulary. Callers may name any model, so there must be a limit.
+REMEMBERED_NAMES = 1_000
 
 
-@lru_cache(maxsize=1)
-def _tokenizer() -> AnyTokenizer:
-    return Tokenizer.from_pretrained("o200k_base")
+@lru_cache(maxsize=2)
+def _tokenizer(vocabulary: Vocabulary) -> AnyTokenizer:
+    return Tokenizer.from_pretrained(vocabulary)
+
+
+@lru_cache(maxsize=REMEMBERED_NAMES)
+def vocabulary_of(model: str) -> Vocabulary:
+    """The vocabulary of a model. Other vendors' models have their own; o200k_base comes nearest to most of them."""
+    return "cl100k_base" if CL100K.match(model.rpartition("/")[2]) else "o200k_base"
 
 
 def load_tokenizer() -> None:
-    """Load the vocabulary, which takes some 100 ms and 50 MB. Done at start, so that no call waits for it.
+    """Load both vocabularies, which takes some 300 ms and 70 MB. Done at start, so that no call waits for it.
 
     The first long word, like a row of spaces or a key, takes splintr as long again, so one is counted here.
     """
-    count_tokens("ready " + "a" * 1_000)
+    for model in ("gpt-4o", "gpt-4"):
+        count_tokens("ready " + "a" * 1_000, model)
 
 
-def count_tokens(text: str) -> int:
-    """The number of tokens in a text by o200k_base, the vocabulary of OpenAI's models since gpt-4o.
+def count_tokens(text: str, model: str = "", *, counted_bytes: int = COUNTED_BYTES) -> int:
+    """The number of tokens in a text by the vocabulary of the model.
 
-    It is exact for a text of up to COUNTED_BYTES, and a few per cent off for a longer one.
+    It is exact for a text of up to `counted_bytes`, and a few per cent off for a longer one.
     """
     data = text.encode("utf-8", "replace")
-    if len(data) <= COUNTED_BYTES:
-        return len(_tokenizer().encode(data.decode())) if data else 0
-    step, length = len(data) // SAMPLES, COUNTED_BYTES // SAMPLES
+    if not data:
+        return 0
+    tokenizer = _tokenizer(vocabulary_of(model))
+    if len(data) <= counted_bytes:
+        return len(tokenizer.encode(data.decode()))
+    step, length = len(data) // SAMPLES, counted_bytes // SAMPLES
     samples = [data[start : start + length].decode("utf-8", "ignore") for start in range(0, step * SAMPLES, step)]
-    return round(sum(len(_tokenizer().encode(sample)) for sample in samples) * len(data) / (length * SAMPLES))
+    return round(sum(len(tokenizer.encode(sample)) for sample in samples) * len(data) / (length * SAMPLES))
 
 
-def estimate_message_tokens(messages: Iterable[object]) -> int:
-    """The number of tokens in chat messages as a prompt. Text is counted; images, audio and tools are left out."""
-    messages = list(messages)
-    texts = [text for message in messages for text in _texts(message)]
-    return _count_all(texts) + TOKENS_PER_MESSAGE * len(messages) + TOKENS_PER_REPLY
-
-
-def count_input_tokens(value: object) -> int:
-    """The number of tokens in an `input` or `prompt`: a text, tokens, messages, or a list of any of them."""
-    texts: list[str] = []
-    return _read_input(value, texts) + _count_all(texts)
-
-
-def _read_input(value: object, texts: list[str]) -> int:
-    """Add the texts of an input to `texts`. Returns the number of tokens that are in no text."""
-    if isinstance(value, str):
-        texts.append(value)
-    elif isinstance(value, Mapping):
-        texts.extend(_texts(value))
-        return TOKENS_PER_MESSAGE
-    elif isinstance(value, list):
-        return sum(1 if isinstance(entry, int) else _read_input(entry, texts) for entry in value)
-    return 0
-
-
-def _count_all(texts: Sequence[str]) -> int:
-    """The number of tokens in several texts. Each is counted by itself, unless they are too long altogether."""
-    if sum(map(len, texts)) > COUNTED_BYTES:
-        return count_tokens("\n".join(texts))
-    return sum(map(count_tokens, texts))
-
-
-def _texts(message: object) -> Iterable[str]:
-    """The texts of a message, of a tool call or of a tool's result."""
-    if not isinstance(message, Mapping):
-        return
-    yield str(message.get("role", ""))
-    for field in ("content", "arguments", "output"):
-        content = message.get(field)
-        if isinstance(content, str):
-            yield content
-        elif isinstance(content, list):
-            for part in content:
-                if isinstance(part, Mapping) and isinstance(part.get("text"), str):
-                    yield part["text"]
+def count_all(texts: Sequence[str], model: str = "", *, counted_bytes: int = COUNTED_BYTES) -> int:
+    """The number of tokens in several texts. Each is counted by itself, unless they are too long or too many."""
+    if len(texts) > COUNTED_TEXTS or sum(map(len, texts)) > counted_bytes:
+        return count_tokens("\n".join(texts), model, counted_bytes=counted_bytes)
+    return sum(count_tokens(text, model) for text in texts)

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from llm.costs.tokens import count_input_tokens
+from llm.costs.estimates import Prompt, read_input
 from llm.json_values import Json
 from llm.operations.accumulation import Accumulator, CompletionAccumulator
 from llm.operations.chat.messages import content_text, message_in
@@ -64,8 +64,8 @@ class Completions(Operation):
     def input_fields(self) -> frozenset[str]:
         return frozenset({"prompt"})
 
-    def prompt_tokens(self, body: Mapping[str, Any]) -> int:
-        return count_input_tokens(body.get("prompt"))
+    def prompt(self, body: Mapping[str, Any], model: str = "") -> Prompt:
+        return read_input(body.get("prompt"))
 
     def answer_of_text(self, text: str, model: str) -> Json | None:
         return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from llm.costs.tokens import count_input_tokens
+from llm.costs.estimates import Prompt, read_input
 from llm.errors import InvalidUpstreamResponse
 from llm.json_values import Json
 from llm.operations.accumulation import Accumulator
@@ -66,8 +66,8 @@ class Embeddings(Operation):
     def input_fields(self) -> frozenset[str]:
         return frozenset({"input"})
 
-    def prompt_tokens(self, body: Mapping[str, Any]) -> int:
-        return count_input_tokens(body.get("input"))
+    def prompt(self, body: Mapping[str, Any], model: str = "") -> Prompt:
+        return read_input(body.get("input"))
 
     def answer_of_text(self, text: str, model: str) -> Json | None:
         return None

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, ClassVar
 
+from llm.costs.estimates import Prompt
 from llm.json_values import Json
 from llm.operations.accumulation import Accumulator
 from llm.operations.accumulation.usage import Usage as UsageInPieces
@@ -131,8 +132,12 @@ class Operation(ABC):
         """The fields of a body that `messages` is made from."""
 
     @abstractmethod
-    def prompt_tokens(self, body: Mapping[str, Any]) -> int:
+    def prompt(self, body: Mapping[str, Any], model: str = "") -> Prompt:
+        """The prompt in a body, as the model would count it."""
+
+    def prompt_tokens(self, body: Mapping[str, Any], model: str = "") -> int:
         """An estimate of how many tokens the prompt in a body has."""
+        return self.prompt(body, model).tokens(model).total
 
     @abstractmethod
     def answer_of_text(self, text: str, model: str) -> Json | None:

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from llm.costs.tokens import TOKENS_PER_REPLY, count_input_tokens
+from llm.costs.estimates import Prompt, read_response
 from llm.error_reading import read_error
 from llm.errors import EmptyAnswer, InvalidUpstreamResponse
 from llm.json_values import Json
@@ -123,8 +123,8 @@ class Responses(Operation):
     def input_fields(self) -> frozenset[str]:
         return frozenset({"input", "instructions"})
 
-    def prompt_tokens(self, body: Mapping[str, Any]) -> int:
-        return count_input_tokens(body.get("instructions")) + count_input_tokens(body.get("input")) + TOKENS_PER_REPLY
+    def prompt(self, body: Mapping[str, Any], model: str = "") -> Prompt:
+        return read_response(body, model)
 
     def answer_of_text(self, text: str, model: str) -> Json | None:
         part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}

@@ -4,16 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Protocol
 
 from llm.config import Provider
+from llm.costs.estimates import PromptTokens
 from llm.costs.pricing import PriceList
 from llm.costs.tokens import count_tokens
 from llm.costs.usage import Usage
-from llm.errors import EmptyAnswer, StreamInterrupted, UpstreamError, UpstreamTimeout
+from llm.errors import (
+    ContextWindowExceeded,
+    EmptyAnswer,
+    InvalidRequest,
+    ModelNotFound,
+    NotSupported,
+    StreamInterrupted,
+    UpstreamAuthFailed,
+    UpstreamError,
+    UpstreamRateLimited,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
 from llm.json_values import Json
 from llm.operations import Operation
 from llm.operations.accumulation import Accumulator
 from llm.operations.billing.stated_cost import dollars
+from llm.operations.token_counts import StatedUsage
 from llm.routing.route import ModelRef
 from llm.routing.walk import Race
 from llm.upstream.attempt_record import AttemptRecord, AttemptStatus
@@ -24,6 +39,39 @@ WORKED = frozenset({AttemptStatus.SUCCEEDED, AttemptStatus.CANCELLED, AttemptSta
 
 # The errors of an attempt for which the same holds.
 WORKED_IN_VAIN = (StreamInterrupted, UpstreamTimeout, EmptyAnswer)
+
+# The errors by which an upstream says that no model was asked, whatever the status of its answer is.
+REFUSED = (
+    ContextWindowExceeded,
+    InvalidRequest,
+    ModelNotFound,
+    NotSupported,
+    UpstreamAuthFailed,
+    UpstreamRateLimited,
+)
+
+# The errors of a whole answer that was on its way, or would have been.
+CUT = (StreamInterrupted, UpstreamTimeout, UpstreamUnavailable)
+
+
+# The fields that hold what a model has said in a whole answer.
+ANSWER_FIELDS = frozenset({"choices", "output", "data"})
+
+
+class UsageGuesser(Protocol):
+    """Guesses what an attempt has used whose provider did not say."""
+
+    def prompt_tokens(self, model: str) -> PromptTokens:
+        """The tokens of the prompt, as the model counts them."""
+
+    def usage(self, attempt: Attempt) -> Usage:
+        """What an attempt has probably used that may have cost something."""
+
+    def rough_usage(self, attempt: Attempt) -> Usage:
+        """The same for an attempt that still runs."""
+
+    def learn(self, attempt: Attempt, usage: Usage) -> None:
+        """Learn from the usage of an attempt, so that later guesses come nearer to the truth."""
 
 
 class Attempt:
@@ -40,6 +88,7 @@ class Attempt:
         racer: int,
         call_started: float,
         clock: Callable[[], float],
+        by_stream: bool = False,
     ) -> None:
         self.ordinal = ordinal
         self.model = model
@@ -59,6 +108,14 @@ class Attempt:
         # The client sets it to False before it sends the request, and to True once the headers are sent. It stays False
         # if sending them failed.
         self.reached_upstream = True
+        # A stream was asked for.
+        self.by_stream = by_stream
+        # All that was asked for has come of a stream, so that only its usage may still be missing.
+        self.is_whole = False
+        # Other guesses have been made better by its usage.
+        self.has_taught = False
+        # The upstream has begun to answer with a good status, so it has accepted the request.
+        self._was_accepted = False
         # Nobody waited for its whole answer any more, and it was read on all the same.
         self.read_on = False
         # While it was read on, it failed in a way that costs nothing.
@@ -85,6 +142,48 @@ class Attempt:
         self.upstream_request_id = upstream_request_id
         # A gateway that sends its headers before the answer has no cost yet, and may say 0.
         self._header_usd = dollars(cost) or None
+        self._was_accepted = http_status < 300
+
+    @property
+    def started(self) -> float:
+        return self._started
+
+    @property
+    def seconds(self) -> float:
+        """How long it has run, up to now or to its end. What was read on of it counts."""
+        return self._end - self._started
+
+    @property
+    def silent_seconds(self) -> float:
+        """How long it has run before it said anything."""
+        return self.read_prompt_by - self._started
+
+    @property
+    def read_prompt_by(self) -> float:
+        """A time at which the model has read its prompt: that of its first token, else that of its end."""
+        return self._end if self._first_token is None else self._first_token
+
+    @property
+    def _end(self) -> float:
+        return self._read_until or self._ended or self._clock()
+
+    @property
+    def was_cut(self) -> bool:
+        """Whether its whole answer had not come when it ended, or has not yet, although the upstream works on one."""
+        is_early = self.status in (None, AttemptStatus.CANCELLED) or isinstance(self.error, CUT)
+        return self._answer is None and is_early
+
+    @property
+    def has_whole_answer(self) -> bool:
+        """Whether its answer has come to its end, be it too late."""
+        return self.status in (AttemptStatus.SUCCEEDED, AttemptStatus.LOST) or (
+            self._read_until is not None and self.answer is not None
+        )
+
+    @property
+    def owes_only_usage(self) -> bool:
+        """Whether all of its stream has come but its usage."""
+        return self.is_whole and self._stated_usage() is None
 
     @property
     def answer(self) -> Json | None:
@@ -98,6 +197,10 @@ class Attempt:
         self._answer = answer
         if streamed:
             self._first_token = self._clock()
+
+    def saw_failed_answer(self, answer: Json) -> None:
+        """A whole answer says that it failed. What it says besides, like its usage, counts all the same."""
+        self._answer = {name: value for name, value in answer.items() if name not in ANSWER_FIELDS}
 
     def saw_chunk(self, chunk: Json) -> None:
         if self._first_token is None and self.operation.says_something(chunk):
@@ -133,13 +236,16 @@ class Attempt:
         if error is not None:
             self.http_status = error.http_status or self.http_status
             self.upstream_request_id = error.upstream_request_id or self.upstream_request_id
-            self._failed_for_free = not isinstance(error, WORKED_IN_VAIN)
+            self._failed_for_free = not self._worked_in_vain(error)
 
-    def record(self, prices: PriceList, *, raced: bool, prompt_tokens: Callable[[], int]) -> AttemptRecord:
-        """The record of an attempt that has ended. `prompt_tokens` is called if the provider did not count them."""
+    def record(self, prices: PriceList, *, raced: bool, guesses: UsageGuesser) -> AttemptRecord:
+        """The record of an attempt that has ended. `guesses` says what the provider did not say, and learns."""
         assert self.status is not None and self._ended is not None
+        usage = self._usage(guesses)
+        if usage is not None:
+            guesses.learn(self, usage)
         bill = make_bill(
-            self._usage(prompt_tokens),
+            usage,
             self.answer or {},
             prices,
             operation=self.operation,
@@ -169,33 +275,51 @@ class Attempt:
             cost_stated=bill.cost.stated,
         )
 
+    def usage_so_far(self, guesses: UsageGuesser) -> Usage | None:
+        """What it has used up to now, roughly if it still runs. None if it has used nothing."""
+        if self.status is not None:
+            return self._usage(guesses)
+        return guesses.rough_usage(self) if self.reached_upstream else None
+
     def first_token_after(self, moment: float) -> int | None:
         """Milliseconds from `moment` to the first token, or None if none came."""
         return None if self._first_token is None else _ms(self._first_token - moment)
 
-    def _usage(self, prompt_tokens: Callable[[], int]) -> Usage | None:
-        """What the provider counted, with our own counts in the place of those that are missing or can't be right."""
-        stated = None if self.answer is None else self.operation.usage(self.answer)
-        if stated is None:
-            return self._estimate(prompt_tokens)
-        return stated.completed(prompt_tokens=prompt_tokens, completion_tokens=self._produced_tokens)
-
-    def _estimate(self, prompt_tokens: Callable[[], int]) -> Usage | None:
-        """What was certainly billed if the provider did not give its usage, or None if nothing was.
-
-        A request that ended while the upstream worked on it has cost its prompt, and what the model had said by then.
-        A model that had nothing to say has worked too. A request that the upstream refused, or that never reached it,
-        has cost nothing.
-        """
-        worked = self.status in WORKED or isinstance(self.error, WORKED_IN_VAIN)
-        completion_tokens = self._produced_tokens()
-        if not self.reached_upstream or self._failed_for_free or not (worked or completion_tokens):
-            return None
-        return Usage(prompt_tokens=prompt_tokens(), completion_tokens=completion_tokens, estimated=True)
-
-    def _produced_tokens(self) -> int:
+    def produced_tokens(self) -> int:
         """The tokens of all that the model has said so far, by our own count."""
-        return count_tokens("".join(self.operation.output_texts(self.answer))) if self.answer else 0
+        if not self.answer:
+            return 0
+        return count_tokens("".join(self.operation.output_texts(self.answer)), self.model.name)
+
+    def _stated_usage(self) -> StatedUsage | None:
+        return None if self.answer is None else self.operation.usage(self.answer)
+
+    def _usage(self, guesses: UsageGuesser) -> Usage | None:
+        """What the provider counted, with our own counts in the place of those that are missing or can't be right.
+
+        None if nothing was used.
+        """
+        stated = self._stated_usage()
+        if stated is None:
+            return guesses.usage(self) if self._may_have_cost() else None
+        return stated.completed(
+            prompt_tokens=lambda: guesses.prompt_tokens(self.model.name).total, completion_tokens=self.produced_tokens
+        )
+
+    def _may_have_cost(self) -> bool:
+        """Whether a provider that did not give its usage may have billed something.
+
+        It may have if it worked on the request, if it has begun to answer with a good status, or if anything has come
+        of the answer. A request that the upstream refused, or that never reached it, has cost nothing.
+        """
+        if not self.reached_upstream or self._failed_for_free:
+            return False
+        worked = self.status in WORKED or (self.error is not None and self._worked_in_vain(self.error))
+        return worked or self.produced_tokens() > 0
+
+    def _worked_in_vain(self, error: UpstreamError) -> bool:
+        """Whether an attempt that ended with this error has cost something all the same, if it reached the upstream."""
+        return isinstance(error, WORKED_IN_VAIN) or (self._was_accepted and not isinstance(error, REFUSED))
 
 
 def _ms(seconds: float) -> int:

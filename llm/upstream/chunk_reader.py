@@ -46,6 +46,7 @@ class ChunkReader:
                 self._take(event, batch)
         except (UpstreamError, EventTooLarge) as error:
             self._fail(error if isinstance(error, UpstreamError) else read_stream_exception(error))
+        self._attempt.is_whole = self.is_whole
         return batch
 
     def end(self, cause: UpstreamError) -> list[Json]:

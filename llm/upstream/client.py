@@ -84,7 +84,7 @@ class Upstream:
                 if attempt.operation.can_stream:
                     await self._stream(response, attempt, body, deadline=deadline, keep_head=False).read_whole()
                 else:
-                    attempt.saw_answer(read_answer(response, await response.read()))
+                    attempt.saw_answer(read_answer(response, await response.read(), attempt))
         except HTTP_EXCEPTIONS as exception:
             raise read_exception(exception) from exception
         return _checked(attempt, body)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator
 from contextlib import suppress
 
 import aiohttp
@@ -30,7 +29,7 @@ DRAIN_SECONDS = 0.05
 
 
 class OpenStream:
-    """A stream whose first content has arrived. `batches()` gives all of it, from its beginning.
+    """A stream whose first content has arrived. `next_batch()` gives all of it, from its beginning.
 
     A batch holds the chunks that arrived at once. Under load that is many chunks, and each step on their way to the
     caller is taken once for all of them. With `thoughts_count`, what the model thinks is content too. Without
@@ -88,7 +87,8 @@ class OpenStream:
             while await self._next():
                 pass
         else:
-            self._attempt.saw_answer(read_answer(self._response, first + await self._response.read()))
+            data = first + await self._response.read()
+            self._attempt.saw_answer(read_answer(self._response, data, self._attempt))
 
     async def next_batch(self) -> list[Json]:
         """The chunks that came next; none at a proper end. Raises StreamInterrupted, or the error that was named."""
@@ -99,13 +99,14 @@ class OpenStream:
         """All that was asked for has come: only usage may follow."""
         return self._chunks.is_whole
 
-    async def batches(self) -> AsyncGenerator[list[Json], None]:
-        """Every batch, as it came. Closes the stream."""
+    async def read_rest(self) -> Json:
+        """Read what still comes, like the usage. Returns the whole answer. Closes the stream. Raises UpstreamError."""
         try:
-            while batch := await self.next_batch():
-                yield batch
+            while await self._next():
+                pass
         finally:
             self.close()
+        return self._attempt.answer or {}
 
     def close(self) -> None:
         """Close the connection, which tells the upstream to stop. At the stream's end, keep it for the next request."""
@@ -132,7 +133,7 @@ class OpenStream:
 
     def _take_whole(self, data: bytes) -> None:
         """Take a whole answer that came instead of a stream: a stream is made of it. Raises UpstreamError."""
-        answer = read_answer(self._response, data)
+        answer = read_answer(self._response, data, self._attempt)
         self._attempt.saw_answer(answer, streamed=True)
         self._attempt.operation.check(answer, self._body)
         self._take(self._attempt.operation.chunks_of(answer))

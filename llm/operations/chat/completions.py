@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from llm.costs.tokens import estimate_message_tokens
+from llm.costs.estimates import Prompt, read_chat
 from llm.json_values import Json
 from llm.operations.accumulation import Accumulator, ChatAccumulator
 from llm.operations.billing.searches import ToolUse, tools_of_model
@@ -74,8 +74,8 @@ class ChatCompletions(Operation):
     def input_fields(self) -> frozenset[str]:
         return frozenset({"messages"})
 
-    def prompt_tokens(self, body: Mapping[str, Any]) -> int:
-        return estimate_message_tokens(self.messages(body))
+    def prompt(self, body: Mapping[str, Any], model: str = "") -> Prompt:
+        return read_chat(body, model)
 
     def answer_of_text(self, text: str, model: str) -> Json | None:
         return {

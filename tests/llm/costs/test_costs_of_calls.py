@@ -8,13 +8,15 @@ from decimal import Decimal
 
 import pytest
 
-from llm import AttemptStatus, CallStatus, ModelPrice, Usage
-from llm.costs.tokens import count_tokens, estimate_message_tokens
+from llm import CHAT_COMPLETIONS, AttemptStatus, CallStatus, ModelPrice, Usage
+from llm.costs.estimates.experience import USUAL_COMPLETION, USUAL_SPEED
+from llm.costs.tokens import count_tokens
 from llm.simulator import Behaviour, SimulatorThread
 from tests.llm.conftest import HELLO, Answer, Asker, StartEngine
 
 PRICES = {name: ModelPrice(Decimal(2), Decimal(8), Decimal("0.5")) for name in ("m", "a", "b", "ok")}
-PROMPT = estimate_message_tokens(HELLO["messages"])
+USUAL = round(USUAL_COMPLETION)
+PROMPT = CHAT_COMPLETIONS.prompt_tokens(HELLO)
 
 
 @pytest.fixture
@@ -149,7 +151,8 @@ async def test_a_cancelled_call_costs_what_had_been_produced(
     call.cancel()
     outcome = await call.settled()
     assert outcome.status is CallStatus.CANCELLED
-    assert outcome.usage == estimate(count_tokens("one two") if stream else 0)
+    # The provider works on a whole answer to its end, and bills all of it.
+    assert outcome.usage == estimate(count_tokens("one two") if stream else USUAL)
     assert outcome.cost_usd == price(outcome.usage)
 
 
@@ -198,4 +201,163 @@ async def test_a_default_message_costs_what_was_spent_before_it(simulator: Simul
     simulator.script("m", Behaviour(latency_s=9))
     outcome = await asker.ask("m", timeout=0.2, default_message="Sorry.")
     assert outcome.status is CallStatus.DEFAULTED
-    assert outcome.cost_usd == price(estimate(0))
+    assert outcome.cost_usd == price(estimate(USUAL))
+
+
+def raw(status: str, body: bytes, *, length: int | None = None, kind: str = "application/json") -> bytes:
+    """An HTTP answer. With a `length` that is more than the body has, it is broken in transit."""
+    size = len(body) if length is None else length
+    return f"HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {size}\r\n\r\n".encode() + body
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("answer", "completion_tokens"),
+    [
+        (raw("200 OK", b'{"choices": [{"message": {"content": "Hel', length=500), USUAL),
+        (raw("200 OK", b"", length=500), USUAL),
+        (raw("200 OK", b'{"error": {"message": "The engine is overloaded.", "type": "server_error"}}'), 0),
+        (raw("200 OK", b"It works, and this is no JSON."), 0),
+        (raw("200 OK", b'"text"'), 0),
+        (raw("200 OK", b'{"choices": []}'), 0),
+    ],
+    ids=["cut", "cut before the body", "error", "no JSON", "no object", "no choices"],
+)
+async def test_what_broke_after_a_200_may_have_cost_its_prompt(
+    start_engine: StartEngine,
+    raw_upstream: Callable[[Answer], Awaitable[str]],
+    answer: bytes,
+    completion_tokens: int,
+    stream: bool,
+) -> None:
+    asker = await start_engine(await raw_upstream(answer), prices=PRICES)
+    outcome = await asker.ask("m", stream=stream)
+    assert outcome.status is CallStatus.FAILED
+    assert outcome.usage == estimate(0 if stream else completion_tokens)
+    assert outcome.cost_usd == price(outcome.usage) > 0
+    assert outcome.cost_estimated
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_refusal_inside_a_200_costs_nothing(
+    start_engine: StartEngine, raw_upstream: Callable[[Answer], Awaitable[str]], stream: bool
+) -> None:
+    refusal = b'{"error": {"message": "Rate limit reached.", "code": 429, "type": "rate_limit_exceeded"}}'
+    asker = await start_engine(await raw_upstream(raw("200 OK", refusal)), prices=PRICES)
+    outcome = await asker.ask("m", stream=stream)
+    assert (outcome.usage, outcome.cost_usd) == (None, 0)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_usage_beside_an_error_is_what_it_has_cost(
+    start_engine: StartEngine, raw_upstream: Callable[[Answer], Awaitable[str]], stream: bool
+) -> None:
+    answer = (
+        b'{"error": {"message": "It broke.", "type": "server_error"}, "choices": [],'
+        b' "usage": {"prompt_tokens": 70, "completion_tokens": 30}}'
+    )
+    asker = await start_engine(await raw_upstream(raw("200 OK", answer)), prices=PRICES)
+    outcome = await asker.ask("m", stream=stream)
+    assert outcome.usage == Usage(70, 30)
+
+
+async def test_a_usage_in_a_whole_answer_that_came_for_a_stream_counts(
+    start_engine: StartEngine, raw_upstream: Callable[[Answer], Awaitable[str]]
+) -> None:
+    answer = (
+        b'{"choices": [{"index": 0, "message": {"role": "assistant", "content": ""}, "finish_reason": "stop"}],'
+        b' "usage": {"prompt_tokens": 70, "completion_tokens": 30}}'
+    )
+    asker = await start_engine(await raw_upstream(raw("200 OK", answer)), prices=PRICES)
+    assert (await asker.ask("m", stream=True)).usage == Usage(70, 30)
+    assert (await asker.ask("m|m")).attempts[0].usage == Usage(70, 30)
+
+
+async def test_a_cut_whole_answer_is_taken_to_be_as_long_as_the_model_usually_speaks(
+    simulator: SimulatorThread, asker: Asker
+) -> None:
+    simulator.script("m", Behaviour(answer="one two three four", times=1), Behaviour(latency_s=9))
+    told = (await asker.ask("m")).usage
+    assert told is not None and not told.estimated
+    outcome = await asker.ask("m", timeout=0.1)
+    assert outcome.usage == estimate(told.completion_tokens)
+    bounded = await asker.ask("m", {"max_tokens": 2}, timeout=0.1)
+    assert bounded.usage == estimate(2)
+    twice = await asker.ask("m", {"n": 2}, timeout=0.1)
+    assert twice.usage == estimate(told.completion_tokens * 2)
+
+
+async def test_a_cut_whole_answer_of_a_model_without_a_price_has_no_completion(
+    simulator: SimulatorThread, asker: Asker
+) -> None:
+    """A server of one's own stops its work when it is cut."""
+    simulator.script("free", Behaviour(latency_s=9))
+    assert (await asker.ask("free", timeout=0.1)).usage == estimate(0)
+
+
+async def test_a_stream_of_a_model_that_thinks_is_billed_for_thoughts_that_nobody_saw(
+    simulator: SimulatorThread, asker: Asker
+) -> None:
+    simulator.script(
+        "m",
+        Behaviour(answer="one two", first_token_s=0.2, reasoning_tokens=400, times=1),
+        Behaviour(first_token_s=9),
+    )
+    await asker.ask("m", stream=True)
+    outcome = await asker.ask("m", stream=True, timeout=0.1)
+    assert outcome.usage is not None
+    assert outcome.usage.estimated
+    assert outcome.usage.completion_tokens == outcome.usage.reasoning_tokens == pytest.approx(200, rel=0.3)
+    bounded = await asker.ask("m", {"max_completion_tokens": 30, "max_tokens": 5}, stream=True, timeout=0.1)
+    assert bounded.usage is not None
+    assert bounded.usage.completion_tokens == 30
+
+
+async def test_before_anything_is_learned_the_name_of_a_model_tells_that_it_thinks(
+    simulator: SimulatorThread, asker: Asker
+) -> None:
+    simulator.script("o3", Behaviour(first_token_s=9))
+    simulator.script("gpt-4o", Behaviour(first_token_s=9))
+    thinker, other = [await asker.ask(model, stream=True, timeout=0.2) for model in ("o3", "gpt-4o")]
+    assert thinker.usage is not None
+    assert thinker.usage.reasoning_tokens == pytest.approx(0.2 * USUAL_SPEED, rel=0.3)
+    assert other.usage == estimate(0)
+
+
+async def test_a_cut_attempt_is_billed_for_a_cached_prompt_if_the_model_is_known_to_cache(
+    simulator: SimulatorThread, asker: Asker
+) -> None:
+    long = {"messages": [{"role": "user", "content": "All work and no play. " * 400}]}
+    prompt = CHAT_COMPLETIONS.prompt_tokens(long)
+    simulator.script("m", Behaviour(times=1), Behaviour(cached_tokens=1_920, times=1), Behaviour(first_token_s=9))
+    for _ in range(2):
+        assert not (await asker.ask("m", long, stream=True)).cost_estimated
+    cut = await asker.ask("m", long, stream=True, timeout=0.1)
+    assert cut.usage is not None and cut.usage.estimated
+    assert cut.usage.prompt_tokens == prompt
+    assert cut.usage.cached_tokens == pytest.approx(1_920, rel=0.15)  # the simulator has a count of its own
+    other = await asker.ask(
+        "m", {"messages": [{"role": "user", "content": "Another. " * 2_000}]}, stream=True, timeout=0.1
+    )
+    assert other.usage is not None
+    assert other.usage.cached_tokens == 0
+
+
+async def test_a_model_that_is_not_known_to_cache_has_no_discount(simulator: SimulatorThread, asker: Asker) -> None:
+    long = {"messages": [{"role": "user", "content": "All work and no play. " * 400}]}
+    simulator.script("m", Behaviour(times=2), Behaviour(first_token_s=9))
+    for _ in range(2):
+        await asker.ask("m", long, stream=True)
+    cut = await asker.ask("m", long, stream=True, timeout=0.1)
+    assert cut.usage is not None
+    assert cut.usage.cached_tokens == 0
+
+
+async def test_each_racer_counts_the_prompt_as_its_model_does(simulator: SimulatorThread, asker: Asker) -> None:
+    hindi = {"messages": [{"role": "user", "content": "भारत एक विशाल देश है।" * 10}]}
+    for model in ("gpt-4", "gpt-4o"):
+        simulator.script(model, Behaviour(latency_s=9))
+    outcome = await asker.ask("gpt-4|gpt-4o", hindi, timeout=0.1)
+    counted = [attempt.usage.prompt_tokens for attempt in outcome.attempts if attempt.usage]
+    assert counted == [CHAT_COMPLETIONS.prompt_tokens(hindi, model) for model in ("gpt-4", "gpt-4o")]
+    assert counted[0] > 2 * counted[1]

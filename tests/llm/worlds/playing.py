@@ -9,6 +9,7 @@ from llm import CHAT_COMPLETIONS
 from llm.calls.call import Call
 from llm.calls.context import EngineContext
 from llm.calls.request import CallOutcome, CallRequest, LateEnd
+from llm.costs.estimates import Experience
 from llm.costs.pricing import PriceList
 from llm.routing.notation import parse_route
 from llm.upstream.adaptation import RefusedParameters
@@ -41,6 +42,7 @@ async def _play(world: World) -> History:
         hedges=hedges,
         refused=RefusedParameters(clock=clock),
         reading_on=reading_on,
+        experience=Experience(),
     )
     await asyncio.gather(*(_one_call(context, seen, name=str(number)) for number, seen in enumerate(calls)))
     assert not len(reading_on), "something is still read on"
