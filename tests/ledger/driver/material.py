@@ -1,4 +1,4 @@
-"""What calls are made of: system prompts, conversations, pictures, recordings and tools. All chance comes from a seed."""
+"""What calls are made of: system prompts, conversations, pictures, recordings and tools."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import io
 import struct
 import wave
 import zlib
+from functools import cache
 from random import Random
 from typing import Any
 
@@ -92,8 +93,16 @@ def _conversation(random: Random) -> list[Json]:
 
 
 def picture(random: Random) -> str:
+    return png_url(*random.choice(PICTURES))
+
+
+def recording(random: Random) -> str:
+    return wav(random.uniform(*RECORDING_SECONDS))
+
+
+@cache
+def png_url(width: int, height: int) -> str:
     """A data URL of a white PNG."""
-    width, height = random.choice(PICTURES)
     header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
     rows = zlib.compress((b"\0" + b"\xff" * ((width + 7) // 8)) * height, 9)
     chunks = b"".join(
@@ -103,12 +112,12 @@ def picture(random: Random) -> str:
     return "data:image/png;base64," + base64.b64encode(b"\x89PNG\r\n\x1a\n" + chunks).decode()
 
 
-def recording(random: Random) -> str:
+def wav(seconds: float) -> str:
     """A silent WAV file in base64."""
     data = io.BytesIO()
     with wave.open(data, "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(SAMPLES_PER_SECOND)
-        file.writeframes(bytes(2 * int(random.uniform(*RECORDING_SECONDS) * SAMPLES_PER_SECOND)))
+        file.writeframes(bytes(2 * int(seconds * SAMPLES_PER_SECOND)))
     return base64.b64encode(data.getvalue()).decode()

@@ -49,9 +49,9 @@ async def _run(seed: int, calls: int, folder: Path) -> Run:
     upstream = LedgerUpstream(seed)
     async with upstream.serve() as base_url:
         site = SiteProcess(folder, upstream=base_url, **SETTINGS)
-        await asyncio.to_thread(site.migrate)
-        await asyncio.to_thread(site.start)
         try:
+            await asyncio.to_thread(site.migrate)
+            await asyncio.to_thread(site.start)
             rows = Rows(folder / "site.sqlite3")
             async with aiohttp.ClientSession(
                 base_url=site.base_url, connector=aiohttp.TCPConnector(limit=0)
@@ -60,6 +60,8 @@ async def _run(seed: int, calls: int, folder: Path) -> Run:
                 await _settle(rows, upstream.ledger)
                 async with session.get("/stats") as response:
                     stats = await response.json()
+            ended = await asyncio.to_thread(site.terminate)
+            assert ended == 0, site.output.read_text()
             return Run(
                 seed=seed,
                 calls=calls,
@@ -69,7 +71,7 @@ async def _run(seed: int, calls: int, folder: Path) -> Run:
                 stats_usd=Decimal(str(stats["total_cost_usd"])).quantize(PLACES),
             )
         finally:
-            await asyncio.to_thread(site.terminate)
+            await asyncio.to_thread(site.close)
 
 
 async def _call_all(session: aiohttp.ClientSession, caller: Caller, calls: int, ledger: Ledger) -> None:

@@ -29,7 +29,8 @@ beginning in the prompt cache, the tier of a request that was cut before it was 
 before its headers would have been refused, and tokens that were made and not sent. That a provider bills what it broke
 itself, that it bills the prompt of a stream that was cut at once, and the 5 tokens of a tool call are assumptions."""
 
-HEAD = f"{'kind':44}{'lines':>6}{'ledger USD':>12}{'ours USD':>12}{'ratio':>8}{'error':>9}{'unsigned':>9}{'share':>8}  knowable"
+COLUMNS = f"{'lines':>6}{'ledger USD':>12}{'ours USD':>12}{'ratio':>8}{'error':>9}{'unsigned':>9}{'share':>8}"
+HEAD = f"{'kind':44}{COLUMNS}  knowable"
 
 
 def table(pairs: Sequence[Pair]) -> str:

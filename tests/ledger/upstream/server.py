@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
@@ -30,6 +30,7 @@ from tests.ledger.upstream.protocol.steps import Step, do, do_for, totals
 from tests.ledger.upstream.protocol.texts import CompletionAnswer, embeddings
 
 Answer = ChatAnswer | CompletionAnswer | ResponseAnswer
+Planned = Callable[[str, dict[str, Any], Random], Plan]
 
 # What the driver writes into each prompt, so that its calls can be told apart.
 MARK = re.compile(rb"\[(ledger-\d+-\d+)\]")
@@ -46,11 +47,15 @@ REFUSALS = {
 
 
 class LedgerUpstream:
-    """`async with LedgerUpstream(seed).serve() as base_url`. All chance comes from the seed."""
+    """`async with LedgerUpstream(seed).serve() as base_url`. All chance comes from the seed.
 
-    def __init__(self, seed: int) -> None:
+    `planned` makes the plan of a request. A test may have its own.
+    """
+
+    def __init__(self, seed: int, planned: Planned = plan_of) -> None:
         self.ledger = Ledger()
         self._seed = seed
+        self._planned = planned
         self._cache = PromptCache()
 
     @asynccontextmanager
@@ -58,9 +63,9 @@ class LedgerUpstream:
         app = web.Application(client_max_size=MAX_BYTES)
         app.router.add_post("/v1/{operation:.+}", self._answer)
         # A handler is cancelled when its caller closes the connection: that is how a provider learns of it.
-        runner = web.AppRunner(app, handler_cancellation=True, access_log=None)
+        runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=1)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0, shutdown_timeout=1)
+        site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         try:
             port = runner.addresses[0][1]
@@ -83,7 +88,7 @@ class LedgerUpstream:
             upstream_request_id=f"req_{mark}_{model}_{nth}",
             streamed=bool(body.get("stream")),
         )
-        plan = plan_of(model, body, random)
+        plan = self._planned(model, body, random)
         if model not in PRICES or plan.refusal:
             return _refuse(line, plan.refusal or 404)
         line.tier = plan.tier
@@ -179,20 +184,22 @@ async def _stream(request: web.Request, line: Line, plan: Plan, answer: Answer, 
         headers={"Content-Type": "text/event-stream; charset=utf-8", "x-request-id": line.upstream_request_id}
     )
     await asyncio.sleep(plan.seconds_to_first_token)
-    await response.prepare(request)
-    await _work(response, line, plan, steps, stop)
-    if plan.fate is Fate.BREAKS:
-        line.broken = True
-        _abort(request)
-        return response
-    if plan.fate is Fate.STREAM_ERROR:
-        line.broken = True
-        await response.write(answer.error())
-    else:
-        for data in answer.end(line.tokens):
-            await response.write(data)
-        await response.write_eof()
-        line.told = told
+    try:
+        await response.prepare(request)
+        await _work(response, line, plan, steps, stop)
+        if plan.fate is Fate.BREAKS:
+            line.broken = True
+            _abort(request)
+        elif plan.fate is Fate.STREAM_ERROR:
+            line.broken = True
+            await response.write(answer.error())
+        else:
+            for data in answer.end(line.tokens):
+                await response.write(data)
+            await response.write_eof()
+            line.told = told
+    except ConnectionError:
+        pass  # the caller has gone, and what was made is billed
     return response
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from tests.ledger.upstream.lines import Line
 from tests.ledger.upstream.prices import Searches, Tokens
 
+NO_SEARCHES = Searches()
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -17,7 +19,7 @@ class Step:
     reasoning: int = 0
     text: int = 0
     audio: int = 0
-    searches: Searches = Searches()
+    searches: Searches = NO_SEARCHES
     search_content: int = 0
     data: bytes = b""
 
