@@ -21,7 +21,8 @@ CALLS = 400
 # How far the sum may be from the bill, in parts of it.
 WITHIN = Decimal("0.01")
 
-pytestmark = pytest.mark.slow
+# A run takes a quarter of a minute, and the last test may need all of them.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 each_seed = pytest.mark.parametrize("seed", SEEDS)
 

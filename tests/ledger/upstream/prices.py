@@ -5,6 +5,8 @@ Sources, as they read in October and November 2026:
 - developers.openai.com/api/docs/pricing, the tables "Standard", "Flex" and "Priority" (which it also calls "Fast
   mode"), the table of audio tokens, and the fees of tools.
 - openai.com/api-priority-processing, for the priority prices of gpt-4.1, gpt-4o, o3 and o4-mini.
+- developers.openai.com/api/docs/guides/tools-web-search: of the actions of a web search call, a search has a fee; to
+  open a page has none.
 - developers.openai.com/api/docs/models/gpt-5.6-luna: "Prompts with >272K input tokens are priced at 2x input and 1.5x
   output for the full request" and "Cache writes are billed at 1.25x the uncached input token rate".
 """

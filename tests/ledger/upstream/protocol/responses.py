@@ -42,13 +42,17 @@ class ResponseAnswer:
             index += 1
         for item, searches in self._search_items():
             begun = item | {"status": "in_progress"}
+            place: Json = {"output_index": index, "item_id": item["id"]}
             yield Step(data=self._event("response.output_item.added", output_index=index, item=begun))
+            yield Step(data=self._event(f"response.{item['type']}.in_progress", **place))
+            yield Step(data=self._event(f"response.{item['type']}.searching", **place))
             yield Step(
                 seconds=SEARCH_SECONDS,
                 searches=searches,
                 search_content=plan.search_content // plan.searches.web if searches.web else 0,
-                data=self._event("response.output_item.done", output_index=index, item=item),
+                data=self._event(f"response.{item['type']}.completed", **place),
             )
+            yield Step(data=self._event("response.output_item.done", output_index=index, item=item))
             index += 1
         for item in self._last_items():
             yield from self._saying(item, index)
