@@ -1,4 +1,4 @@
-"""OpenAI's own client reads the ledger's answers, so that they are in its protocol and not only in our reading of it."""
+"""OpenAI's own client reads the ledger's answers. Otherwise only our reading of the protocol would confirm them."""
 
 from __future__ import annotations
 
