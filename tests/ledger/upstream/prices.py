@@ -92,8 +92,10 @@ PRICES: dict[str, dict[str, Rate]] = {
 # US dollars per million audio tokens: in, out.
 AUDIO_PRICES = {"gpt-audio": (Decimal("32.00"), Decimal("64.00"))}
 
-# Models whose long prompts cost more.
-STEPPED = frozenset({"gpt-5.4", "gpt-5.6-sol", "gpt-5.6-terra", "gpt-5.6-luna"})
+# Models whose long prompts cost more, and the tiers for which the rule above says how much. For gpt-5.4, the page has
+# other numbers by flex and none by priority.
+EACH_TIER = ("default", "flex", "priority")
+STEPPED = {"gpt-5.4": ("default",), "gpt-5.6-sol": EACH_TIER, "gpt-5.6-terra": EACH_TIER, "gpt-5.6-luna": EACH_TIER}
 
 # Models of the GPT-5.6 family, whose writes to the prompt cache are billed.
 BILLS_WRITES = frozenset({"gpt-5.6-sol", "gpt-5.6-terra", "gpt-5.6-luna"})
@@ -135,6 +137,7 @@ def amount_usd(model: str, tier: str, tokens: Tokens, searches: Searches = Searc
     )
     completion = (tokens.completion - tokens.audio_out) * price.output + tokens.audio_out * audio_out
     if model in STEPPED and tokens.prompt > LONG_PROMPT:
+        assert tier in STEPPED[model], f"the ledger does not know the price of a long prompt of {model} by {tier}"
         prompt *= LONG_INPUT
         completion *= LONG_OUTPUT
     return (prompt + completion) / MILLION + searches.web * WEB_SEARCH + searches.file * FILE_SEARCH
