@@ -58,6 +58,12 @@ def test_what_the_provider_has_told_is_priced_to_the_last_digit(seed: int) -> No
 
 
 @each_seed
+def test_what_the_provider_has_told_is_on_record_count_by_count(seed: int) -> None:
+    told = [pair for pair in compared(seed).pairs if pair.is_told]
+    assert [pair for pair in told if not pair.counts_are_exact] == []
+
+
+@each_seed
 def test_a_refusal_that_has_come_costs_nothing(seed: int) -> None:
     refused = [pair for pair in compared(seed).pairs if kind_of(pair) is Kind.REFUSED]
     came = [pair for pair in refused if pair.row is not None and pair.row.upstream_request_id]

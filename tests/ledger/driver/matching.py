@@ -12,6 +12,9 @@ from tests.ledger.driver.rows import PLACES, AttemptRow
 from tests.ledger.upstream.lines import Line
 from tests.ledger.upstream.prices import LONG_PROMPT
 
+# The APIs whose answers name the tier that served them.
+TIERED_OPERATIONS = ("chat/completions", "responses")
+
 
 class Kind(Enum):
     """What can be told apart in the table. `told` means that the provider has said what it took."""
@@ -61,11 +64,20 @@ class Pair:
         """Whether we know what the provider has said: then the cost must be exact."""
         if self.line is None or self.row is None or not self.line.told:
             return False
-        return self.row.status == "succeeded" or (self.row.has_usage and not self.row.estimated)
+        return self.row.status == "succeeded" or (self.row.tokens is not None and not self.row.estimated)
 
     @property
     def is_exact(self) -> bool:
         return self.row is not None and self.row.cost_usd == self.ledger_usd.quantize(PLACES)
+
+    @property
+    def counts_are_exact(self) -> bool:
+        """Whether our row has each count of the line. Of the tier there may be nothing, where no answer names one."""
+        line, row = self.line, self.row
+        if line is None or row is None:
+            return False
+        tier = line.tier if line.operation in TIERED_OPERATIONS else ""
+        return (row.tokens, row.searches, row.tier) == (line.tokens, line.searches, tier)
 
 
 def match(lines: Iterable[Line], rows: Iterable[AttemptRow]) -> list[Pair]:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
+
+from tests.ledger.upstream.prices import Searches, Tokens
 
 # The column has ten decimal places. SQLite gives them as a float.
 PLACES = Decimal("0.0000000001")
 
 ATTEMPTS = """
-SELECT call.request_id, call.status, attempt.ordinal, attempt.model, attempt.status, attempt.error_code, attempt.raced,
-       attempt.read_on, attempt.upstream_request_id, attempt.prompt_tokens, attempt.usage_estimated, attempt.cost_usd
+SELECT attempt.*, call.request_id, call.status AS call_status
 FROM chat_attempt AS attempt JOIN chat_callrecord AS call ON call.id = attempt.call_id
 WHERE attempt.status != 'skipped' ORDER BY call.id, attempt.ordinal
 """
@@ -31,8 +32,10 @@ class AttemptRow:
     raced: bool
     read_on: bool
     upstream_request_id: str
-    # Whether there are token counts at all, and whether they are our own.
-    has_usage: bool
+    tier: str
+    # None where there are no counts. `estimated` means that they are our own.
+    tokens: Tokens | None
+    searches: Searches
     estimated: bool
     # None where it is not known, and also where nothing was billed.
     cost_usd: Decimal | None
@@ -44,48 +47,57 @@ class Rows:
 
     def open_calls(self) -> int:
         """How many calls run, or are read on."""
-        query = "SELECT count(*) FROM chat_callrecord WHERE status = 'in_progress' OR lease_until IS NOT NULL"
-        return int(self._read(query)[0][0])
+        query = "SELECT count(*) AS n FROM chat_callrecord WHERE status = 'in_progress' OR lease_until IS NOT NULL"
+        return int(self._read(query)[0]["n"])
 
     def calls(self) -> int:
-        return int(self._read("SELECT count(*) FROM chat_callrecord")[0][0])
+        return int(self._read("SELECT count(*) AS n FROM chat_callrecord")[0]["n"])
 
     def total_usd(self) -> Decimal:
         """The sum over the calls whose cost is known."""
-        costs = self._read("SELECT cost_usd FROM chat_callrecord WHERE cost_usd IS NOT NULL")
-        return sum((_decimal(cost) for (cost,) in costs), Decimal(0))
+        rows = self._read("SELECT cost_usd FROM chat_callrecord WHERE cost_usd IS NOT NULL")
+        return sum((_decimal(row["cost_usd"]) for row in rows), Decimal(0))
 
     def attempts(self) -> list[AttemptRow]:
         return list(map(_attempt, self._read(ATTEMPTS)))
 
-    def _read(self, query: str) -> list[tuple[object, ...]]:
+    def _read(self, query: str) -> list[sqlite3.Row]:
         with closing(sqlite3.connect(self._database, timeout=30)) as connection:
+            connection.row_factory = sqlite3.Row
             return connection.execute(query).fetchall()
 
 
-def _attempt(row: tuple[object, ...]) -> AttemptRow:
-    values: Iterator[object] = iter(row)
-    request_id, call_status = str(next(values)), str(next(values))
-    ordinal = int(str(next(values)))
-    model, status, error_code = (str(next(values)) for _ in range(3))
-    raced, read_on = bool(next(values)), bool(next(values))
-    upstream_request_id = str(next(values))
-    has_usage, estimated, cost = next(values) is not None, bool(next(values)), next(values)
+def _attempt(row: sqlite3.Row) -> AttemptRow:
+    counts = None if row["prompt_tokens"] is None else _tokens(row)
     return AttemptRow(
-        request_id=request_id,
-        call_status=call_status,
-        ordinal=ordinal,
-        model=model,
-        status=status,
-        error_code=error_code,
-        raced=raced,
-        read_on=read_on,
-        upstream_request_id=upstream_request_id,
-        has_usage=has_usage,
-        estimated=estimated,
-        cost_usd=None if cost is None else _decimal(cost),
+        request_id=row["request_id"],
+        call_status=row["call_status"],
+        ordinal=row["ordinal"],
+        model=row["model"],
+        status=row["status"],
+        error_code=row["error_code"],
+        raced=bool(row["raced"]),
+        read_on=bool(row["read_on"]),
+        upstream_request_id=row["upstream_request_id"],
+        tier=row["service_tier"],
+        tokens=counts,
+        searches=Searches(web=row["web_searches"] or 0, file=row["file_searches"] or 0),
+        estimated=bool(row["usage_estimated"]),
+        cost_usd=None if row["cost_usd"] is None else _decimal(row["cost_usd"]),
     )
 
 
-def _decimal(value: object) -> Decimal:
+def _tokens(row: sqlite3.Row) -> Tokens:
+    return Tokens(
+        prompt=row["prompt_tokens"],
+        completion=row["completion_tokens"] or 0,
+        cached=row["cached_tokens"] or 0,
+        written=row["cache_write_tokens"] or 0,
+        reasoning=row["reasoning_tokens"] or 0,
+        audio_in=row["audio_prompt_tokens"] or 0,
+        audio_out=row["audio_completion_tokens"] or 0,
+    )
+
+
+def _decimal(value: Any) -> Decimal:
     return Decimal(str(value)).quantize(PLACES)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from tests.ledger.driver.matching import Kind, Pair, kind_of
+from tests.ledger.upstream.prices import Tokens
 
 # What can be known of each kind, and why not all of it.
 KNOWABLE = {
@@ -22,6 +23,11 @@ KNOWABLE = {
     Kind.REFUSED: "yes: it costs nothing",
     Kind.MISSING: "yes",
 }
+
+# The kinds whose counts are our own estimates, and the counts.
+GUESSED = tuple(kind for kind in KNOWABLE if kind not in (Kind.REFUSED, Kind.MISSING))
+COUNTS = ("prompt", "cached", "written", "completion", "audio_out")
+NOTHING = Tokens(prompt=0)
 
 NOT_KNOWABLE = """\
 Not knowable from outside: one request's own speed (only sums come right), whether a cut request would have found its
@@ -39,13 +45,28 @@ def table(pairs: Sequence[Pair]) -> str:
     for pair in pairs:
         by_kind[kind_of(pair)].append(pair)
     lines = [_line(kind.value, by_kind[kind], bill, KNOWABLE.get(kind, "yes, told")) for kind in Kind if by_kind[kind]]
-    return "\n".join([HEAD, *lines, _line("all", pairs, bill, ""), "", NOT_KNOWABLE])
+    return "\n".join([HEAD, *lines, _line("all", pairs, bill, ""), "", _guesses(by_kind), "", NOT_KNOWABLE])
 
 
 def ratio(pairs: Iterable[Pair]) -> Decimal:
     """Our sum in parts of the bill."""
     pairs = list(pairs)
     return sum(pair.ours_usd for pair in pairs) / sum(pair.ledger_usd for pair in pairs)
+
+
+def _guesses(by_kind: dict[Kind, list[Pair]]) -> str:
+    """Our counts in parts of the ledger's, where they are estimates: which of them is wrong, and in which direction."""
+    lines = [f"{'estimated counts, ours / ledger':44}{''.join(f'{name:>12}' for name in COUNTS)}"]
+    for kind in GUESSED:
+        known = [(pair.line.tokens, pair.row.tokens or NOTHING) for pair in by_kind[kind] if pair.line and pair.row]
+        cells = []
+        for name in COUNTS:
+            ledger = sum(getattr(line, name) for line, _ in known)
+            ours = sum(getattr(row, name) for _, row in known)
+            cells.append(f"{ours / ledger:12.3f}" if ledger else f"{'-':>12}")
+        if known:
+            lines.append(f"{kind.value:44}{''.join(cells)}")
+    return "\n".join(lines)
 
 
 def _line(name: str, pairs: Sequence[Pair], bill: Decimal, knowable: str) -> str:
