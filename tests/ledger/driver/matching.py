@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 
+from tests.ledger.driver.calls import WARM_UP_FROM
 from tests.ledger.driver.rows import PLACES, AttemptRow
 from tests.ledger.upstream.lines import Line
 from tests.ledger.upstream.prices import LONG_PROMPT
@@ -46,6 +47,11 @@ class Pair:
 
     line: Line | None
     row: AttemptRow | None
+
+    @property
+    def is_warm_up(self) -> bool:
+        mark = self.line.mark if self.line else self.row.request_id if self.row else ""
+        return int(mark.rpartition("-")[2]) >= WARM_UP_FROM
 
     @property
     def ledger_usd(self) -> Decimal:

@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -42,13 +43,14 @@ class Run:
     stats_usd: Decimal
 
 
-def run(seed: int, calls: int) -> Run:
+def run(seed: int, calls: int, *, warm: bool = True) -> Run:
+    """With `warm`, each model is asked in peace before the random calls begin."""
     with tempfile.TemporaryDirectory(prefix="ledger-") as folder:
-        return asyncio.run(_run(seed, calls, Path(folder)))
+        return asyncio.run(_run(seed, calls, Path(folder), warm=warm))
 
 
-async def _run(seed: int, calls: int, folder: Path) -> Run:
-    upstream = LedgerUpstream(seed)
+async def _run(seed: int, calls: int, folder: Path, *, warm: bool) -> Run:
+    caller, upstream = Caller(seed), LedgerUpstream(seed)
     async with upstream.serve() as base_url:
         site = SiteProcess(folder, upstream=base_url, **SETTINGS)
         try:
@@ -58,7 +60,9 @@ async def _run(seed: int, calls: int, folder: Path) -> Run:
             async with aiohttp.ClientSession(
                 base_url=site.base_url, connector=aiohttp.TCPConnector(limit=0)
             ) as session:
-                await _call_all(session, Caller(seed), calls, upstream.ledger)
+                if warm:
+                    await _call_all(session, iter(caller.warm_up()), upstream.ledger)
+                await _call_all(session, map(caller.call, range(calls)), upstream.ledger)
                 await _settle(rows, upstream.ledger)
                 async with session.get("/stats") as response:
                     stats = await response.json()
@@ -76,12 +80,10 @@ async def _run(seed: int, calls: int, folder: Path) -> Run:
             await asyncio.to_thread(site.close)
 
 
-async def _call_all(session: aiohttp.ClientSession, caller: Caller, calls: int, ledger: Ledger) -> None:
-    numbers = iter(range(calls))
-
+async def _call_all(session: aiohttp.ClientSession, calls: Iterator[Call], ledger: Ledger) -> None:
     async def work() -> None:
-        for number in numbers:
-            await _call(session, caller.call(number), ledger)
+        for call in calls:
+            await _call(session, call, ledger)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(AT_ONCE):

@@ -39,7 +39,9 @@ COLUMNS = f"{'lines':>6}{'ledger USD':>12}{'ours USD':>12}{'ratio':>8}{'error':>
 HEAD = f"{'kind':44}{COLUMNS}  knowable"
 
 
-def table(pairs: Sequence[Pair]) -> str:
+def table(pairs: Iterable[Pair]) -> str:
+    """The warm-up is left out."""
+    pairs = [pair for pair in pairs if not pair.is_warm_up]
     bill = sum((pair.ledger_usd for pair in pairs), Decimal(0))
     by_kind: dict[Kind, list[Pair]] = defaultdict(list)
     for pair in pairs:
@@ -49,8 +51,8 @@ def table(pairs: Sequence[Pair]) -> str:
 
 
 def ratio(pairs: Iterable[Pair]) -> Decimal:
-    """Our sum in parts of the bill."""
-    pairs = list(pairs)
+    """Our sum in parts of the bill, without the warm-up."""
+    pairs = [pair for pair in pairs if not pair.is_warm_up]
     return sum(pair.ours_usd for pair in pairs) / sum(pair.ledger_usd for pair in pairs)
 
 
