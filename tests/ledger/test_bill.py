@@ -64,6 +64,13 @@ def test_what_the_provider_has_told_is_on_record_count_by_count(seed: int) -> No
 
 
 @each_seed
+def test_what_is_told_to_a_call_that_nobody_hurries_is_read(seed: int) -> None:
+    done = compared(seed)
+    missed = [pair for pair in done.pairs if pair.is_missed and pair.row.request_id not in done.run.hurried]
+    assert missed == []
+
+
+@each_seed
 def test_a_refusal_that_has_come_costs_nothing(seed: int) -> None:
     refused = [pair for pair in compared(seed).pairs if kind_of(pair) is Kind.REFUSED]
     came = [pair for pair in refused if pair.row is not None and pair.row.upstream_request_id]

@@ -81,6 +81,11 @@ class Call:
     # After how many seconds the caller hangs up; None if it waits.
     hangs_up_after: float | None = None
 
+    @property
+    def is_hurried(self) -> bool:
+        """Whether an answer may come too late for it."""
+        return self.hangs_up_after is not None or "timeout" in self.body or "x-timeout" in self.headers
+
 
 class Caller:
     """Makes up calls. Each call has its own chance, which depends on the seed and its number alone."""

@@ -67,10 +67,17 @@ class Pair:
 
     @property
     def is_told(self) -> bool:
-        """Whether we know what the provider has said: then the cost must be exact."""
+        """Whether the provider has said what it took, and our row has that: then the cost must be exact."""
         if self.line is None or self.row is None or not self.line.told:
             return False
-        return self.row.status == "succeeded" or (self.row.tokens is not None and not self.row.estimated)
+        return self.row.tokens is not None and not self.row.estimated
+
+    @property
+    def is_missed(self) -> bool:
+        """Whether the provider has said what it took, and our attempt succeeded without reading that."""
+        if self.line is None or self.row is None or not self.line.told:
+            return False
+        return self.row.status == "succeeded" and not self.is_told
 
     @property
     def is_exact(self) -> bool:

@@ -38,6 +38,8 @@ class Run:
     calls: int
     lines: tuple[Line, ...]
     attempts: tuple[AttemptRow, ...]
+    # The marks of the calls that had a deadline, or whose callers hung up.
+    hurried: frozenset[str]
     # The sum over our calls, and what /stats says of the same.
     rows_usd: Decimal
     stats_usd: Decimal
@@ -73,6 +75,7 @@ async def _run(seed: int, calls: int, folder: Path, *, warm: bool) -> Run:
                 calls=calls,
                 lines=tuple(upstream.ledger.lines),
                 attempts=tuple(rows.attempts()),
+                hurried=frozenset(call.mark for call in map(caller.call, range(calls)) if call.is_hurried),
                 rows_usd=rows.total_usd(),
                 stats_usd=Decimal(str(stats["total_cost_usd"])).quantize(PLACES),
             )
