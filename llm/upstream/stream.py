@@ -21,7 +21,8 @@ from llm.upstream.whole_answer import read_answer
 # not shorter after a finish reason alone: some servers run a tool then, and go on.
 AFTER_USAGE_SECONDS = 5.0
 
-# A whole answer of a stream that does not end is taken so long before the deadline, and is not lost to it.
+# A whole answer of a stream that does not end is taken so long before the deadline, and is not lost to it. If less time
+# is left, half of that is waited: the usage mostly comes right after the answer.
 BEFORE_DEADLINE_SECONDS = 0.1
 
 # How long to wait, after `[DONE]`, for the end of the HTTP answer. Only then can the connection be used again.
@@ -146,9 +147,11 @@ class OpenStream:
     async def _next(self) -> list[Json]:
         """What `_receive` gives, unless it takes too long."""
         patience = AFTER_USAGE_SECONDS if self._chunks.progress.over else self._idle_timeout
-        until = asyncio.get_running_loop().time() + patience
+        now = asyncio.get_running_loop().time()
+        until = now + patience
         if self.is_whole and self._deadline is not None:
-            until = min(until, self._deadline - BEFORE_DEADLINE_SECONDS)
+            left = self._deadline - now
+            until = min(until, now + max(left - BEFORE_DEADLINE_SECONDS, left / 2))
         try:
             async with asyncio.timeout_at(until):
                 return await self._receive()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from llm import (
+    AttemptStatus,
     CallStatus,
     InvalidRequest,
     InvalidUpstreamResponse,
@@ -105,6 +106,23 @@ async def test_a_whole_stream_that_does_not_end_is_taken_before_the_deadline_of_
 
     outcome = await (await start_engine(await raw_upstream(stalls))).ask("m|m", timeout=0.5)
     assert (outcome.status, outcome.content) == (CallStatus.SUCCEEDED, "Hi")
+
+
+async def test_the_usage_of_an_answer_that_is_whole_shortly_before_the_deadline_is_still_read(
+    start_engine: StartEngine, raw_upstream: RawUpstream
+) -> None:
+    async def is_late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.45)
+        writer.write(event_stream(chunk(0, "Hi") + chunk(0, "", "stop"), ends=False))
+        await asyncio.sleep(0.01)
+        usage = USAGE.encode()
+        writer.write(f"{len(usage):x}\r\n".encode() + usage + b"\r\n0\r\n\r\n")
+        await reader.read()
+
+    outcome = await (await start_engine(await raw_upstream(is_late))).ask("m|m", timeout=0.5)
+    winner = next(attempt for attempt in outcome.attempts if attempt.status is AttemptStatus.SUCCEEDED)
+    assert winner.usage is not None
+    assert (winner.usage.prompt_tokens, winner.usage.completion_tokens, winner.usage.estimated) == (10, 5, False)
 
 
 async def test_a_second_choice_that_begins_after_the_first_has_ended_needs_a_finish_reason_of_its_own(

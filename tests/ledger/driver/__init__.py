@@ -1,0 +1,1 @@
+"""Random calls through every door of a real service whose upstream is the ledger, and what its rows say of them."""
