@@ -7,7 +7,7 @@ Other packages import from here only. `llm.simulator` has a public face of its o
 from llm.calls.call import Call
 from llm.calls.request import CallOutcome, CallRequest, CallStatus, LateEnd, Opening
 from llm.config import EngineConfig, ModelPrice, Provider
-from llm.costs.pricing import PriceList
+from llm.costs.pricing import Cost, PriceList
 from llm.costs.usage import COUNTS, MAX_TOKENS, Usage
 from llm.engine import Engine
 from llm.errors import (
@@ -57,6 +57,7 @@ __all__ = [
     "CallStatus",
     "CallerImpatient",
     "ContextWindowExceeded",
+    "Cost",
     "EmptyAnswer",
     "Engine",
     "EngineConfig",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -25,6 +27,19 @@ REMEMBERED_SECONDS = 60.0
 MAX_REMEMBERED = 1_000
 
 
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What an attempt cost, as far as it is known.
+
+    `usd` is None where no price is known. `incomplete` means that something that was used has no known price, so that
+    the whole is more than `usd`. `stated` means that the provider itself stated the cost.
+    """
+
+    usd: Decimal | None
+    incomplete: bool = False
+    stated: bool = False
+
+
 class PriceList:
     """Today's prices.
 
@@ -41,6 +56,25 @@ class PriceList:
     def bills(self, provider: Provider, model: str) -> bool:
         """Whether tokens of this model cost anything, as far as is known."""
         return bool(self.cost_usd(provider, model, Usage(prompt_tokens=1_000, completion_tokens=1_000)))
+
+    def cost(
+        self,
+        provider: Provider,
+        model: str,
+        usage: Usage,
+        *,
+        tier: str = "",
+        answered_model: str = "",
+        stated_usd: Decimal | None = None,
+        at: datetime | None = None,
+    ) -> Cost:
+        """What a usage of a model costs, by the prices at the time `at`, or by those of now.
+
+        `tier` is the service tier that was served, `answered_model` the model that the answer names, and `stated_usd`
+        the cost that the provider states itself.
+        """
+        usd = self.cost_usd(provider, model, usage)
+        return Cost(usd, incomplete=usd is None)
 
     def cost_usd(self, provider: Provider, model: str, usage: Usage) -> Decimal | None:
         """US dollars with 10 decimal places, or None where no price is known.
