@@ -7,6 +7,7 @@ Other packages import from here only. `llm.simulator` has a public face of its o
 from llm.calls.call import Call
 from llm.calls.request import CallOutcome, CallRequest, CallStatus, LateEnd, Opening
 from llm.config import EngineConfig, ModelPrice, Provider
+from llm.costs.model_names import priced_as
 from llm.costs.pricing import Cost, PriceList
 from llm.costs.usage import COUNTS, MAX_TOKENS, Usage
 from llm.engine import Engine
@@ -93,5 +94,6 @@ __all__ = [
     "Usage",
     "is_too_deep",
     "parse_route",
+    "priced_as",
     "write_json",
 ]

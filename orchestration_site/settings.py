@@ -209,6 +209,8 @@ CORS_PREFLIGHT_MAX_AGE = cors.PREFLIGHT_SECONDS
 # --- Models, the engine, and the process (times are in seconds) -------------------------------------------------------
 
 OPENAI_API_KEY = env.str("OPENAI_API_KEY", "")
+# The key of an administrator, with which `manage.py reconcile` reads OpenAI's costs. Calls never use it.
+OPENAI_ADMIN_KEY = env.str("OPENAI_ADMIN_KEY", "")
 # Without a key, the bundled simulator answers in development.
 SIMULATED = not OPENAI_API_KEY and ENVIRONMENT == "development"
 PROVIDERS = read_providers(env, simulated=SIMULATED)
