@@ -68,10 +68,8 @@ def _read_csv(books: Books, text: str, projects: Sequence[str]) -> None:
     try:
         columns = [(name or "").strip() for name in rows.fieldnames or ()]
         if not {AMOUNT, CURRENCY, ITEM} <= set(columns) or not set(DAY_COLUMNS) & set(columns):
-            hint = (
-                " This looks like the export of activity. Export the costs." if "num_model_requests" in columns else ""
-            )
-            raise ReconcileError(f"It is no export of OpenAI's costs, which has {EXPECTED}.{hint}")
+            activity = " This is an export of the activity." if "num_model_requests" in columns else ""
+            raise ReconcileError(f"It is no export of OpenAI's costs, which has {EXPECTED}.{activity}")
         if projects and PROJECT not in columns:
             raise ReconcileError(f"It has no column {PROJECT}, so projects can't be told apart.")
         rows.fieldnames = columns

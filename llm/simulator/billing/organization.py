@@ -24,7 +24,7 @@ _MOST_DAYS: Final[Mapping[str, int]] = {COSTS: 180, f"{USAGE}completions": 31, f
 _DEFAULT_DAYS: Final = 7
 
 # By what each address can group.
-_COST_GROUPS: Final = ("project_id", "line_item", "api_key_id")
+_COST_GROUPS: Final = ("project_id", "user_id", "line_item", "api_key_id", "api_source")
 _USAGE_GROUPS: Final = ("project_id", "user_id", "api_key_id", "model", "batch", "service_tier")
 
 # All that the simulator answers belongs to this project.
