@@ -8,6 +8,7 @@ from llm.calls.call import Call
 from llm.calls.request import CallOutcome, CallRequest, CallStatus, CostSoFar, LateEnd, Opening
 from llm.calls.reservation import Reservation
 from llm.config import PRICE_KINDS, EngineConfig, ModelPrice, Provider
+from llm.costs.model_names import priced_as
 from llm.costs.price_data import price_list_names
 from llm.costs.pricing import PriceList
 from llm.costs.rate import Cost
@@ -100,5 +101,6 @@ __all__ = [
     "is_too_deep",
     "parse_route",
     "price_list_names",
+    "priced_as",
     "write_json",
 ]

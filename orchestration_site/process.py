@@ -30,6 +30,7 @@ from llm import Engine, EngineConfig, parse_route
 from llm.simulator import serve
 from orchestration_site.grace_period import GracePeriod
 from orchestration_site.start import try_folders
+from stats.reconciliation.metrics import watch_reconciliations
 from stats.roll_ups.task import RollUps
 
 logger = logging.getLogger("orchestration_site")
@@ -64,6 +65,7 @@ async def open_service() -> AsyncGenerator[dict[str, Any]]:
         answers = await enter(open_cache(cache_config))
         roll_ups = RollUps()
         await enter(background_task("roll-ups", roll_ups.run, close=roll_ups.close))
+        await enter(background_task("reconciliations", watch_reconciliations))
         limiter = await enter(open_limiter(settings.REDIS_URL, spent))
         await enter(background_task("limits", limiter.run))
         engine = await enter(Engine(config))

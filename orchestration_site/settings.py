@@ -242,6 +242,8 @@ CORS_PREFLIGHT_MAX_AGE = cors.PREFLIGHT_SECONDS
 network.read_proxies(env.ENVIRON)
 network.check_certificates(env.ENVIRON)
 OPENAI_API_KEY = env.str("OPENAI_API_KEY", "")
+# The key of an administrator, with which `manage.py reconcile` reads OpenAI's costs. Calls never use it.
+OPENAI_ADMIN_KEY = env.str("OPENAI_ADMIN_KEY", "")
 OPENAI_BASE_URL = env.parsed("OPENAI_BASE_URL", read_address, default=OPENAI_URL)
 # Without a key, the bundled simulator answers in development, unless there is another server in OpenAI's place.
 SIMULATED = not OPENAI_API_KEY and is_openai(OPENAI_BASE_URL) and ENVIRONMENT == "development"

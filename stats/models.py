@@ -84,3 +84,18 @@ class HourlyAttempts(HourlyKey):
 
     def __str__(self) -> str:
         return f"{self.sent} attempts in {self.hour:%Y-%m-%d %H}h"
+
+
+class Reconciliation(models.Model):
+    """The last comparison of our books with a provider's: `manage.py reconcile` writes it, and /metrics shows it."""
+
+    provider = models.CharField(max_length=NAME_LENGTH, unique=True)
+    created_at = models.DateTimeField()
+    since = models.DateTimeField()
+    until = models.DateTimeField(help_text="The first moment after the days that were compared.")
+    ours_usd = models.DecimalField(max_digits=20, decimal_places=10)
+    theirs_usd = models.DecimalField(max_digits=20, decimal_places=10)
+    drift_ratio = models.FloatField(help_text="How much more ours are, as a part of theirs.")
+
+    def __str__(self) -> str:
+        return f"{self.provider} until {self.until:%Y-%m-%d}: {self.drift_ratio:+.2%}"

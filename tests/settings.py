@@ -19,7 +19,15 @@ os.environ.update(
     SHUTDOWN_GRACE="2",
     TEST_DATABASE=f"{_folder.name}/test.sqlite3",
 )
-for name in ("ANTHROPIC_API_KEY", "PROVIDERS", "ROUTES", "PRICES", "FALLBACK_MODELS", "DEFAULT_MODEL"):
+for name in (
+    "ANTHROPIC_API_KEY",
+    "OPENAI_ADMIN_KEY",
+    "PROVIDERS",
+    "ROUTES",
+    "PRICES",
+    "FALLBACK_MODELS",
+    "DEFAULT_MODEL",
+):
     os.environ.pop(name, None)
 if os.environ.get("REDIS_URL"):
     # The number of this process, from a name like "gw3"; Redis has 16 databases.

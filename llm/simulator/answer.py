@@ -16,6 +16,10 @@ class Answer(Protocol):
     def chunks(self) -> int:
         """How many content chunks there are."""
 
+    @property
+    def generated(self) -> int:
+        """How many tokens the model has written for the whole answer, without those of its reasoning."""
+
     def whole(self, until: int | None = None) -> dict[str, Any]:
         """The answer in one piece. With `until`, it has only that many content chunks and no finish reason."""
 
@@ -38,12 +42,17 @@ class StreamedAnswer(Answer, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ParsedRequest:
-    """A valid request of any API. `stream` is None if the API can't stream."""
+    """A valid request of any API. `stream` is None if the API can't stream.
+
+    `prompt_tokens` are those that must fit the context window. `billed_prompt_tokens` are those of all prompts, where
+    there are several; None means that there is one.
+    """
 
     prompt_tokens: int
     whole: Callable[[Behaviour], Answer]
     stream: Callable[[Behaviour], StreamedAnswer] | None = None
     wants_stream: bool = False
+    billed_prompt_tokens: int | None = None
 
     @classmethod
     def of(cls, prompt_tokens: int, answer: Callable[[Behaviour], StreamedAnswer], *, stream: bool) -> Self:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from llm.simulator.apis.addresses import APIS
 from llm.simulator.apis.parameters import model_name, parse_object
+from llm.simulator.billing.organization import answer_organization, is_organization
 from llm.simulator.control import answer_control, is_control
 from llm.simulator.openai_errors import Refusal
 from llm.simulator.script.catalogue import SIM_MODELS
@@ -68,6 +69,9 @@ class SimulatorApp:
         if is_control(path):
             await answer_control(exchange, self.state, body)
             return
+        if is_organization(path):
+            await answer_organization(exchange, self.state.ledger)
+            return
         _require_bearer(exchange)
         if path in APIS:
             raise Refusal(405, f"Not allowed to {exchange.method} on {path}.", allow="POST")
@@ -89,7 +93,7 @@ class SimulatorApp:
         seen.model = model_name(payload)
         seen.stream = payload.get("stream") is True
         turn = self.state.take_turn(seen.model)
-        sender = AnswerSender(exchange, seen, turn)
+        sender = AnswerSender(exchange, seen, turn, self.state.ledger)
         await sender.begin()
         if await sender.play_steps():
             return

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from llm.simulator.answer import Answer, ParsedRequest, StreamedAnswer
+from llm.simulator.billing.ledger import Kind, Ledger
+from llm.simulator.generation.tokens import TokenCounts
 from llm.simulator.script.seen_request import SeenRequest
 from llm.simulator.script.state import Turn
 from llm.simulator.serving.exchange import BODILESS, Exchange, to_json
@@ -23,8 +26,9 @@ _GZIP_WBITS: Final = 31
 class AnswerSender:
     """Answers one request in the way of one behaviour."""
 
-    def __init__(self, exchange: Exchange, seen: SeenRequest, turn: Turn) -> None:
+    def __init__(self, exchange: Exchange, seen: SeenRequest, turn: Turn, ledger: Ledger) -> None:
         self._exchange = exchange
+        self._ledger = ledger
         self._seen = seen
         self._behaviour = turn.behaviour
         self._slowness = turn.slowness
@@ -56,9 +60,28 @@ class AnswerSender:
         behaviour = self._behaviour
         wants_stream = request.wants_stream if behaviour.answer_as is None else behaviour.answer_as == "stream"
         if wants_stream and request.stream is not None:
-            await self.stream(request.stream(behaviour))
+            streamed = request.stream(behaviour)
+            try:
+                await self.stream(streamed)
+            finally:
+                # As with OpenAI, a stream that somebody ends costs what was written until then.
+                sent = self._seen.chunks_sent
+                self._bill(request, streamed.generated if sent == streamed.chunks else sent)
         else:
-            await self.whole(request.whole(behaviour))
+            whole = request.whole(behaviour)
+            if behaviour.error_after is None:
+                # The model writes the whole answer, whether or not somebody still waits for it.
+                self._bill(request, whole.generated)
+            await self.whole(whole)
+
+    def _bill(self, request: ParsedRequest, generated: int) -> None:
+        """Note what an answer costs. What a script or a twist lets it say of its usage changes nothing in that."""
+        behaviour = replace(self._behaviour, usage=True)
+        prompt = request.billed_prompt_tokens
+        tokens = TokenCounts.of(request.prompt_tokens if prompt is None else prompt, generated, behaviour)
+        if tokens is not None and self._seen.model is not None:
+            kind: Kind = "embeddings" if request.stream is None else "completions"
+            self._ledger.add(kind, self._seen.model, tokens, behaviour.billed_factor)
 
     async def refuse(self, status: int, error: Mapping[str, Any]) -> None:
         """Answer with an error object."""

@@ -36,6 +36,11 @@ class ChatAnswer:
         """How many content chunks all choices have together."""
         return self.choices * len(self.output.pieces)
 
+    @property
+    def generated(self) -> int:
+        """One token for each content chunk."""
+        return self.chunks
+
     def whole(self, until: int | None = None) -> dict[str, Any]:
         """The answer in one piece. With `until`, it has only that many content chunks and no finish reason."""
         pieces = self.output.pieces

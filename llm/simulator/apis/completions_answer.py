@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import zip_longest
 from typing import Any
@@ -23,7 +23,8 @@ def parse_completions(payload: Mapping[str, Any]) -> ParsedRequest:
     request = CompletionsRequest.from_payload(payload)
     # Each prompt is read by itself, so the longest one must fit the context window.
     longest = max(prompt.tokens for prompt in request.prompts)
-    return ParsedRequest.of(longest, partial(_complete, request), stream=request.stream)
+    parsed = ParsedRequest.of(longest, partial(_complete, request), stream=request.stream)
+    return replace(parsed, billed_prompt_tokens=sum(prompt.tokens for prompt in request.prompts))
 
 
 def _complete(request: CompletionsRequest, behaviour: Behaviour) -> CompletionsAnswer:
@@ -63,6 +64,11 @@ class CompletionsAnswer:
     def chunks(self) -> int:
         """How many content chunks all choices have together."""
         return sum(len(choice.pieces) for choice in self.choices)
+
+    @property
+    def generated(self) -> int:
+        """One token for each content chunk."""
+        return self.chunks
 
     def whole(self, until: int | None = None) -> dict[str, Any]:
         """The answer in one piece. With `until`, it has only that many content chunks and no finish reason."""

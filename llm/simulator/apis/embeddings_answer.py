@@ -37,6 +37,7 @@ class EmbeddingsAnswer:
     tokens: int | None
     in_base64: bool
     chunks: int = 0
+    generated: int = 0
 
     def whole(self, until: int | None = None) -> dict[str, Any]:
         """The answer. It can't be shortened, so `until` changes nothing."""

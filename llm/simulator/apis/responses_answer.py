@@ -62,6 +62,11 @@ class ResponsesAnswer:
         """How many deltas there are."""
         return len(self.pieces)
 
+    @property
+    def generated(self) -> int:
+        """One token for each delta, and one for the name of a tool."""
+        return len(self.output.pieces)
+
     def whole(self, until: int | None = None) -> dict[str, Any]:
         """The response. With `until`, it is still in progress and has only that many deltas in it."""
         if until is None:

@@ -95,6 +95,8 @@ class Behaviour:
     reasoning_tokens: int = 0
     # False means that the upstream reports no usage, even if it is asked to.
     usage: bool = True
+    # The usage and costs of the organization have so many times the tokens that the answer had: a bill that is wrong.
+    billed_factor: float = 1.0
     # This share of the requests, that is every round(1/share)-th, waits `tail_factor` times as long. 0 means none.
     tail_share: float = 0.0
     tail_factor: float = 1.0

@@ -87,6 +87,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "cached_tokens": _COUNT,
     "reasoning_tokens": _COUNT,
     "usage": _FLAG,
+    "billed_factor": (lambda value: _is_number(value) and 0 <= value <= 1_000, "a number from 0 to 1000"),
     "tail_share": (lambda value: _is_number(value) and 0 <= value <= 1, "a share from 0 to 1"),
     "tail_factor": (lambda value: _is_number(value) and value > 0, "a number above 0"),
     "times": _optional((lambda value: _is_int(value, 1), "a whole number, 1 or more")),

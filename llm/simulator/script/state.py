@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from llm.simulator.billing.ledger import Ledger
 from llm.simulator.script.behaviour import Behaviour
 from llm.simulator.script.catalogue import built_in_behaviour
 from llm.simulator.script.seen_request import SeenRequest
@@ -36,6 +37,8 @@ class SimulatorState:
         self._places: dict[str, tuple[int, int]] = {}
         self._seen: deque[SeenRequest] = deque(maxlen=MAX_SEEN)
         self._open = 0
+        # What was answered, for the addresses that an administrator asks.
+        self.ledger = Ledger()
 
     def script(self, model: str, *behaviours: Behaviour) -> None:
         """Let `model` behave in these ways, one after the other, each for as many requests as its `times` says.
@@ -114,6 +117,7 @@ class SimulatorState:
             self._seen.clear()
 
     def reset(self) -> None:
-        """Forget all scripts and requests."""
+        """Forget all scripts and requests, and all that was billed."""
         self.clear_scripts()
         self.clear_requests()
+        self.ledger.clear()

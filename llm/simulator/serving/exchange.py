@@ -39,6 +39,7 @@ class Exchange:
     def __init__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
+        self.query: str = scope.get("query_string", b"").decode("latin-1")
         self._scope = scope
         self._receive = receive
         self._send = send
@@ -47,10 +48,19 @@ class Exchange:
     @property
     def has_bearer(self) -> bool:
         """Whether there is an Authorization header of the kind that OpenAI takes. Any key will do."""
+        return self._bearer is not None
+
+    @property
+    def bearer(self) -> str:
+        """The key that OpenAI takes from the Authorization header; empty if there is none."""
+        return self._bearer or ""
+
+    @property
+    def _bearer(self) -> str | None:
         for name, value in self._scope["headers"]:
             if name.lower() == b"authorization":
-                return bool(value[:7].lower() == b"bearer ")
-        return False
+                return value[7:].decode("latin-1").strip() if value[:7].lower() == b"bearer " else None
+        return None
 
     async def read_body(self) -> bytes:
         """Read the whole body. Raises ClientGone, or Refusal (413) if it is larger than `MAX_BODY_BYTES`."""
