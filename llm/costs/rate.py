@@ -64,8 +64,10 @@ class Rate:
             or usage.image_prompt_tokens
             or usage.image_completion_tokens
             or usage.file_searches
+            or usage.other_tools
         ):
-            return self._cost_of_kinds(count_kinds(usage))
+            cost = self._cost_of_kinds(count_kinds(usage))
+            return replace(cost, incomplete=True) if usage.other_tools else cost
         prompt_tokens, cached_tokens = usage.prompt_tokens, usage.cached_tokens
         cached_tokens = min(cached_tokens, prompt_tokens)
         units = (

@@ -16,7 +16,8 @@ class Usage:
     `audio_prompt_tokens` and `image_prompt_tokens`. Parts of `completion_tokens` are `reasoning_tokens`,
     `audio_completion_tokens` and `image_completion_tokens`. `cached_audio_tokens` and `cached_image_tokens` are the
     audio and image part of `cached_tokens`. `cache_write_1h_tokens` is the part of `cache_write_tokens` that is kept
-    for an hour. `estimated` means that the provider did not say, and that some of the numbers are ours.
+    for an hour. `other_tools` is above zero if a tool was used whose cost can't be known from the answer. `estimated`
+    means that the provider did not say, and that some of the numbers are ours.
     """
 
     prompt_tokens: int
@@ -33,6 +34,7 @@ class Usage:
     cached_image_tokens: int = 0
     web_searches: int = 0
     file_searches: int = 0
+    other_tools: int = 0
     estimated: bool = False
 
     @property

@@ -66,8 +66,8 @@ class StatedUsage:
         return Usage(prompt_tokens, completion_tokens, **parts, estimated=estimated).consistent()
 
 
-# All counts but the two main ones.
-PARTS: Final = tuple(name for name in COUNTS if name not in ("prompt_tokens", "completion_tokens"))
+# All counts but the two main ones, and but the tools, which no usage object tells.
+PARTS: Final = tuple(name for name in COUNTS if name not in ("prompt_tokens", "completion_tokens", "other_tools"))
 
 
 def read_usage(usage: object) -> StatedUsage | None:

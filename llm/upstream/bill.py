@@ -19,6 +19,8 @@ from llm.operations.billing.tier import told_tier
 class Bill:
     """`service_tier` and `answered_model` are as the answer tells them; the latter is empty if it names no other model.
 
+    If the tokens are a guess and no tier was told, `service_tier` is the one that was asked for.
+
     `cost` is that of `usage`, unless the provider stated a cost.
     """
 
@@ -48,24 +50,17 @@ def make_bill(
     tier, named = told_tier(answer), answer.get("model")
     answered = named if isinstance(named, str) and named and not is_same_model(model, named) else ""
     tools = operation.tools_used(answer, answered or model)
-    if usage is not None and (tools.web_searches or tools.file_searches):
+    if usage is not None and (tools.web_searches or tools.file_searches or tools.has_other_costs):
         usage = replace(
             usage,
             web_searches=max(usage.web_searches, tools.web_searches),
             file_searches=max(usage.file_searches, tools.file_searches),
+            other_tools=int(tools.has_other_costs),
         )
     stated_usd = operation.stated_cost(answer)
     stated_usd = stated_usd or header_usd or stated_usd  # a zero gives way to the header
     if usage is None and not stated_usd:
         return Bill(None, tier, answered, Cost(None))
-    cost = prices.cost(
-        provider,
-        model,
-        usage or Usage(0, 0),
-        tier=tier or (asked_tier if usage is not None and usage.estimated else ""),
-        answered_model=answered,
-        stated_usd=stated_usd,
-    )
-    if tools.has_other_costs and not cost.stated:
-        cost = replace(cost, incomplete=True)
+    tier = tier or (asked_tier if usage is not None and usage.estimated else "")
+    cost = prices.cost(provider, model, usage or Usage(0, 0), tier=tier, answered_model=answered, stated_usd=stated_usd)
     return Bill(usage, tier, answered, cost)

@@ -93,7 +93,7 @@ async def test_of_a_stream_that_broke_before_it_told_its_tier_the_one_that_was_a
     ]
     assert standard.cost_usd is not None and flex.cost_usd is not None
     assert flex.cost_usd * 2 == standard.cost_usd > 0
-    assert flex.service_tier == ""
+    assert flex.service_tier == "flex"
     assert flex.usage is not None and flex.usage.estimated
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -22,7 +23,9 @@ OPENAI = Provider("openai", "https://api.openai.com/v1")
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 counts = st.integers(min_value=0, max_value=400_000)
-usages = st.builds(Usage, **dict.fromkeys(COUNTS, counts)).map(lambda usage: usage.consistent())
+# All counts that can have a price.
+PRICED = [name for name in COUNTS if name != "other_tools"]
+usages = st.builds(Usage, **dict.fromkeys(PRICED, counts)).map(lambda usage: usage.consistent())
 prices = st.decimals(min_value=0, max_value=1_000, places=6)
 model_prices = st.builds(ModelPrice, **dict.fromkeys(PRICE_KINDS, st.none() | prices))
 whole_prices = st.builds(ModelPrice, **{kind: prices for kind in PRICE_KINDS if kind != "request"})
@@ -35,6 +38,12 @@ def test_the_kinds_of_a_usage_share_no_token_and_leave_none_out(usage: Usage) ->
     searches = usage.web_searches + usage.file_searches
     assert sum(kinds.values()) == usage.total_tokens + searches
     assert usage.consistent() == usage
+
+
+@given(whole_prices, usages)
+def test_a_tool_whose_cost_nobody_tells_makes_the_cost_a_part_of_it(price: ModelPrice, usage: Usage) -> None:
+    alone = Rate(price).cost(usage)
+    assert Rate(price).cost(replace(usage, other_tools=1)) == replace(alone, incomplete=True)
 
 
 @given(st.builds(Usage, **dict.fromkeys(COUNTS, counts)))
