@@ -16,11 +16,13 @@ from typing import Any
 import httpx2
 import pytest
 import yaml
+from django.utils import timezone
 
 from chat.observers.metrics import CallMetrics
 from chat.observers.model_labels import ModelLabels
 from llm import AttemptStatus, CallStatus, Usage
 from llm.simulator import Behaviour, SimulatorThread
+from stats.models import Reconciliation
 from tests.deploy.queries import DASHBOARD, RULES, Query, alerts, panels
 from tests.support.database_servers import require
 from tests.support.outcomes import an_order, attempt_of, outcome_of
@@ -42,6 +44,10 @@ queries = pytest.mark.parametrize("query", [*alerts(), *panels()], ids=lambda qu
 def metrics(start_site: Callable[..., httpx2.Client], simulator: SimulatorThread) -> dict[str, set[str]]:
     """The labels of each metric, read from /metrics after a call of every kind."""
     simulator.script("down", Behaviour(status=500))
+    now = timezone.now()
+    Reconciliation.objects.create(
+        provider="openai", created_at=now, since=now, until=now, ours_usd=1, theirs_usd=1, drift_ratio=0
+    )
     client = start_site(BREAKER_FAILURES=1, MAX_RETRIES=0, RATE_LIMIT="5/min")
     cached = {"prompt": "a", "model": "gpt-4o", "cache_ttl": 60}
     for door, order in (
@@ -58,9 +64,8 @@ def metrics(start_site: Callable[..., httpx2.Client], simulator: SimulatorThread
         an_order(), outcome_of(attempt_of(usage=used, cost_usd=Decimal(1), cost_incomplete=True))
     )
     give_up = time.monotonic() + 30
-    while "llm_circuit_breaker_state{" not in (
-        text := client.get("/metrics").text
-    ):  # the service updates it every second
+    slow = ("llm_circuit_breaker_state{", "llm_reconcile_drift_ratio{")  # tasks of the background write these
+    while not all(name in (text := client.get("/metrics").text) for name in slow):
         assert time.monotonic() < give_up
         time.sleep(0.1)
     found: dict[str, set[str]] = defaultdict(set)
