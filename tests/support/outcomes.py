@@ -7,6 +7,7 @@ from typing import Any
 
 from access.callers import Caller
 from chat.order import Order
+from chat.request_ids import OwnId
 from llm import AttemptRecord, AttemptStatus, CallOutcome, CallRequest, CallStatus, ModelRef, Route, Stage
 
 ROUTE = Route("gpt-4o", (Stage((ModelRef("bills", "gpt-4o"),)),))
@@ -14,7 +15,7 @@ ROUTE = Route("gpt-4o", (Stage((ModelRef("bills", "gpt-4o"),)),))
 
 def an_order(**fields: Any) -> Order:
     request = CallRequest(ROUTE, {"messages": [{"role": "user", "content": "Hello"}]})
-    own = {"request": request, "request_id": "req_bill", "door": "chat", "created_at": datetime.now(UTC)}
+    own = {"request": request, "own_id": OwnId("req_bill"), "door": "chat", "created_at": datetime.now(UTC)}
     return Order(**{**own, "caller": Caller("", "127.0.0.1"), **fields})
 
 
