@@ -33,9 +33,13 @@ RENEW_SECONDS = 5.0
 
 @dataclass(slots=True, eq=False)
 class OpenCall:
-    """A running call. `start_rows` makes the row that it gets while it runs; `announced` is that row, if it has one."""
+    """A running call. `start_rows` makes the row that it gets while it runs; `announced` is that row, if it has one.
 
-    start_rows: Callable[[], CallRows]
+    When the call has ended, `start_rows` is None. It knows the call, and the call knows this object, so all that the
+    caller has sent would otherwise stay in memory until the next garbage collection.
+    """
+
+    start_rows: Callable[[], CallRows] | None
     since: float = field(default_factory=time.monotonic)
     announced: CallRows | None = None
 
@@ -61,6 +65,7 @@ class OpenCalls:
     def ended(self, call: OpenCall) -> CallRows | None:
         """Say that a call has ended, when its last rows are made. Returns the row that it got while it ran, if any."""
         self._open.discard(call)
+        call.start_rows = None
         return call.announced
 
     def reads_on(self, call: OpenCall, rows: CallRows) -> None:
@@ -93,6 +98,7 @@ class OpenCalls:
         late = time.monotonic() - ANNOUNCE_SECONDS
         due = [call for call in self._open if call.announced is None and call.since <= late]
         for call in due:
+            assert call.start_rows is not None
             call.announced = call.start_rows()
         await asyncio.gather(*(self._recorder.save(call.announced) for call in due if call.announced))
 

@@ -36,7 +36,7 @@ MORE_EVIL = (
     "<a href=javascript:owned>x</a>",
     "<base href=//evil.example>",
     "<!--><x onclick=owned>-->",
-    "%(password)s {0.__class__} ${7*7} #{7*7} <%= 7*7 %>",
+    "%(password)s {0.__class__} ${1234*5678} #{1234*5678} <%= 1234*5678 %>",
     "'; DROP TABLE chat_callrecord; --",
     '" UNION SELECT digest FROM access_apikeysecret --',
     "\\' OR 1=1 #",
@@ -98,7 +98,7 @@ def assert_nothing_runs(answer: httpx2.Response, evil: str) -> None:
     page = Page(answer.text)
     assert page.suspects == []
     assert not any("owned" in script for script in page.scripts)
-    assert "49" not in page.text.split() or "7*7" in evil
+    assert "7006652" not in page.text  # the product of what a template would multiply
     assert "insecure-and-only" not in answer.text
 
 
@@ -117,7 +117,7 @@ def test_what_callers_and_models_wrote_is_text_on_every_page(
             "content": [{"type": "image_url", "image_url": {"url": evil}}, {"type": "text", "text": evil}],
         },
     ]
-    name = "m" + "".join(letter for letter in evil if letter not in " |>\n")
+    name = "m" + "".join(letter for letter in evil if letter not in " |>/\n")
     simulator.script(name, Behaviour(answer=evil))
     simulator.script("fails", Behaviour(status=500, error={"message": evil, "code": evil, "type": evil}))
     key = create_key(key=ApiKey(name="app", owner=evil))

@@ -60,8 +60,8 @@ def test_a_model_s_name_with_a_line_end_or_a_control_character_is_a_400(
 def test_any_other_name_is_exact_in_the_record_and_harmless_in_headers(client: httpx2.Client, name: str) -> None:
     for path, body in DOORS.items():
         answer = client.post(path, json={**body, "model": name})
-        if answer.status_code == 400:  # Python can't print all of them, so no route can name them
-            assert not name.isprintable()
+        if answer.status_code == 400:  # Python can't print all of them, and a slash stands behind a provider's name
+            assert not name.isprintable() or "/" in name
             continue
         assert answer.status_code == 200
         assert_no_header_was_added(answer)

@@ -13,9 +13,14 @@ from llm import AttemptRecord, AttemptStatus, CallOutcome, CallRequest, CallStat
 ROUTE = Route("gpt-4o", (Stage((ModelRef("bills", "gpt-4o"),)),))
 
 
-def an_order(**fields: Any) -> Order:
+def an_order(*, request_id: str = "req_bill", **fields: Any) -> Order:
     request = CallRequest(ROUTE, {"messages": [{"role": "user", "content": "Hello"}]})
-    own = {"request": request, "own_id": OwnId("req_bill"), "door": "chat", "created_at": datetime.now(UTC)}
+    own = {
+        "request": request,
+        "own_id": OwnId({"request_id": request_id}),
+        "door": "chat",
+        "created_at": datetime.now(UTC),
+    }
     return Order(**{**own, "caller": Caller("", "127.0.0.1"), **fields})
 
 

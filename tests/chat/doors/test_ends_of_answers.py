@@ -40,7 +40,7 @@ def test_a_second_choice_that_comes_late_is_waited_for(replayed_site: ReplayedSi
     joined = chat(*chunks(client, "two", n=2))
     assert [choice["message"]["content"] for choice in joined["choices"]] == ["one", "two"]
     call = last_call()
-    assert (call.status, call.body.content, call.finish_reason) == ("succeeded", "one", "stop")
+    assert (call.status, call.body.content, call.finish_reason) == ("succeeded", "2 choices: one | two", "stop")
 
 
 def test_a_stream_that_goes_on_after_a_finish_reason_is_not_at_its_end(replayed_site: ReplayedSite) -> None:
@@ -91,7 +91,7 @@ def test_the_finish_reason_on_record_is_that_of_the_text_on_record(replayed_site
     said = [chat_chunk({"content": "one"}), {**chat_chunk({}), "choices": [second]}, chat_chunk({}, "stop")]
     client, _ = replayed_site({"m": streamed(*said)})
     chunks(client, "m", n=2)
-    assert (last_call().body.content, last_call().finish_reason) == ("one", "stop")
+    assert (last_call().body.content, last_call().finish_reason) == ("2 choices: one | two", "stop")
 
 
 # Failures

@@ -140,7 +140,7 @@ def test_a_second_choice_may_come_long_after_the_first_has_ended(replayed_site: 
     stream = openai_stream(answer)
     assert (text_at(stream.chunks, 0), text_at(stream.chunks, 1), stream.done) == ("one", "two", True)
     call = record_of(client, answer)
-    assert (call["status"], call["content"], call["finish_reason"]) == ("succeeded", "one", "stop")
+    assert (call["status"], call["content"], call["finish_reason"]) == ("succeeded", "2 choices: one | two", "stop")
     assert upstream.count("two") == 1
 
 

@@ -28,6 +28,9 @@ class NoDatabase:
     def cursor(self) -> Any:
         raise OperationalError("could not connect to secret-host as secret-user")
 
+    def close(self) -> None:
+        """There is nothing to close."""
+
 
 def test_health_says_that_the_process_lives(client: httpx2.Client) -> None:
     response = client.get("/health")
