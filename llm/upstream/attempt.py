@@ -126,6 +126,7 @@ class Attempt:
         self._call_started = call_started
         self._started = clock()
         self._first_token: float | None = None
+        self._last_chunk: float | None = None
         self._ended: float | None = None
         self._answer: Json | None = None
         # Puts the chunks of a stream together. They are not kept themselves.
@@ -157,6 +158,13 @@ class Attempt:
     def silent_seconds(self) -> float:
         """How long it has run before it said anything."""
         return self.read_prompt_by - self._started
+
+    @property
+    def unseen_seconds(self) -> float:
+        """How long a stream that was cut in the middle of its answer went on after its last chunk."""
+        if self._first_token is None or self._last_chunk is None or self.is_whole:
+            return 0.0
+        return max(0.0, self._end - self._last_chunk)
 
     @property
     def read_prompt_by(self) -> float:
@@ -203,8 +211,9 @@ class Attempt:
         self._answer = {name: value for name, value in answer.items() if name not in ANSWER_FIELDS}
 
     def saw_chunk(self, chunk: Json) -> None:
+        self._last_chunk = self._clock()
         if self._first_token is None and self.operation.says_something(chunk):
-            self._first_token = self._clock()
+            self._first_token = self._last_chunk
         if self._accumulator is None:
             self._accumulator = self.operation.accumulator()
         self._accumulator.add(chunk)

@@ -46,10 +46,13 @@ class Guesses:
         seen, hidden = attempt.produced_tokens(), 0
         if self._operation.can_stream:
             seen, hidden = self._bounded(*self._completion(attempt, seen))
+        prompt_tokens = min(prompt.total, MAX_TOKENS)
+        cached = self._cached(attempt, prompt_tokens)
         return Usage(
-            prompt_tokens=min(prompt.total, MAX_TOKENS),
+            prompt_tokens=prompt_tokens,
             completion_tokens=seen + hidden,
-            cached_tokens=self._cached(attempt, prompt.total),
+            cached_tokens=cached,
+            cache_write_tokens=self._written(attempt, prompt_tokens, cached),
             reasoning_tokens=hidden,
             audio_prompt_tokens=min(prompt.audio, MAX_TOKENS),
             estimated=True,
@@ -67,6 +70,8 @@ class Guesses:
             if is_told:
                 known = beginnings.known_tokens(digests, attempt.started)
                 self._experience.saw_cached(key, told=usage.cached_tokens, expected=known)
+                fresh = usage.prompt_tokens - usage.cached_tokens
+                self._experience.saw_written(key, told=usage.cache_write_tokens, expected=fresh)
             beginnings.note(digests, used=attempt.started, ready=attempt.read_prompt_by)
         if not is_told or not attempt.has_whole_answer:
             return
@@ -82,7 +87,8 @@ class Guesses:
         """The tokens that the model said, and those that it thought and that nobody saw."""
         key = self._key(attempt)
         if attempt.by_stream:
-            return seen, round(self._experience.hidden_tokens(key, attempt.silent_seconds))
+            unseen = self._experience.unseen_tokens(key, attempt.unseen_seconds)
+            return seen + round(unseen), round(self._experience.hidden_tokens(key, attempt.silent_seconds))
         if attempt.was_cut and self._prices.bills(attempt.provider, attempt.model.name):
             # The provider goes on to the end, and bills all of it.
             expected = round(self._experience.expected_completion(key) * answers_asked(self._body))
@@ -104,6 +110,11 @@ class Guesses:
             return 0
         digests = self._digests(attempt, prompt_tokens)
         return round(share * self._experience.beginnings.known_tokens(digests, attempt.started))
+
+    def _written(self, attempt: Attempt, prompt_tokens: int, cached_tokens: int) -> int:
+        """How much of the prompt was probably billed as written to the cache."""
+        share = self._experience.written_share(self._key(attempt)) if prompt_tokens >= FIRST_TOKENS else 0.0
+        return round(share * max(0, prompt_tokens - cached_tokens))
 
     def _digests(self, attempt: Attempt, prompt_tokens: int) -> list[tuple[int, bytes]]:
         whose = f"{attempt.provider.name}\n{attempt.key}\n{attempt.model.name}"

@@ -22,6 +22,9 @@ TIERS = frozenset({"flex", "priority"})
 # What is guessed of a whole answer of a model that has not answered yet, if no other model has either.
 USUAL_COMPLETION = 200.0
 
+# For how many seconds after its last chunk a stream that was cut is taken to have gone on.
+UNSEEN_SECONDS = 0.2
+
 # How many tokens a second a model thinks that has not answered yet, if its name says that it thinks.
 USUAL_SPEED = 50.0
 THINKS = re.compile(r"(ft:)?(o\d|gpt-([5-9]|\d\d)(?!.*chat)|.*(reason|think|-r1\b|gpt-oss))")
@@ -49,6 +52,8 @@ class _Learned:
     speed: Ratio = field(default_factory=Ratio)
     # Cached tokens that were told, to those that could be expected from the prompts before.
     cached: Ratio = field(default_factory=Ratio)
+    # Tokens that were written to the cache, to those of the prompts that no cache held.
+    written: Ratio = field(default_factory=Ratio)
     thinks: bool = False
 
 
@@ -82,6 +87,11 @@ class Experience:
         if expected > 0:
             self._learned(key).cached.add(min(told, expected), expected)
 
+    def saw_written(self, key: ModelKey, *, told: int, expected: int) -> None:
+        """A model has told how many tokens were written to its cache, of a prompt with so many that were not cached."""
+        if expected > 0:
+            self._learned(key).written.add(min(told, expected), expected)
+
     def thinks(self, key: ModelKey) -> bool:
         """Whether a model thinks, as far as is known."""
         learned = self._models.get(key)
@@ -104,10 +114,25 @@ class Experience:
         known = (learned.hidden.value, learned.speed.value) if learned else ()
         return silent_seconds * next((speed for speed in known if speed is not None), USUAL_SPEED)
 
+    def unseen_tokens(self, key: ModelKey, seconds: float) -> float:
+        """How many tokens a model has made since the last chunk of a stream that was cut; 0 if nothing is known of it.
+
+        A model goes on until its provider notices the cut. A stream that has stalled makes nothing, so the time counts
+        for a moment only.
+        """
+        learned = self._models.get(key)
+        speed = learned.speed.value if learned else None
+        return 0.0 if speed is None else speed * min(seconds, UNSEEN_SECONDS)
+
     def cached_share(self, key: ModelKey) -> float:
         """Which share of the tokens that could be cached really was; 0 if nothing is known."""
         learned = self._models.get(key)
         return (learned.cached.value or 0.0) if learned else 0.0
+
+    def written_share(self, key: ModelKey) -> float:
+        """Which share of the tokens that could be written to the cache really was; 0 if nothing is known."""
+        learned = self._models.get(key)
+        return (learned.written.value or 0.0) if learned else 0.0
 
     def _learned(self, key: ModelKey) -> _Learned:
         learned = self._models.get(key)

@@ -34,7 +34,10 @@ NEW_UNITS = """(CASE model WHEN 'gpt-4o' THEN 20000 * prompt_tokens + 30000 * co
     WHEN 'gpt-4o-mini' THEN 40000 * prompt_tokens + 50000 * completion_tokens
     ELSE 60000 * prompt_tokens + 70000 * completion_tokens END)"""
 UNITS = "CAST(ROUND(cost_usd * 10000000000) AS BIGINT)"
-WRONG_ATTEMPTS = f"SELECT COUNT(*) FROM chat_attempt WHERE prompt_tokens IS NOT NULL AND {UNITS} <> {NEW_UNITS}"
+# Of the standard tier, and without sound and searches, because PRICES says nothing of the others.
+WRONG_ATTEMPTS = f"""SELECT COUNT(*) FROM chat_attempt WHERE prompt_tokens IS NOT NULL AND {UNITS} <> {NEW_UNITS}
+    AND service_tier IN ('', 'default') AND COALESCE(web_searches, 0) + COALESCE(file_searches, 0) = 0
+    AND COALESCE(audio_prompt_tokens, 0) + COALESCE(audio_completion_tokens, 0) = 0"""
 CHANGED = "SELECT COUNT(*) FROM chat_attempt WHERE original_cost_usd IS NOT NULL"
 # Calls of which a part was changed: that have changed attempts, and do not cost their sum.
 TORN = f"""SELECT COUNT(*) FROM chat_callrecord JOIN (

@@ -110,3 +110,19 @@ def test_what_a_plain_call_pays_is_small() -> None:
     for _ in range(10_000):
         experience.saw_answer(GPT_4O, tokens=100, answers=1, seconds=1)
     assert (time.process_time() - began) / 10_000 < 20e-6
+
+
+def test_what_told_answers_wrote_to_the_cache_is_the_share_of_a_prompt_that_was_cut() -> None:
+    experience = Experience()
+    assert experience.written_share(GPT_4O) == 0
+    experience.saw_written(GPT_4O, told=1_500, expected=2_000)
+    experience.saw_written(GPT_4O, told=0, expected=0)  # all of it came from the cache, which says nothing of the rest
+    assert experience.written_share(GPT_4O) == pytest.approx(0.75)
+
+
+def test_a_stream_that_was_cut_went_on_at_the_models_speed_but_only_for_a_moment() -> None:
+    experience = Experience()
+    assert experience.unseen_tokens(GPT_4O, 0.1) == 0
+    experience.saw_answer(GPT_4O, tokens=1_000, answers=1, seconds=10)
+    assert experience.unseen_tokens(GPT_4O, 0.1) == pytest.approx(10)
+    assert experience.unseen_tokens(GPT_4O, 60) == pytest.approx(20)
