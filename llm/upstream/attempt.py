@@ -11,19 +11,7 @@ from llm.costs.estimates import PromptTokens
 from llm.costs.pricing import PriceList
 from llm.costs.tokens import count_tokens
 from llm.costs.usage import Usage
-from llm.errors import (
-    ContextWindowExceeded,
-    EmptyAnswer,
-    InvalidRequest,
-    ModelNotFound,
-    NotSupported,
-    StreamInterrupted,
-    UpstreamAuthFailed,
-    UpstreamError,
-    UpstreamRateLimited,
-    UpstreamTimeout,
-    UpstreamUnavailable,
-)
+from llm.errors import UpstreamError
 from llm.json_values import Json
 from llm.operations import Operation
 from llm.operations.accumulation import Accumulator
@@ -33,26 +21,7 @@ from llm.routing.route import ModelRef
 from llm.routing.walk import Race
 from llm.upstream.attempt_record import AttemptRecord, AttemptStatus
 from llm.upstream.bill import make_bill
-
-# The ends of an attempt at which the upstream has done some work that it bills.
-WORKED = frozenset({AttemptStatus.SUCCEEDED, AttemptStatus.CANCELLED, AttemptStatus.LOST})
-
-# The errors of an attempt for which the same holds.
-WORKED_IN_VAIN = (StreamInterrupted, UpstreamTimeout, EmptyAnswer)
-
-# The errors by which an upstream says that no model was asked, whatever the status of its answer is.
-REFUSED = (
-    ContextWindowExceeded,
-    InvalidRequest,
-    ModelNotFound,
-    NotSupported,
-    UpstreamAuthFailed,
-    UpstreamRateLimited,
-)
-
-# The errors of a whole answer that was on its way, or would have been.
-CUT = (StreamInterrupted, UpstreamTimeout, UpstreamUnavailable)
-
+from llm.upstream.billed_ends import CUT, REFUSED, WORKED, WORKED_IN_VAIN
 
 # The fields that hold what a model has said in a whole answer.
 ANSWER_FIELDS = frozenset({"choices", "output", "data"})

@@ -75,7 +75,14 @@ def start_repricing(site: SiteProcess) -> subprocess.Popen[str]:
     # The batches are small, so that the end comes late enough to be cut off.
     command = [sys.executable, "manage.py", "reprice", "--since=60d", "--no-input", "--batch-size=5"]
     return subprocess.Popen(
-        command, cwd=ROOT, env=site.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=ROOT,
+        env=site.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell that runs the tests in the background has told all that it starts to ignore SIGINT.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
     )
 
 
