@@ -91,10 +91,13 @@ async def test_of_a_stream_that_broke_before_it_told_its_tier_the_one_that_was_a
         only_attempt(await ask("gpt-5", streamed(chat_chunk({"content": "Hi"}), done=False), body, stream=True))
         for body in ({}, {"service_tier": "flex"})
     ]
-    assert standard.cost_usd is not None and flex.cost_usd is not None
-    assert flex.cost_usd * 2 == standard.cost_usd > 0
-    assert flex.service_tier == "flex"
-    assert flex.usage is not None and flex.usage.estimated
+    # What gpt-5 has thought is guessed by the time that it took, so the two are not worked out from the same tokens.
+    for attempt, factor in ((standard, 1), (flex, Decimal("0.5"))):
+        assert attempt.usage is not None and attempt.usage.estimated
+        prompt, completion = attempt.usage.prompt_tokens, attempt.usage.completion_tokens
+        usd = (prompt * Decimal("1.25") + completion * 10) * factor / 1_000_000
+        assert attempt.cost_usd == usd > 0
+    assert (standard.service_tier, flex.service_tier) == ("", "flex")
 
 
 @pytest.mark.parametrize("stream", [False, True])
