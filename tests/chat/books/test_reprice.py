@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from decimal import Decimal
 from io import StringIO
 from typing import Any
 
+import httpx2
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
@@ -16,6 +18,7 @@ from django.utils import timezone
 from chat.models import Attempt, CallRecord, LateHour
 from chat.record.late_hours import hour_of
 from llm import ModelPrice
+from llm.simulator import Behaviour, SimulatorThread
 from stats.models import HourlyCalls
 from stats.roll_ups.roll_up import roll_up_hour
 from stats.selectors import read_statistics
@@ -168,6 +171,28 @@ def test_a_second_run_changes_nothing_and_locks_nothing() -> None:
         assert "0 of 2 attempts with usage changed." in reprice("--no-input")
     assert (costs(call), costs_of_attempts(call)) == before
     assert not [query["sql"] for query in queries if query["sql"].startswith(("UPDATE", "INSERT", "BEGIN"))]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_the_service_has_just_written_has_the_price_that_repricing_finds(
+    start_site: Callable[..., httpx2.Client], simulator: SimulatorThread, settings: Any
+) -> None:
+    simulator.script("gpt-4o", Behaviour(cached_tokens=100, reasoning_tokens=50))
+    client = start_site(PRICES={})
+    for path, body in (
+        ("/chat", {"prompt": "Hello, world!", "model": "gpt-4o"}),
+        ("/chat/stream", {"prompt": "Hello, world!", "model": "gpt-6-luna"}),
+        ("/chat/parallel", {"prompt": "Hello, world!", "models": ["gpt-4.1", "gpt-4o-mini"]}),
+        ("/v1/responses", {"input": "Hello", "model": "gpt-4.1", "service_tier": "flex"}),
+        ("/v1/embeddings", {"input": "Hello", "model": "text-embedding-3-small"}),
+    ):
+        assert client.post(path, json=body).status_code == 200
+    before = list(Attempt.objects.order_by("id").values_list("cost_usd", "cost_incomplete"))
+    assert sum(cost is not None and cost > 0 for cost, _ in before) >= 5
+    printed = reprice("--no-input")
+    assert printed.startswith("0 of "), printed
+    assert list(Attempt.objects.order_by("id").values_list("cost_usd", "cost_incomplete")) == before
+    assert not CallRecord.objects.exclude(original_cost_usd=None).exists()
 
 
 def test_cached_tokens_of_the_columns_have_their_own_price(settings: Any) -> None:
