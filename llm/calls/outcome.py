@@ -103,12 +103,14 @@ def make_late_end(
 def cost_so_far(progress: Progress, *, prices: PriceList, guesses: Guesses) -> CostSoFar:
     """What a call that still runs has cost up to now. Attempts that have not ended are guessed as if they were cut."""
     usages = [(attempt, usage) for attempt in progress.attempts if (usage := attempt.usage_so_far(guesses))]
-    costs = [prices.cost_usd(attempt.provider, attempt.model.name, usage) for attempt, usage in usages]
-    known = [cost for cost in costs if cost is not None]
+    costs = [
+        prices.cost(attempt.provider, attempt.model.name, usage, tier=attempt.asked_tier) for attempt, usage in usages
+    ]
+    known = [cost.usd for cost in costs if cost.usd is not None]
     return CostSoFar(
         usage=sum((usage for _, usage in usages[1:]), usages[0][1]) if usages else None,
         cost_usd=sum(known, Decimal(0)) if known else None,
-        cost_incomplete=len(known) < len(costs),
+        cost_incomplete=any(cost.incomplete for cost in costs),
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Self
 
-from stats.reconciliation.figures import Books, Figures
+from stats.reconciliation.books import Books, Entry
 from stats.reconciliation.names import UNNAMED
 
 # The only line of books in which nothing is named.
@@ -22,8 +22,8 @@ class Line:
 
     day: dt.date | None
     name: str
-    ours: Figures
-    theirs: Figures
+    ours: Entry
+    theirs: Entry
 
     @property
     def drift_usd(self) -> Decimal:
@@ -51,9 +51,7 @@ class Comparison:
         """Compare two books. If the provider's name nothing, only their days can be compared."""
         if theirs and {name for _, name in theirs} == {UNNAMED}:
             ours, theirs = _without_names(ours), _without_names(theirs)
-        lines = [
-            Line(*key, ours.get(key) or Figures(), theirs.get(key) or Figures()) for key in sorted({*ours, *theirs})
-        ]
+        lines = [Line(*key, ours.get(key) or Entry(), theirs.get(key) or Entry()) for key in sorted({*ours, *theirs})]
         by_name: defaultdict[str, list[Line]] = defaultdict(list)
         for line in lines:
             by_name[line.name].append(line)
@@ -62,7 +60,7 @@ class Comparison:
 
 
 def _sum(name: str, lines: Iterable[Line]) -> Line:
-    ours, theirs = Figures(), Figures()
+    ours, theirs = Entry(), Entry()
     for line in lines:
         ours.add(line.ours)
         theirs.add(line.theirs)
@@ -70,7 +68,7 @@ def _sum(name: str, lines: Iterable[Line]) -> Line:
 
 
 def _without_names(books: Books) -> Books:
-    folded: Books = defaultdict(Figures)
-    for (day, _), figures in books.items():
-        folded[day, ALL_MODELS].add(figures)
+    folded: Books = defaultdict(Entry)
+    for (day, _), entry in books.items():
+        folded[day, ALL_MODELS].add(entry)
     return folded

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from stats.reconciliation.figures import Books, Days, ReconcileError, no_books
+from stats.reconciliation.books import Books, Days, ReconcileError, no_books
 from stats.reconciliation.openai_pages import add_page
 
 # The addresses that are asked, below the base address, and by what each groups its results.

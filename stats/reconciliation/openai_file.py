@@ -14,7 +14,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from stats.reconciliation.figures import Books, Figures, ReconcileError, no_books
+from stats.reconciliation.books import Books, Entry, ReconcileError, no_books
 from stats.reconciliation.names import bill_line
 from stats.reconciliation.openai_pages import add_page, read_day, read_usd
 
@@ -88,7 +88,7 @@ def _add_row(books: Books, row: Mapping[str, str | None], projects: Sequence[str
     if not (row[AMOUNT] or "").strip():
         return  # a day without any cost
     if not projects or (row.get(PROJECT) or "").strip() in projects:
-        books[_day(row), bill_line(row[ITEM])].add(Figures(usd=read_usd(row[AMOUNT], row[CURRENCY])))
+        books[_day(row), bill_line(row[ITEM])].add(Entry(usd=read_usd(row[AMOUNT], row[CURRENCY])))
 
 
 def _day(row: Mapping[str, str | None]) -> dt.date:

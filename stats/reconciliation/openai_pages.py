@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from stats.reconciliation.figures import Books, Figures, ReconcileError
+from stats.reconciliation.books import Books, Entry, ReconcileError
 from stats.reconciliation.names import bill_line, model_line
 
 # How the kinds of results begin and end that are read. What usage of other kinds costs is in the costs.
@@ -34,10 +34,10 @@ def add_page(books: Books, page: Any, projects: Sequence[str] = ()) -> None:
             amount = result.get("amount")
             amount = amount if isinstance(amount, Mapping) else {}
             cost = read_usd(amount.get("value"), amount.get("currency"))
-            books[day, bill_line(result.get("line_item"))].add(Figures(usd=cost))
+            books[day, bill_line(result.get("line_item"))].add(Entry(usd=cost))
         elif kind in USAGE:
             books[day, model_line(str(result.get("model") or ""))].add(
-                Figures(
+                Entry(
                     requests=_count(result, "num_model_requests"),
                     prompt_tokens=_count(result, "input_tokens"),
                     completion_tokens=_count(result, "output_tokens"),

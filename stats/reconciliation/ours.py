@@ -9,7 +9,7 @@ from django.db.models.functions import Coalesce, TruncDate
 
 from chat.models import Attempt
 from stats.aggregates import CostUnits, usd
-from stats.reconciliation.figures import Books, Days, Figures, no_books
+from stats.reconciliation.books import Books, Days, Entry, no_books
 from stats.reconciliation.names import model_line
 
 USED = Q(prompt_tokens__isnull=False) | Q(completion_tokens__isnull=False)
@@ -33,7 +33,7 @@ def read_ours(days: Days, provider: str) -> Books:
     books = no_books()
     for day, model, answered_model, units, requests, prompt, completion, estimated, incomplete in rows:
         books[day, model_line(answered_model or model)].add(
-            Figures(usd(int(units)), requests, int(prompt), int(completion), usd(int(estimated)), incomplete)
+            Entry(usd(int(units)), requests, int(prompt), int(completion), usd(int(estimated)), incomplete)
         )
     return books
 

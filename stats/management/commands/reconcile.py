@@ -15,8 +15,8 @@ from django.utils import timezone
 
 from access.ages import parse_moment
 from stats.models import Reconciliation
+from stats.reconciliation.books import Books, Days, ReconcileError, no_books
 from stats.reconciliation.comparison import Comparison
-from stats.reconciliation.figures import Books, Days, ReconcileError, no_books
 from stats.reconciliation.openai_api import read_theirs
 from stats.reconciliation.openai_file import read_file
 from stats.reconciliation.ours import read_ours
@@ -60,6 +60,13 @@ class Command(BaseCommand):
         except ReconcileError as error:
             raise CommandError(str(error), returncode=NOT_COMPARED) from error
         comparison = Comparison.of(read_ours(days, provider.name), theirs)
+        if not comparison.lines:
+            last = days.until - dt.timedelta(days=1)
+            raise CommandError(
+                f"Nothing was used from {days.since} to {last}, in days of UTC, by our books and by OpenAI's. "
+                "Today counts only if --until names a later day.",
+                returncode=NOT_COMPARED,
+            )
         for line in table(comparison, with_usage=options["csv"] is None):
             self.stdout.write(line)
         self._tell(comparison, days, provider.name)
@@ -98,7 +105,7 @@ class Command(BaseCommand):
             since.date() if since else min(dates), until.date() if until else max(dates) + dt.timedelta(days=1)
         )
         theirs = no_books()
-        theirs.update({key: figures for key, figures in found.items() if key[0] in days})
+        theirs.update({key: entry for key, entry in found.items() if key[0] in days})
         return days, theirs
 
     def _ask(self, days: Days, projects: list[str]) -> Books:

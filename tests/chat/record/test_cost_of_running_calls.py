@@ -39,10 +39,10 @@ def headers(transactional_db: None) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
 
 
-def ask(client: httpx2.Client, headers: dict[str, str], door: str) -> threading.Thread:
-    asking = threading.Thread(
-        target=client.post, args=(door,), kwargs={"json": {"prompt": "a b c", "model": "slow"}, "headers": headers}
-    )
+def ask(client: httpx2.Client, headers: dict[str, str], door: str, **more: str) -> threading.Thread:
+    prompt = {"messages": [{"role": "user", "content": "a b c"}]} if door.startswith("/v1") else {"prompt": "a b c"}
+    body = {"model": "slow", **prompt, **more}
+    asking = threading.Thread(target=client.post, args=(door,), kwargs={"json": body, "headers": headers})
     asking.start()
     return asking
 
@@ -85,6 +85,20 @@ def test_the_row_of_a_running_call_has_its_cost_and_counts_once(
     ended = CallRecord.objects.get()
     assert (ended.status, ended.usage_estimated, ended.cost_estimated) == ("succeeded", False, False)
     assert ended.cost_usd == total_of_stats(client, headers) == read_spent() != row.cost_usd
+
+
+def test_a_running_call_is_guessed_at_the_price_of_the_tier_that_it_asks_for(
+    start_site: StartSite, headers: dict[str, str], simulator: SimulatorThread
+) -> None:
+    simulator.script("slow", Behaviour(answer="one two three", first_token_s=2.5))
+    client = start_site(PRICES=PRICES | {"slow@flex": ModelPrice(Decimal(20), Decimal(80))})
+    asking = ask(client, headers, "/v1/chat/completions", service_tier="flex")
+    try:
+        row = running_row()
+        assert row.prompt_tokens is not None and row.completion_tokens is not None
+        assert row.cost_usd == (20 * Decimal(row.prompt_tokens) + 80 * Decimal(row.completion_tokens)) / 10**6 > 0
+    finally:
+        asking.join()
 
 
 def test_an_interrupted_call_keeps_its_guess_and_its_key_has_spent_it(

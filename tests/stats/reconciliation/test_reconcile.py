@@ -208,6 +208,15 @@ def test_what_is_not_configured_is_told(
     assert told in one_line(reconcile())
 
 
+def test_days_without_any_books_are_no_success(client: httpx2.Client, reconcile: Callable[..., Answer]) -> None:
+    """A drift of zero over nothing would look like books that agree."""
+    ask_all_apis(client)  # today, and today is left out unless --until says otherwise
+    answer = reconcile("--since=2d")
+    assert (answer.code, answer.text) == (2, "")
+    assert answer.errors.startswith("Nothing was used from") and "--until" in answer.errors
+    assert not Reconciliation.objects.exists()
+
+
 def test_no_network_is_told_in_one_line(settings: Any, reconcile: Callable[..., Answer]) -> None:
     settings.PROVIDERS = {"openai": Provider(name="openai", base_url=f"http://user:secret@127.0.0.1:{free_port()}/v1")}
     told = one_line(reconcile())

@@ -13,7 +13,7 @@ class ReconcileError(Exception):
 
 
 @dataclass(slots=True)
-class Figures:
+class Entry:
     """Sums over some requests. `estimated_usd` is the part of `usd` that is our guess.
 
     `incomplete` is how many requests have used something of which no price is known, so that they cost more.
@@ -26,7 +26,7 @@ class Figures:
     estimated_usd: Decimal = Decimal(0)
     incomplete: int = 0
 
-    def add(self, other: Figures) -> None:
+    def add(self, other: Entry) -> None:
         self.usd += other.usd
         self.requests += other.requests
         self.prompt_tokens += other.prompt_tokens
@@ -36,11 +36,11 @@ class Figures:
 
 
 # By day, in UTC, and by what is compared: a model, or something else that is on the bill.
-Books = defaultdict[tuple[dt.date, str], Figures]
+Books = defaultdict[tuple[dt.date, str], Entry]
 
 
 def no_books() -> Books:
-    return defaultdict(Figures)
+    return defaultdict(Entry)
 
 
 @dataclass(frozen=True, slots=True)
