@@ -9,7 +9,7 @@ docs/ARCHITECTURE.md ("The record") also names the places where answers are kept
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -30,18 +30,18 @@ class Content:
 
     `content` is the answer for a reader: its text, or in a few words what it is instead. `answer` is the answer as it
     is kept, see `chat.record.kept`; None where no upstream answered, and in rows of versions that did not keep it.
-    `written` is the same as JSON text if it was just written, so that it is not written again.
+    `written` has fields as JSON text that were just written, by their names, so that they are not written again.
     """
 
     messages: Any = field(default_factory=list)
     parameters: Any = field(default_factory=dict)
     content: str = ""
     answer: Json | None = None
-    written: Written | None = field(default=None, compare=False, repr=False)
+    written: Mapping[str, Written] = field(default_factory=dict, compare=False, repr=False)
 
     def row(self) -> Values:
         """The fields by name, as they are inserted."""
-        return self.values() if self.written is None else self.values() | {"answer": self.written}
+        return {**self.values(), **self.written}
 
     def values(self) -> Values:
         """The fields by name, as plain JSON."""

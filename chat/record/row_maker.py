@@ -13,7 +13,7 @@ from chat.order import Order
 from chat.record.bulk_insert import Values
 from chat.record.call_rows import CallRows
 from chat.record.content import Content
-from chat.record.kept.answers import keep_answer
+from chat.record.kept.answers import is_text_only, keep_answer
 from chat.record.kept.keeping import Keeping, storable
 from chat.record.kept.summary import summary_of
 from chat.token_counts import other_counts, token_counts
@@ -65,7 +65,7 @@ class RowMaker:
             call=call,
             attempts=[self._attempt(attempt) for attempt in outcome.attempts],
             content=content,
-            size=order.body_bytes + (len(content.content) + len(content.written or "") if content else 0),
+            size=order.body_bytes + (len(content.content) + len(content.written.get("answer", "")) if content else 0),
         )
 
     def start_rows(self, order: Order, so_far: CostSoFar, *, lease_until: datetime) -> CallRows:
@@ -110,13 +110,15 @@ class RowMaker:
         asked = request.operation.input_fields()
         parameters = {name: value for name, value in request.body.items() if name not in asked}
         # What its caller has asked to be stored is given back as it was, with the bytes of its images and sound.
-        messages = keeping.value(request.operation.messages(request.body), with_bytes=order.stored)
-        parameters = keeping.value(parameters, with_bytes=order.stored)
+        messages = keeping.kept(request.operation.messages(request.body), with_bytes=order.stored)
+        asked_for = keeping.kept(parameters, with_bytes=order.stored)
+        written = {"messages": messages.written, "parameters": asked_for.written}
         if outcome is None or outcome.answer is None:
-            return Content(messages, parameters, "" if outcome is None else keeping.text(outcome.content))
+            said = "" if outcome is None else keeping.text(outcome.content)
+            return Content(messages.value, asked_for.value, said, written=written)
         kept = keep_answer(request.operation, outcome.answer, keeping, stored=order.stored)
-        said = keeping.text(outcome.content) if kept.is_text_only else summary_of(kept.value)
-        return Content(messages, parameters, said, kept.value, kept.written)
+        said = keeping.text(outcome.content) if is_text_only(kept.value) else summary_of(kept.value)
+        return Content(messages.value, asked_for.value, said, kept.value, written | {"answer": kept.written})
 
     def _attempt(self, attempt: AttemptRecord) -> Values:
         return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 # What stands behind the name of a model for one of its versions: a date, as -2024-08-06, -20240806, @20240806, -0613 or
 # -2409, a number of Gemini, as -001, or the word for the newest version.
@@ -12,6 +13,7 @@ VERSION = re.compile(r"[-@](20\d\d-\d\d-\d\d|20\d{6}|\d{3,4}|latest)$")
 FINE_TUNED = "ft:"
 
 
+@lru_cache(maxsize=1_000)
 def is_same_model(asked: str, answered: str) -> bool:
     """Whether an answer names the model that was asked, be it by the name of one of its versions.
 

@@ -41,10 +41,25 @@ class Usage:
     def total_tokens(self) -> int:
         return self.prompt_tokens + self.completion_tokens
 
+    @property
+    def _has_rare_parts(self) -> bool:
+        return bool(
+            self.cache_write_tokens
+            or self.cache_write_1h_tokens
+            or self.audio_prompt_tokens
+            or self.audio_completion_tokens
+            or self.cached_audio_tokens
+            or self.image_prompt_tokens
+            or self.image_completion_tokens
+            or self.cached_image_tokens
+        )
+
     def consistent(self) -> Usage:
         """The same, with no part larger than what it is a part of. The parts of a whole don't overlap, except that what
         was read from a cache may be sound or an image."""
         prompt, completion = self.prompt_tokens, self.completion_tokens
+        if self.cached_tokens <= prompt and self.reasoning_tokens <= completion and not self._has_rare_parts:
+            return self
         cached = min(self.cached_tokens, prompt)
         cached_audio = min(self.cached_audio_tokens, self.audio_prompt_tokens, cached)
         cached_image = min(self.cached_image_tokens, self.image_prompt_tokens, cached - cached_audio)

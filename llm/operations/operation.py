@@ -15,7 +15,7 @@ from llm.json_values import Json
 from llm.operations.accumulation import Accumulator
 from llm.operations.accumulation.usage import Usage as UsageInPieces
 from llm.operations.billing.searches import NO_TOOLS, ToolUse
-from llm.operations.billing.stated_cost import stated_cost
+from llm.operations.billing.stated_cost import STATES_A_COST, stated_cost
 from llm.operations.stream_text import StreamText, TextOfEach
 from llm.operations.token_counts import StatedUsage, read_usage
 
@@ -106,6 +106,8 @@ class Operation(ABC):
 
     def stated_cost(self, answer: Json) -> Decimal | None:
         """US dollars, where the provider states the cost of an answer; None if it does not."""
+        if all(STATES_A_COST.isdisjoint(usage) for usage in self.usages(answer)):
+            return None
         return stated_cost(self._usage_object(answer))
 
     def tools_used(self, answer: Json, model: str) -> ToolUse:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass
 from typing import Any
 
-from chat.record.bulk_insert import Written
-from chat.record.kept.keeping import Keeping
+from chat.record.kept.keeping import Keeping, Kept
 from llm import EMBEDDINGS, Json, Operation, write_json
 
 # The largest answer that is kept, as JSON. Of a larger one only its text is kept.
@@ -24,19 +22,7 @@ SHORT_BYTES = 2_000
 BYTES_OF_FLOAT = 4
 
 
-@dataclass(frozen=True, slots=True)
-class KeptAnswer:
-    """`written` is `value` as JSON text, so that it is written once, for its size and for the database."""
-
-    value: Json
-    written: Written
-
-    @property
-    def is_text_only(self) -> bool:
-        return TEXT_ONLY in self.value
-
-
-def keep_answer(operation: Operation, answer: Json, keeping: Keeping, *, stored: bool) -> KeptAnswer:
+def keep_answer(operation: Operation, answer: Json, keeping: Keeping, *, stored: bool) -> Kept:
     """The answer of an upstream, whole or as far as it came, as it is kept.
 
     `stored` says that the caller wants to get it again as it was, with its media.
@@ -44,16 +30,15 @@ def keep_answer(operation: Operation, answer: Json, keeping: Keeping, *, stored:
     if operation is EMBEDDINGS:
         answer = count_vectors(answer)
     if stored:
-        kept = keeping.answer(answer, with_bytes=True)
-        written = write_json(kept)
-        if len(written) <= MAX_STORED_BYTES:
-            return KeptAnswer(kept, Written(written.decode()))
-    kept = keeping.answer(answer)
-    written = write_json(kept)
-    if len(written) > MAX_ANSWER_BYTES:
-        kept = _text_only(kept)
-        written = write_json(kept)
-    return KeptAnswer(kept, Written(written.decode()))
+        kept = keeping.kept(answer, with_bytes=True, is_answer=True)
+        if kept.size <= MAX_STORED_BYTES:
+            return kept
+    kept = keeping.kept(answer, is_answer=True)
+    return keeping.kept(_text_only(kept.value)) if kept.size > MAX_ANSWER_BYTES else kept
+
+
+def is_text_only(kept: Json) -> bool:
+    return TEXT_ONLY in kept
 
 
 def count_vectors(answer: Json) -> Json:

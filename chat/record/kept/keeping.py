@@ -7,12 +7,40 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from chat.record.kept.media import UNKNOWN_TYPE, mark_of_field, mark_of_url, read_mark, split_at_urls
+from chat.record.bulk_insert import Written
+from chat.record.kept.media import (
+    BASE64,
+    MEDIA_FIELDS,
+    UNKNOWN_TYPE,
+    mark_of_field,
+    mark_of_url,
+    read_mark,
+    split_at_urls,
+)
+from llm import write_json
 
 REDACTED = "[redacted]"
 
 # The parts of an answer that spell it once more, a token at a time. A pattern would find nothing in them.
 SPELLED_OUT = frozenset({"logprobs", "token_ids"})
+
+
+# What stands in the JSON text of a value of which something may have to be kept in another way: the mark of base64, a
+# field that may hold bare bytes, or an escape, which may be that of a letter that no database can hold.
+NEEDS_A_LOOK = (b"base64", b"\\u", *(f'"{name.lower()}"'.encode() for name in MEDIA_FIELDS))
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A JSON value as it is kept. `written` is the same as JSON text, which is `size` bytes long.
+
+    It is written once, to know its size and to find out whether anything in it has to be looked at, and this text goes
+    into the database.
+    """
+
+    value: Any
+    written: Written
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +51,22 @@ class Keeping:
 
     def text(self, text: str, *, with_bytes: bool = False) -> str:
         """A text as it may be kept, which every database can hold."""
-        if with_bytes:
+        if with_bytes or not (BASE64 in text or text[:5].lower() == "data:"):  # most texts have no media in them
             return self._redacted(text)
         if mark := mark_of_url(text):
             return self._checked(mark)
         return "".join(self._redacted(piece) + self._checked(mark) for piece, mark in split_at_urls(text))
+
+    def kept(self, value: Any, *, with_bytes: bool = False, is_answer: bool = False) -> Kept:
+        """A JSON value as it may be kept, see `value` and `answer`.
+
+        Most values are kept as they are. To see that in their text takes much less time than to walk through them.
+        """
+        written = write_json(value)
+        if self.redact or _needs_a_look(written):
+            value = self.answer(value, with_bytes=with_bytes) if is_answer else self.value(value, with_bytes=with_bytes)
+            written = write_json(value)
+        return Kept(value, Written(written.decode()), len(written))
 
     def value(self, value: Any, *, with_bytes: bool = False) -> Any:
         """A JSON value as it may be kept: every text and number in it is redacted, and every database can hold it.
@@ -54,7 +93,12 @@ class Keeping:
         return value
 
     def _field(self, holder: dict[Any, Any], name: Any, inner: Any, place: str, with_bytes: bool) -> Any:
-        if not with_bytes and isinstance(inner, str) and (mark := mark_of_field(place, name, holder)):
+        if (
+            name in MEDIA_FIELDS
+            and not with_bytes
+            and isinstance(inner, str)
+            and (mark := mark_of_field(place, name, holder))
+        ):
             return self._checked(mark)
         return self._value(inner, str(name), with_bytes)
 
@@ -86,6 +130,14 @@ class Keeping:
             return text if redacted == inner else json.dumps(redacted, ensure_ascii=False, separators=(",", ":"))
         except (ValueError, RecursionError):  # no JSON, or only the first half of it
             return text
+
+
+def _needs_a_look(written: bytes) -> bool:
+    text = written.lower()
+    for mark in NEEDS_A_LOOK:  # noqa: SIM110 - a generator for `any` would take several times as long
+        if mark in text:
+            return True
+    return False
 
 
 def storable(text: str) -> str:

@@ -35,6 +35,8 @@ HOLDERS = frozenset({"input_audio", "audio", "inline_data", "inlineData"})
 TYPE_FIELDS = ("media_type", "mime_type", "mimeType")
 # The fields that hold nothing but bytes, wherever they are.
 BYTES_FIELDS = frozenset({"file_data", "b64_json"})
+# All fields that may hold bare bytes.
+MEDIA_FIELDS = BYTES_FIELDS | {"data", "result"}
 # What bytes begin with, and the media type that this tells. Sound that begins with none of them has no head: PCM.
 SIGNATURES = (
     (b"\x89PNG", "image/png"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from llm.json_values import Json
@@ -57,8 +58,7 @@ def tools_of_items(items: Iterable[Json], tools: Iterable[Json], model: str) -> 
 
 def tools_of_model(model: str, *, has_answered: bool) -> ToolUse:
     """What a chat completion paid for beside its tokens: the search of a model that always searches."""
-    searches = has_answered and ALWAYS_SEARCHES.fullmatch(_undated(model)) is not None
-    return ToolUse(web_searches=1) if searches else NO_TOOLS
+    return ToolUse(web_searches=1) if has_answered and _always_searches(model) else NO_TOOLS
 
 
 def _has_run(item: Json) -> bool:
@@ -68,6 +68,11 @@ def _has_run(item: Json) -> bool:
 
 def _is_search(action: Any) -> bool:
     return not isinstance(action, dict) or action.get("type", "search") == "search"
+
+
+@lru_cache(maxsize=1_000)
+def _always_searches(model: str) -> bool:
+    return ALWAYS_SEARCHES.fullmatch(_undated(model)) is not None
 
 
 def _undated(model: str) -> str:

@@ -22,6 +22,9 @@ OWN_KEY: Final = "is_byok"
 DETAILS: Final = "cost_details"
 UPSTREAM_COST: Final = "upstream_inference_cost"
 
+# All fields of a usage that state a cost. `is_byok` stands beside one of them.
+STATES_A_COST: Final = frozenset({TICKS, COST, TOTAL_COST, ESTIMATED_COST})
+
 # A cost as large as this is an error, and the database holds no larger one.
 TOO_MUCH: Final = Decimal(1_000_000)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from llm import CHAT_COMPLETIONS, COMPLETIONS, EMBEDDINGS, RESPONSES, Usage
 from llm.operations import Operation
@@ -241,3 +243,22 @@ def test_a_zero_that_is_right_is_no_estimate() -> None:
 def test_a_count_that_can_not_be_read_is_an_estimate_even_if_it_is_zero() -> None:
     stated = StatedUsage(1_000, None)
     assert stated.completed(prompt_tokens=lambda: 9, completion_tokens=lambda: 0) == Usage(1_000, 0, estimated=True)
+
+
+DETAIL = st.one_of(st.integers(min_value=-2, max_value=30), st.none(), st.booleans())
+
+
+@given(
+    prompt=st.integers(min_value=0, max_value=30),
+    completion=st.integers(min_value=0, max_value=30),
+    off=st.sampled_from([0, 0, 0, 1, -1]),
+    details=st.fixed_dictionaries({}, optional={"cached_tokens": DETAIL, "audio_tokens": st.just(0)}) | st.none(),
+    parts=st.fixed_dictionaries({}, optional={"reasoning_tokens": DETAIL, "audio_tokens": DETAIL}) | st.none(),
+)
+def test_the_short_way_for_a_plain_usage_reads_the_same_as_the_long_one(
+    prompt: int, completion: int, off: int, details: dict[str, Any] | None, parts: dict[str, Any] | None
+) -> None:
+    usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion + off}
+    usage |= {"prompt_tokens_details": details, "completion_tokens_details": parts}
+    # A field that nobody knows counts nothing, and sends the usage the long way.
+    assert read_usage(usage) == read_usage({**usage, "nobody_knows": 1})

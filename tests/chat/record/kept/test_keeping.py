@@ -50,3 +50,27 @@ def test_a_parameter_named_logprobs_is_kept() -> None:
 def test_nulls_and_halves_of_characters_are_replaced() -> None:
     kept = Keeping().value({"a\x00": "b\x00\ud800"})
     assert json.loads(json.dumps(kept)) == {"a\ufffd": "b\ufffd?"}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"text": "plain", "n": [1, 2.5, None, True]},
+        {"text": "non-ASCII: ü 💥"},
+        {"text": "b\x00"},
+        {"text": "\ud800"},
+        {"na\x00me": 1},
+        {"url": "DATA:image/png;BASE64,iVBORw0KGgo="},
+        {"text": "see data:image/png;base64," + "A" * 100},
+        {"b64_json": "iVBORw0KGgo="},
+        {"audio": {"data": "AAAA", "format": "wav"}},
+        {"file": {"file_data": "AAAA"}},
+        {"type": "image_generation_call", "result": "iVBORw0KGgo="},
+    ],
+)
+@pytest.mark.parametrize("with_bytes", [False, True])
+def test_what_needs_no_look_is_kept_as_a_look_would_have_kept_it(value: dict[str, Any], with_bytes: bool) -> None:
+    kept = Keeping().kept(value, with_bytes=with_bytes)
+    assert kept.value == Keeping().value(value, with_bytes=with_bytes)
+    assert json.loads(kept.written) == kept.value
+    assert kept.size == len(kept.written.encode())
