@@ -24,7 +24,7 @@ def test_a_raced_whole_answer_has_every_field_of_a_direct_one(
     others = {name: value for name, value in comparable(direct).items() if name != "choices"}
     assert {name: comparable(through)[name] for name in others} == others
     kept = CallRecord.objects.get()
-    assert kept.body.content == (direct["choices"][0]["message"]["content"] or "")
+    assert kept.body.answer == through
     assert (kept.usage_estimated, kept.prompt_tokens) == (False, direct["usage"]["prompt_tokens"])
 
 
