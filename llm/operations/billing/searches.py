@@ -19,6 +19,11 @@ PRICED_BY_OTHER_RULES: Final = frozenset({"code_interpreter_call", "image_genera
 PREVIEW_TOOL: Final = "web_search_preview"
 DOES_NOT_REASON: Final = re.compile(r"gpt-(4|3\.5)")
 
+# Models that pay for 8,000 tokens of the prompt with each web search, whatever it found. Whether their usage has these
+# tokens is not said. Source: OpenAI's price page, as quoted at modelcostwatch.com/openai/tool-costs/web-search
+# (2026-03-12).
+PAYS_A_FIXED_BLOCK: Final = re.compile(r"gpt-4(o|\.1)-mini")
+
 # Models that search once for each request. Source: OpenAI's guide "Web search", "Chat Completions".
 ALWAYS_SEARCHES: Final = re.compile(r"gpt-[^/]*-search-(preview|api)")
 
@@ -51,7 +56,10 @@ def tools_of_items(items: Iterable[Json], tools: Iterable[Json], model: str) -> 
                 files += 1
             case str(kind) if kind in PRICED_BY_OTHER_RULES:
                 other = True
-    if web and DOES_NOT_REASON.match(model.rpartition("/")[2]):
+    plain_name = model.rpartition("/")[2]
+    if web and PAYS_A_FIXED_BLOCK.match(plain_name):
+        other = True
+    elif web and DOES_NOT_REASON.match(plain_name):
         other = other or any(str(tool.get("type") or "").startswith(PREVIEW_TOOL) for tool in tools)
     return ToolUse(web, files, other)
 

@@ -201,6 +201,16 @@ async def test_a_tool_whose_cost_is_not_known_makes_the_cost_incomplete(
     assert outcome.cost_usd is not None and outcome.cost_usd > 0
 
 
+@pytest.mark.parametrize(
+    ("model", "incomplete"), [("gpt-4.1-mini", True), ("gpt-4o-mini", True), ("gpt-4.1", False), ("gpt-5-mini", False)]
+)
+async def test_a_search_of_a_model_that_pays_for_a_fixed_block_costs_at_least_its_fee(
+    ask: Ask, model: str, incomplete: bool
+) -> None:
+    answer = whole(response(search(action=SEARCH), tools=[{"type": "web_search"}], model=model))
+    assert (await ask(model, answer, operation=RESPONSES)).cost_incomplete is incomplete
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_model_that_always_searches_is_billed_for_a_search(ask: Ask, stream: bool) -> None:
     answer = chat("gpt-4o-search-preview-2025-03-11", USAGE, stream=stream)
